@@ -1,0 +1,106 @@
+"""Headstock tunes pretrained models for many tasks on one engine; a task is a plugin.
+
+Everything in ``__all__`` is public; nothing else is. Names that need torch are imported when first used, so that
+``import headstock`` in a plugin's entry module stays light.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from headstock_registry import API_VERSION, Entry, HeadstockError, hookimpl
+
+if TYPE_CHECKING:
+    from headstock.engine.run import RunResult, run
+    from headstock.engine.tuned import TunedModel, load
+    from headstock.interfaces import (
+        Adapter,
+        Backbone,
+        BadExampleError,
+        Batch,
+        Column,
+        Component,
+        Config,
+        ConfusionMatrix,
+        DataError,
+        Details,
+        Example,
+        Features,
+        Loss,
+        Metric,
+        Splits,
+        Task,
+        read_bytes,
+    )
+    from headstock.kits import Classification, ClassificationConfig, LabelSet
+    from headstock.recipe.model import Recipe
+
+_LAZY = {
+    "headstock.engine.run": ("RunResult", "run"),
+    "headstock.engine.tuned": ("TunedModel", "load"),
+    "headstock.interfaces": (
+        "Adapter",
+        "Backbone",
+        "BadExampleError",
+        "Batch",
+        "Column",
+        "Component",
+        "Config",
+        "ConfusionMatrix",
+        "DataError",
+        "Details",
+        "Example",
+        "Features",
+        "Loss",
+        "Metric",
+        "Splits",
+        "Task",
+        "read_bytes",
+    ),
+    "headstock.kits": ("Classification", "ClassificationConfig", "LabelSet"),
+    "headstock.recipe.model": ("Recipe",),
+}
+_HOME = {name: module for module, names in _LAZY.items() for name in names}
+
+__all__ = [
+    "API_VERSION",
+    "Adapter",
+    "Backbone",
+    "BadExampleError",
+    "Batch",
+    "Classification",
+    "ClassificationConfig",
+    "Column",
+    "Component",
+    "Config",
+    "ConfusionMatrix",
+    "DataError",
+    "Details",
+    "Entry",
+    "Example",
+    "Features",
+    "HeadstockError",
+    "LabelSet",
+    "Loss",
+    "Metric",
+    "Recipe",
+    "RunResult",
+    "Splits",
+    "Task",
+    "TunedModel",
+    "hookimpl",
+    "load",
+    "read_bytes",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'headstock' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,0 +1,36 @@
+"""Checks a whole run and counts what it would do, without training."""
+
+from __future__ import annotations
+
+from headstock.console import Console
+from headstock.engine.setup import build_module, count, prepare_data
+from headstock.recipe.resolve import ResolvedRecipe
+from headstock.trainer.batches import BatchPlan
+from headstock.trainer.trainer import total_steps
+
+
+def dry_run(resolved: ResolvedRecipe, console: Console) -> str:
+    """Do all that a run does before its first step, and return a summary for people.
+
+    Raises:
+        HeadstockError: what the run would raise.
+    """
+    data = prepare_data(resolved, console)
+    module = build_module(resolved, data)
+    train, config = data.splits["train"], resolved.trainer
+    plan = BatchPlan(train.costs, config.batch_size, config.batch_cost, resolved.seed)
+    batches = plan.epoch(0)
+    padded = sum(len(batch) * int(plan.costs[batch].max()) for batch in batches)
+    trainable = count(parameter for parameter in module.parameters() if parameter.requires_grad)
+    unit = type(data.backbone).cost_unit
+    lines = [
+        resolved.to_yaml(),
+        f"examples:   {', '.join(f'{len(split)} {name}' for name, split in data.splits.items())}",
+        f"bad rows:   {sum(len(lines) for lines in data.skipped.values())} left out",
+        f"parameters: {trainable:,} of {count(module.parameters()):,} trained",
+        f"batches:    {len(batches)} an epoch, at most {plan.budget} {unit} each, {1 - plan.costs.sum() / padded:.1%} padding",
+        f"steps:      {total_steps(plan, config)}",
+        f"device:     {next(module.parameters()).device}",
+        "nothing was trained or written",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,76 @@
+"""Predictions and metrics of a model on a split, in the caller's order."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+
+from headstock.console import Console
+from headstock.engine.module import TuningModule
+from headstock.examples.prepare import PreparedSplit
+from headstock.interfaces import Details
+from headstock.trainer.batches import BatchPlan
+from headstock.trainer.config import TrainerConfig
+from headstock.trainer.trainer import autocast
+
+
+class Evaluation(NamedTuple):
+    """What a model makes of a split.
+
+    Attributes:
+        metrics: Figures by name, ``loss`` first; empty when references are not known.
+        predictions: One JSON value an example, in the split's order.
+        details: Metrics per class and the like.
+    """
+
+    metrics: dict[str, float]
+    predictions: list[Any]
+    details: Details
+
+
+def predict_split(
+    module: TuningModule, split: PreparedSplit, config: TrainerConfig, console: Console, label: str
+) -> tuple[list[Any], float | None]:
+    """Return a prediction for each example, in order, and the mean loss where references are known."""
+    plan = BatchPlan(split.costs, config.batch_size * 2, _doubled(config.batch_cost), seed=0)
+    device = next(module.parameters()).device
+    predictions: list[Any] = [None] * len(split)
+    total = torch.zeros((), device=device)
+    count = torch.zeros((), device=device)
+    batches = plan.ordered()
+    module.eval()
+    with torch.no_grad(), console.bar(label, len(batches)) as bar:
+        for indices in batches:
+            batch = split.batch(indices, module.backbone, module.task)
+            with autocast(config, device):
+                output = module(batch.to(device))
+            if output.loss is not None:
+                total += output.loss.total
+                count += output.loss.count
+            outputs = {name: _plain(tensor) for name, tensor in output.outputs.items()}
+            decoded = module.task.decode(outputs, batch)
+            for index, prediction in zip(indices.tolist(), decoded, strict=True):
+                predictions[index] = prediction
+            bar.advance(1, len(indices))
+    return predictions, float(total / count) if split.targets else None
+
+
+def evaluate_split(
+    module: TuningModule, split: PreparedSplit, config: TrainerConfig, console: Console, label: str
+) -> Evaluation:
+    """Return metrics, predictions and details on a split whose references are known."""
+    predictions, loss = predict_split(module, split, config, console, label)
+    references = split.split.references
+    metrics = {} if loss is None else {"loss": loss}
+    metrics.update(module.task.score(predictions, references))
+    return Evaluation(metrics, predictions, module.task.details(predictions, references))
+
+
+def _doubled(budget: int | None) -> int | None:
+    """Without gradients to keep, twice the budget fits in the same memory."""
+    return None if budget is None else budget * 2
+
+
+def _plain(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.float().cpu() if tensor.is_floating_point() else tensor.cpu()

@@ -1,0 +1,40 @@
+"""Backbone, adapter, head and task as one module that the trainer can call."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Self
+
+import torch
+from torch import nn
+
+from headstock.interfaces import Adapter, Backbone, Batch, StepOutput, Task
+
+
+class TuningModule(nn.Module):
+    """Encodes with the backbone, then asks the task for outputs and loss.
+
+    A backbone without trainable parameters runs without autograd; its mode is the adapter's to set.
+    """
+
+    def __init__(self, backbone: Backbone, adapter: Adapter, task: Task, head: nn.Module) -> None:
+        super().__init__()
+        self.backbone, self.head = backbone, head
+        self.adapter, self.task = adapter, task
+        self._tunes_backbone = any(parameter.requires_grad for parameter in backbone.parameters())
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch between training and evaluation."""
+        self.training = mode
+        self.adapter.set_mode(self.backbone, mode)
+        self.head.train(mode)
+        return self
+
+    def forward(self, batch: Batch) -> StepOutput:
+        """Return the task's outputs and, when the batch has targets, the loss."""
+        if self.training:
+            batch = replace(batch, inputs=self.task.augment(batch.inputs))
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self._tunes_backbone):
+            features = self.backbone(batch.inputs)
+        outputs = self.task.forward(self.head, features, batch)
+        return StepOutput(outputs, self.task.loss(outputs, batch) if batch.targets else None)

@@ -1,0 +1,256 @@
+"""A run from top to bottom: data, model, test, training, test, report."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from headstock.atomic import explain_write_errors, write_json, write_text
+from headstock.console import Console
+from headstock.engine.directory import RunDirectory, check_directory, choose_directory, claim_directory
+from headstock.engine.evaluate import Evaluation, evaluate_split
+from headstock.engine.module import TuningModule
+from headstock.engine.saved import save_model
+from headstock.engine.setup import PreparedData, build_module, count, prepare_data
+from headstock.examples.prepare import PreparedSplit
+from headstock.interfaces import Task
+from headstock.recipe.model import Recipe
+from headstock.recipe.resolve import ResolvedRecipe, resolve
+from headstock.recipe.source import parse_assignments, read_yaml
+from headstock.report.card import model_card
+from headstock.report.environment import describe_environment
+from headstock.report.plots import plot_confusion, plot_curves, read_metrics
+from headstock.report.result import RunResult, TestResult, TrainingSummary
+from headstock.trainer.batches import BatchPlan
+from headstock.trainer.checkpoints import CheckpointFolder
+from headstock.trainer.log import TrainingLog
+from headstock.trainer.optimizer import ParameterGroup
+from headstock.trainer.trainer import Surroundings, Trainer, TrainResult
+from headstock_registry import Catalogue, load_catalogue
+
+
+def run(
+    recipe: str | Path | Mapping[str, Any] | Recipe,
+    overrides: Sequence[str] | Mapping[str, Any] = (),
+    *,
+    out: str | Path | None = None,
+    resume: bool = False,
+    force: bool = False,
+    quiet: bool = True,
+    catalogue: Catalogue | None = None,
+) -> RunResult:
+    """Tune a model and test it before and after.
+
+    Args:
+        recipe: A task's name, the path of a recipe file (``.yaml``), a mapping, or a :class:`Recipe`.
+        overrides: ``"section.key=value"`` texts as on the command line, or a mapping of ``section.key`` to value.
+        out: The run directory; default ``runs/TASK``, numbered when taken.
+        resume: Go on with an interrupted run in ``out``; a finished one is returned as it is.
+        force: Replace a run that is in ``out``.
+        quiet: Show no progress.
+        catalogue: The installed plugins, if they are loaded already.
+
+    Returns:
+        The record of the run; its files are in ``result.path``.
+
+    Raises:
+        HeadstockError: something the caller can put right; the message says what.
+    """
+    catalogue = catalogue or load_catalogue()
+    resolved = resolve_recipe(catalogue, recipe, overrides)
+    directory = choose_directory(None if out is None else Path(out), resolved.task.entry.name)
+    return run_resolved(catalogue, resolved, directory, resume=resume, force=force, console=Console(quiet))
+
+
+def resolve_recipe(
+    catalogue: Catalogue,
+    recipe: str | Path | Mapping[str, Any] | Recipe,
+    overrides: Sequence[str] | Mapping[str, Any] = (),
+) -> ResolvedRecipe:
+    """Read and check a recipe in any of the forms that :func:`run` takes."""
+    if isinstance(overrides, Mapping):
+        assignments = [(key.split("."), value) for key, value in overrides.items()]
+    else:
+        assignments = parse_assignments(overrides)
+    if isinstance(recipe, Recipe):
+        return resolve(catalogue, recipe.model_dump(mode="json"), assignments)
+    if isinstance(recipe, Mapping):
+        return resolve(catalogue, recipe, assignments)
+    if str(recipe).endswith((".yaml", ".yml")):
+        return resolve(catalogue, read_yaml(Path(recipe)), assignments, str(recipe))
+    return resolve(catalogue, {"task": str(recipe)}, assignments, str(recipe))
+
+
+def run_resolved(
+    catalogue: Catalogue,
+    resolved: ResolvedRecipe,
+    directory: RunDirectory,
+    *,
+    resume: bool,
+    force: bool,
+    console: Console,
+) -> RunResult:
+    """Run a recipe that is checked already. See :func:`run`."""
+    check_directory(directory, resolved, resume, force)
+    if resume and directory.finished:
+        console.line(f"{directory.path} is finished already")
+        return RunResult.read(directory.path)
+    started = time.perf_counter()
+    try:
+        data = prepare_data(resolved, console)
+    except BaseException:
+        if not directory.started:
+            directory.path.rmdir()
+        raise
+    claim_directory(directory, resolved, resume, force)
+    source = data.backbone.source
+    module = build_module(resolved, data, directory.base)
+    device = next(module.parameters()).device
+    environment = describe_environment(catalogue, device, resolved.seed)
+    write_json(directory.environment, environment)
+    trainable = count(parameter for parameter in module.parameters() if parameter.requires_grad)
+    sizes = ", ".join(f"{len(split)} {name}" for name, split in data.splits.items())
+    console.line(f"{sizes} examples; training {trainable:,} of {count(module.parameters()):,} parameters on {device}")
+
+    before = _test_before(resolved, module, data.splits["test"], directory, console)
+    trained = _train(resolved, module, data, directory, resume, console)
+    after = evaluate_split(module, data.splits["test"], resolved.trainer, console, "test after tuning")
+
+    result = RunResult(
+        path=directory.path,
+        task=resolved.task.entry.name,
+        backbone=resolved.backbone.entry.name,
+        adapter=resolved.adapter.entry.name,
+        seed=resolved.seed,
+        parameters=count(module.parameters()),
+        trainable_parameters=trainable,
+        examples={name: len(split) for name, split in data.splits.items()},
+        skipped=data.skipped,
+        training=TrainingSummary(
+            steps=trained.steps,
+            best_step=trained.best.step,
+            best_metric=trained.best.metric,
+            best_value=trained.best.value if trained.best.value is not None else float("nan"),
+            stopped_early=trained.stopped_early,
+            examples_per_second=trained.examples_per_second,
+            seconds=time.perf_counter() - started,
+            peak_memory_mb=peak_memory_mb(device),
+        ),
+        before=before,
+        after=TestResult(metrics=after.metrics, details=after.details),
+    )
+    save_model(resolved, module, directory.model, directory.base if directory.base.exists() else None)
+    _write_predictions(directory.predictions, module.task, data.splits["test"], after)
+    _write_report(directory, result, resolved, data, source)
+    write_json(directory.results, result.model_dump(mode="json"))
+    CheckpointFolder(directory.checkpoints).remove()
+    return result
+
+
+def _test_before(
+    resolved: ResolvedRecipe, module: TuningModule, test: PreparedSplit, directory: RunDirectory, console: Console
+) -> TestResult:
+    if directory.before.exists():
+        return TestResult.model_validate_json(directory.before.read_text("utf-8"))
+    evaluation = evaluate_split(module, test, resolved.trainer, console, "test before tuning")
+    result = TestResult(metrics=evaluation.metrics, details=evaluation.details)
+    write_json(directory.before, result.model_dump(mode="json"))
+    return result
+
+
+def _train(
+    resolved: ResolvedRecipe,
+    module: TuningModule,
+    data: PreparedData,
+    directory: RunDirectory,
+    resume: bool,
+    console: Console,
+) -> TrainResult:
+    config, train = resolved.trainer, data.splits["train"]
+    device = next(module.parameters()).device
+    validation = data.splits["validation"]
+    name = config.metric or module.task.metrics[0].name
+    better = next((metric.better for metric in module.task.metrics if metric.name == name), "lower")
+    trainer = Trainer(
+        module,
+        [
+            ParameterGroup(_trainable(module.backbone), config.learning_rate),
+            ParameterGroup(_trainable(module.head), config.head_learning_rate or config.learning_rate),
+        ],
+        BatchPlan(train.costs, config.batch_size, config.batch_cost, resolved.seed),
+        lambda indices: train.batch(indices, module.backbone, module.task).to(device),
+        config,
+        resolved.seed,
+        (name, better),
+        Surroundings(
+            validate=lambda: evaluate_split(module, validation, config, console, "validate").metrics,
+            checkpoints=CheckpointFolder(directory.checkpoints),
+            log=lambda keep: TrainingLog(directory.path, config.tensorboard, keep),
+            console=console,
+            resume_hint=f"headstock run {directory.path} --resume",
+        ),
+    )
+    if resume:
+        trainer.resume()
+    return trainer.fit()
+
+
+def _trainable(module: torch.nn.Module) -> list[torch.nn.Parameter]:
+    return [parameter for parameter in module.parameters() if parameter.requires_grad]
+
+
+def _write_predictions(path: Path, task: Task, test: PreparedSplit, evaluation: Evaluation) -> None:
+    split = test.split
+    lines = []
+    for row, reference, prediction in zip(split.rows, split.references, evaluation.predictions, strict=True):
+        record = {"example": split.table.where(row), "reference": reference, "prediction": prediction}
+        lines.append(json.dumps(record, ensure_ascii=False) + "\n")
+    write_text(path, "".join(lines))
+
+
+def _write_report(
+    directory: RunDirectory, result: RunResult, resolved: ResolvedRecipe, data: PreparedData, source: str | None
+) -> None:
+    with explain_write_errors(directory.plots):
+        directory.plots.mkdir(exist_ok=True)
+        plot_curves(
+            read_metrics(directory.metrics),
+            result.training.best_metric,
+            result.training.best_step,
+            directory.plots / "curves.png",
+        )
+        if result.after.details.confusion is not None:
+            plot_confusion(result.after.details.confusion, directory.plots / "confusion.png")
+    files = {str(path.relative_to(directory.path)) for path in directory.path.rglob("*") if path.is_file()}
+    card = model_card(
+        result,
+        resolved.to_yaml(),
+        metadata.version("headstock"),
+        data.task.pipeline_tag,
+        source,
+        _data_name(resolved),
+        files,
+    )
+    write_text(directory.card, card)
+
+
+def _data_name(resolved: ResolvedRecipe) -> str:
+    data = resolved.data
+    named = data.hub or data.path or data.train
+    return Path(named).name if named is not None and data.hub is None else named or "the task's own sample"
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Return the most memory used so far in MiB: on the GPU where it runs there, else of the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -1,0 +1,111 @@
+"""From a resolved recipe to data, model and trainer inputs: steps one to three of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from headstock.console import Console
+from headstock.data import load_splits
+from headstock.engine.module import TuningModule
+from headstock.engine.saved import save_base
+from headstock.examples.prepare import PreparedSplit, prepare_split
+from headstock.examples.reading import read_split
+from headstock.interfaces import Backbone, Task
+from headstock.recipe.resolve import ResolvedRecipe
+from headstock_registry import HeadstockError
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """Data that is read and preprocessed, and the components that this needed.
+
+    Attributes:
+        task: Has learnt from the training split.
+        backbone: With its starting weights, no adapter yet.
+        splits: ``train``, ``validation`` and ``test``.
+    """
+
+    task: Task
+    backbone: Backbone
+    splits: dict[str, PreparedSplit]
+
+    @property
+    def skipped(self) -> dict[str, list[str]]:
+        """One line for each row that was left out, by split."""
+        return {name: split.split.skipped for name, split in self.splits.items()}
+
+
+def prepare_data(resolved: ResolvedRecipe, console: Console) -> PreparedData:
+    """Read the splits, make the backbone, preprocess.
+
+    Raises:
+        HeadstockError: data, options or weights that cannot be used.
+    """
+    policy = resolved.data.on_bad_example
+    task = resolved.task.cls(resolved.task.config)
+    tables = load_splits(resolved.data, task.columns, task.sample)
+    read = {name: read_split(name, table, task, policy) for name, table in tables.items()}
+    task.learn(read["train"].references)
+    torch.manual_seed(resolved.seed)
+    backbone = resolved.backbone.cls.create(resolved.backbone.config, read["train"].inputs(task))
+    splits = {name: prepare_split(split, backbone, task, policy, console) for name, split in read.items()}
+    for name, split in splits.items():
+        if split.split.skipped:
+            console.line(f"{name}: left out {len(split.split.skipped)} bad rows, the first: {split.split.skipped[0]}")
+    return PreparedData(task, backbone, splits)
+
+
+def build_module(resolved: ResolvedRecipe, data: PreparedData, base: Path | None = None) -> TuningModule:
+    """Attach the adapter, make the head, and move the untuned model to its device.
+
+    Args:
+        resolved: The recipe.
+        data: What :func:`prepare_data` returned.
+        base: Where to keep the backbone's weights from before the adapter, in case the adapter keeps them and they
+            cannot be had elsewhere.
+    """
+    task, backbone = data.task, data.backbone
+    adapter = resolved.adapter.cls(resolved.adapter.config)
+    if base is not None and adapter.keeps_base and backbone.source is None:
+        save_base(backbone, base)
+    torch.manual_seed(resolved.seed)
+    adapter.attach(backbone)
+    torch.manual_seed(resolved.seed)
+    head = task.build_head(backbone)
+    _apply_options(resolved, backbone)
+    return TuningModule(backbone, adapter, task, head).to(choose_device(resolved.trainer.device))
+
+
+def count(parameters: Iterable[nn.Parameter]) -> int:
+    """Return how many numbers the parameters hold."""
+    return sum(parameter.numel() for parameter in parameters)
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device that the recipe asks for.
+
+    Raises:
+        HeadstockError: a GPU is asked for and there is none.
+    """
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise HeadstockError("trainer.device=cuda, but torch sees no CUDA device; use trainer.device=cpu or auto")
+    return torch.device("cuda" if available and name in ("auto", "cuda") else "cpu")
+
+
+def _apply_options(resolved: ResolvedRecipe, backbone: Backbone) -> None:
+    if resolved.trainer.gradient_checkpointing:
+        try:
+            backbone.enable_gradient_checkpointing()
+        except NotImplementedError as error:
+            raise HeadstockError(
+                f"backbone '{resolved.backbone.entry.name}' has no gradient checkpointing; "
+                "leave out trainer.gradient_checkpointing"
+            ) from error
+    if resolved.trainer.compile:
+        backbone.compile(dynamic=True)

@@ -1,0 +1,102 @@
+"""A tuned model in use: predictions and evaluation of a finished run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from headstock.console import Console
+from headstock.data import DataConfig, MemoryRows, Table, load_evaluation
+from headstock.engine.directory import RunDirectory
+from headstock.engine.evaluate import Evaluation, evaluate_split, predict_split
+from headstock.engine.module import TuningModule
+from headstock.engine.saved import SavedModel, load_model
+from headstock.engine.setup import choose_device
+from headstock.examples.prepare import PreparedSplit, prepare_split
+from headstock.examples.reading import read_split
+from headstock.interfaces import Task
+from headstock.trainer.config import TrainerConfig
+from headstock_registry import Catalogue, load_catalogue
+
+
+class TunedModel:
+    """The model of a finished run. Made by :func:`load`."""
+
+    def __init__(self, saved: SavedModel, module: TuningModule, config: TrainerConfig) -> None:
+        self._saved, self._module, self._config = saved, module, config
+
+    @property
+    def task(self) -> Task:
+        """The task, with what it learnt."""
+        return self._module.task
+
+    def predict(self, inputs: Sequence[Any], *, quiet: bool = True) -> list[Any]:
+        """Return one prediction an input, in order, in Hugging Face's wire format.
+
+        Args:
+            inputs: Values of the task's main column (texts, file paths, arrays), or mappings of several columns.
+            quiet: Show no progress.
+
+        Raises:
+            BadExampleError: an input cannot be used; names it by its number.
+            TypeError: ``inputs`` is one text instead of a list of them.
+        """
+        if isinstance(inputs, str | bytes | Mapping):
+            raise TypeError("predict takes a list of inputs; for a single one write predict([...])")
+        main = self.task.columns[0].name
+        rows = [dict(value) if isinstance(value, Mapping) and main in value else {main: value} for value in inputs]
+        columns = tuple(column.name for column in self.task.columns)
+        return self.predict_table(Table(MemoryRows("input", rows, columns)), quiet=quiet)
+
+    def predict_table(self, table: Table, *, quiet: bool = True) -> list[Any]:
+        """Return one prediction a row, in order. See :meth:`predict`."""
+        if not len(table):
+            return []
+        console = Console(quiet)
+        split = self._prepare("input", table, console, with_references=False)
+        predictions, _ = predict_split(self._module, split, self._config, console, "predict")
+        return [self.task.wire(prediction, table[row]) for row, prediction in enumerate(predictions)]
+
+    def evaluate(self, data: str | Path | Mapping[str, Any], *, quiet: bool = True) -> Evaluation:
+        """Return metrics, predictions and details on other data.
+
+        Args:
+            data: A file or folder, or a mapping as in a recipe's ``data`` section. Of a folder with several splits,
+                or of a Hub data set, the test split is taken.
+            quiet: Show no progress.
+
+        Raises:
+            DataError: the data cannot be used.
+        """
+        config = DataConfig.model_validate({"path": str(data)} if isinstance(data, str | Path) else dict(data))
+        console = Console(quiet)
+        table = load_evaluation(config, self.task.columns)
+        split = self._prepare("evaluation", table, console, with_references=True, policy=config.on_bad_example)
+        return evaluate_split(self._module, split, self._config, console, "evaluate")
+
+    def _prepare(
+        self, name: str, table: Table, console: Console, with_references: bool, policy: Any = "error"
+    ) -> PreparedSplit:
+        split = read_split(name, table, self.task, policy, with_references)
+        return prepare_split(split, self._module.backbone, self.task, policy, console, cached=False)
+
+
+def load(run_dir: str | Path, *, device: str = "auto", catalogue: Catalogue | None = None) -> TunedModel:
+    """Load the tuned model of a finished run.
+
+    Args:
+        run_dir: The run directory.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        catalogue: The installed plugins, if they are loaded already.
+
+    Raises:
+        HeadstockError: there is no finished run, or what it needs is not installed.
+    """
+    directory = RunDirectory(Path(run_dir))
+    saved, module = load_model(catalogue or load_catalogue(), directory.model)
+    module.to(choose_device(device))
+    recipe = yaml.safe_load(directory.recipe.read_text("utf-8")) if directory.recipe.exists() else {}
+    return TunedModel(saved, module, TrainerConfig.model_validate(recipe.get("trainer", {})))

@@ -1,0 +1,136 @@
+"""Preprocessed examples on disk: flat tensors, read through a memory map.
+
+A store is a folder: ``store.json`` says what is in it, ``<name>.bin`` holds the values of one tensor of all examples
+end to end, and ``index.safetensors`` says where each example's part begins and what its shape is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from safetensors.numpy import load_file, save_file
+from torch import Tensor
+
+from headstock.atomic import write_json
+from headstock.interfaces import Example
+
+
+class Skipped(BaseModel):
+    """A row that gave no example, and why."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    row: int
+    reason: str
+
+
+class StoreInfo(BaseModel):
+    """What ``store.json`` holds: how many examples, the NumPy dtype of each tensor, the rows that gave none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    count: int
+    dtypes: dict[str, str]
+    skipped: tuple[Skipped, ...]
+
+
+class Examples(Protocol):
+    """Preprocessed examples, wherever they are.
+
+    Attributes:
+        costs: Cost of each example in the backbone's unit, (N,).
+        skipped: Rows that gave no example.
+    """
+
+    costs: NDArray[np.int64]
+    skipped: tuple[Skipped, ...]
+
+    def __getitem__(self, number: int) -> Example: ...
+
+
+class MemoryStore:
+    """Examples that are used once and need no cache."""
+
+    def __init__(self, examples: Sequence[Example], costs: Sequence[int], skipped: Sequence[Skipped]) -> None:
+        self._examples = examples
+        self.costs: NDArray[np.int64] = np.asarray(costs, dtype=np.int64)
+        self.skipped = tuple(skipped)
+
+    def __getitem__(self, number: int) -> Example:
+        return self._examples[number]
+
+
+class StoreWriter:
+    """Appends examples to a new store; memory does not grow with their size."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files: dict[str, BinaryIO] = {}
+        self._dtypes: dict[str, str] = {}
+        self._shapes: dict[str, list[tuple[int, ...]]] = {}
+        self._costs: list[int] = []
+
+    def append(self, example: Example, cost: int) -> None:
+        """Add one example; all must have the same tensor names, dtypes and numbers of dimensions."""
+        arrays = {name: tensor.contiguous().numpy() for name, tensor in example.items()}
+        if not self._files:
+            self._files = {name: (self._folder / f"{name}.bin").open("wb") for name in arrays}
+            self._dtypes = {name: array.dtype.str for name, array in arrays.items()}
+            self._shapes = {name: [] for name in arrays}
+        if {name: array.dtype.str for name, array in arrays.items()} != self._dtypes:
+            raise TypeError(f"preprocess returned other tensors than before: {sorted(arrays)} against {self._dtypes}")
+        for name, array in arrays.items():
+            self._files[name].write(array.tobytes())
+            self._shapes[name].append(array.shape)
+        self._costs.append(cost)
+
+    def close(self, skipped: Iterable[Skipped]) -> None:
+        """Write the index. Only now the store can be read."""
+        for file in self._files.values():
+            file.close()
+        count = len(self._costs)
+        index = {"costs": np.asarray(self._costs, dtype=np.int64)}
+        for name, shapes in self._shapes.items():
+            index[f"{name}.shapes"] = np.asarray(shapes, dtype=np.int64).reshape(count, -1)
+        save_file(index, self._folder / "index.safetensors")
+        info = StoreInfo(count=count, dtypes=self._dtypes, skipped=tuple(skipped))
+        write_json(self._folder / "store.json", info.model_dump(mode="json"))
+
+
+class ExampleStore:
+    """A finished store. Tensors are views into the memory map: cheap to take, not to be changed in place."""
+
+    def __init__(self, folder: Path) -> None:
+        info = StoreInfo.model_validate(json.loads((folder / "store.json").read_text("utf-8")))
+        index = load_file(folder / "index.safetensors")
+        self.count = info.count
+        self.skipped: tuple[Skipped, ...] = info.skipped
+        self.costs: NDArray[np.int64] = index["costs"]
+        self._flat: dict[str, Tensor] = {}
+        self._shapes: dict[str, list[list[int]]] = {}
+        self._ends: dict[str, list[int]] = {}
+        for name, dtype in info.dtypes.items():
+            shapes = index[f"{name}.shapes"]
+            ends = np.cumsum(np.prod(shapes, axis=1, dtype=np.int64))
+            size = int(ends[-1]) if len(ends) else 0
+            # Copy-on-write: torch wants writable memory, and the file must never change.
+            values = np.memmap(folder / f"{name}.bin", dtype=np.dtype(dtype), mode="c", shape=(size,)) if size else []
+            self._flat[name] = torch.from_numpy(np.asarray(values, dtype=np.dtype(dtype)))
+            self._shapes[name] = shapes.tolist()
+            self._ends[name] = [0, *ends.tolist()]
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, number: int) -> Example:
+        return {
+            name: flat[self._ends[name][number] : self._ends[name][number + 1]].view(self._shapes[name][number])
+            for name, flat in self._flat.items()
+        }

@@ -1,0 +1,34 @@
+"""What a plugin author implements: backbone, adapter, task, and the values that pass between them and the engine."""
+
+from headstock.interfaces.adapter import Adapter
+from headstock.interfaces.backbone import Backbone
+from headstock.interfaces.batch import Batch, Example, Features, Loss, StepOutput
+from headstock.interfaces.component import Component, Config
+from headstock.interfaces.details import ConfusionMatrix, Details
+from headstock.interfaces.errors import BadExampleError, DataError
+from headstock.interfaces.files import FileValue, is_file_value, read_bytes
+from headstock.interfaces.schema import Column, Metric
+from headstock.interfaces.task import Splits, Task
+
+__all__ = [
+    "Adapter",
+    "Backbone",
+    "BadExampleError",
+    "Batch",
+    "Column",
+    "Component",
+    "Config",
+    "ConfusionMatrix",
+    "DataError",
+    "Details",
+    "Example",
+    "Features",
+    "FileValue",
+    "Loss",
+    "Metric",
+    "Splits",
+    "StepOutput",
+    "Task",
+    "is_file_value",
+    "read_bytes",
+]

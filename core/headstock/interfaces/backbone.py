@@ -1,0 +1,112 @@
+"""A backbone: an encoder with its own preprocessing."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from torch import Tensor, nn
+
+from headstock.interfaces.batch import Example, Features
+from headstock.interfaces.component import Component
+
+
+class Backbone(nn.Module, Component):
+    """Encodes raw inputs of one modality into :class:`Features`.
+
+    A backbone is made by :meth:`create` (new, or from pretrained weights) or :meth:`load` (from a run), never half
+    made. What the raw inputs are is agreed within a modality, e.g. ``{"text": "…"}``.
+
+    Attributes:
+        config: The validated ``Config`` of this class.
+        modality: Open string; a task runs on backbones of its own modality.
+        cost_unit: What :meth:`cost` counts, in the plural, for people.
+        feature_dim: ``D`` of the features.
+        body: The network that adapters act on. An adapter may put a wrapper with the same call in its place.
+        source: Where pretrained weights came from (a Hub id or a folder); ``None`` when made from scratch.
+    """
+
+    modality: ClassVar[str]
+    cost_unit: ClassVar[str] = "examples"
+    feature_dim: int
+    body: nn.Module
+    source: str | None = None
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.config = config
+
+    @classmethod
+    @abstractmethod
+    def create(cls, config: Any, inputs: Iterable[Mapping[str, Any]]) -> Self:
+        """Make a backbone before training.
+
+        Args:
+            config: The validated ``Config`` of this class.
+            inputs: Raw inputs of the training split only, for what has to be learnt from data (a vocabulary).
+        """
+
+    @classmethod
+    @abstractmethod
+    def load(cls, config: Any, directory: Path) -> Self:
+        """Make the backbone that :meth:`save` wrote to ``directory``."""
+
+    @abstractmethod
+    def save(self, directory: Path) -> None:
+        """Write weights (safetensors) and all that :meth:`load` needs (JSON) to ``directory``, which exists.
+
+        A backbone from transformers writes what ``save_pretrained`` writes.
+        """
+
+    @abstractmethod
+    def preprocess(self, inputs: Mapping[str, Any]) -> Example:
+        """Turn one raw input into tensors; done once, then cached on disk, so keep it compact (uint8, int16, ids).
+
+        Raises:
+            BadExampleError: the input cannot be used (empty, unreadable, too short).
+        """
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Return, as JSON values, everything that :meth:`preprocess` depends on; part of the cache key.
+
+        The default is all options; add what was learnt from data, and digests of files that were read.
+        """
+        return {"options": self.config.model_dump(mode="json")}
+
+    @abstractmethod
+    def collate(self, examples: Sequence[Example]) -> dict[str, Tensor]:
+        """Pad and stack examples into the inputs of a batch."""
+
+    def cost(self, example: Example) -> int:
+        """Return what an example costs of a batch's budget (tokens, pixels, milliseconds); at least 1."""
+        del example
+        return 1
+
+    @abstractmethod
+    def embed(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Turn a collated batch into a continuous tensor: token embeddings, normalised pixels, waveform, spectrogram."""
+
+    @abstractmethod
+    def encode(self, embedded: Tensor, inputs: dict[str, Tensor]) -> Features:
+        """Turn what :meth:`embed` returned into features. An example's features must not depend on its neighbours."""
+
+    def forward(self, inputs: dict[str, Tensor]) -> Features:
+        """Return the features of a collated batch."""
+        return self.encode(self.embed(inputs), inputs)
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Trade time for memory: recompute activations in the backward pass.
+
+        Raises:
+            NotImplementedError: the backbone has no way to do so.
+        """
+        raise NotImplementedError
+
+
+def file_digest(path: Path) -> str:
+    """Return a hexadecimal BLAKE2b digest of a file, for :meth:`Backbone.fingerprint`."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

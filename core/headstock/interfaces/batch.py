@@ -1,0 +1,77 @@
+"""The values that flow through one step: examples, a batch, features, loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+Example = dict[str, Tensor]
+"""One preprocessed example: named tensors without a batch dimension."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples put together.
+
+    Attributes:
+        inputs: What the backbone collated, for its own eyes and for the head (e.g. positions to gather).
+        targets: What the task collated; empty when there is nothing to compare with (prediction).
+        size: Number of examples.
+    """
+
+    inputs: dict[str, Tensor]
+    targets: dict[str, Tensor]
+    size: int
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
+        """Return the batch with ``function`` applied to every tensor."""
+        return Batch(
+            {name: function(value) for name, value in self.inputs.items()},
+            {name: function(value) for name, value in self.targets.items()},
+            self.size,
+        )
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on ``device``; the copy does not block the host."""
+        return self.map(lambda value: value.to(device, non_blocking=True))
+
+
+class Features(NamedTuple):
+    """What a backbone makes of a batch.
+
+    Attributes:
+        sequence: Float tensor (B, T, D), one vector a token, patch or frame.
+        mask: Bool tensor (B, T), true where ``sequence`` holds something real.
+        pooled: Float tensor (B, D), one vector an example.
+    """
+
+    sequence: Tensor
+    mask: Tensor
+    pooled: Tensor
+
+
+class Loss(NamedTuple):
+    """A loss summed over what was counted.
+
+    The trainer divides the sum of ``total`` by the sum of ``count`` over a whole accumulation window, so that how
+    examples are cut into batches never changes the gradient.
+
+    Attributes:
+        total: Scalar tensor, the sum of the losses of the counted items.
+        count: Scalar tensor, how many items (or how much weight) ``total`` sums over.
+    """
+
+    total: Tensor
+    count: Tensor
+
+
+@dataclass(frozen=True)
+class StepOutput:
+    """What one forward pass gives: the task's outputs (each with a batch dimension) and, with targets, the loss."""
+
+    outputs: dict[str, Tensor]
+    loss: Loss | None = None

@@ -1,0 +1,145 @@
+"""A task: what is learned."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from headstock.interfaces.backbone import Backbone
+from headstock.interfaces.batch import Batch, Example, Features, Loss
+from headstock.interfaces.component import Component
+from headstock.interfaces.details import Details
+from headstock.interfaces.schema import Column, Metric
+
+Row = Mapping[str, Any]
+"""One example as data holds it: values by column name."""
+
+Splits = Mapping[str, Sequence[Row]]
+"""Rows by split: ``train``, ``validation`` and ``test``."""
+
+
+class Task(Component):
+    """Data schema, head, loss, decoding and metrics of one kind of problem.
+
+    The engine encodes; a task never calls the backbone. *Reference* below is what a row says is right and
+    *prediction* what the model says, both JSON values of the same kind, as :meth:`score` compares them.
+
+    Attributes:
+        modality: Backbones of this modality fit.
+        columns: The data's columns, the main input first.
+        metrics: What :meth:`score` returns; the first one chooses the best checkpoint unless the recipe names another.
+        default_backbone: Name of the backbone taken when a recipe names none: small, from scratch.
+        pipeline_tag: The Hub's name for this task, for the model card; ``None`` where the Hub has none.
+    """
+
+    modality: ClassVar[str]
+    columns: ClassVar[tuple[Column, ...]]
+    metrics: ClassVar[tuple[Metric, ...]]
+    default_backbone: ClassVar[str]
+    pipeline_tag: ClassVar[str | None] = None
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    # Data
+
+    @abstractmethod
+    def sample(self) -> Splits:
+        """Return a small data set that needs no network and no files from elsewhere."""
+
+    @abstractmethod
+    def inputs(self, row: Row) -> Mapping[str, Any]:
+        """Return what the backbone's ``preprocess`` takes.
+
+        Raises:
+            BadExampleError: the row's input is empty or of the wrong type.
+        """
+
+    @abstractmethod
+    def reference(self, row: Row) -> Any:
+        """Return what is right for this row, as a JSON value.
+
+        Raises:
+            BadExampleError: the row has no label, or one that cannot be read.
+        """
+
+    @abstractmethod
+    def learn(self, references: Sequence[Any]) -> None:
+        """Learn from the training references what the task needs (a label set, class weights, an alphabet)."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """Return what :meth:`learn` learnt, as JSON values."""
+
+    @abstractmethod
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what :meth:`state` returned."""
+
+    @abstractmethod
+    def encode(self, reference: Any, example: Example) -> dict[str, Tensor]:
+        """Turn a reference into target tensors without a batch dimension.
+
+        Args:
+            reference: What :meth:`reference` returned.
+            example: The preprocessed input, for targets that must be aligned with it.
+
+        Raises:
+            DataError: the reference has something that training data had not (name it).
+        """
+
+    def collate(self, targets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+        """Stack target tensors; those of differing length are padded at the end with -100."""
+        return {name: pad_stack([target[name] for target in targets], -100) for name in targets[0]}
+
+    def augment(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Change a collated training batch at random (torch's global generator, which the trainer seeds per step)."""
+        return inputs
+
+    # Model
+
+    @abstractmethod
+    def build_head(self, backbone: Backbone) -> nn.Module:
+        """Return a new head for ``backbone.feature_dim``; :meth:`learn` or :meth:`restore` has run."""
+
+    @abstractmethod
+    def forward(self, head: nn.Module, features: Features, batch: Batch) -> dict[str, Tensor]:
+        """Return the head's outputs, each with the batch dimension first. ``batch.targets`` may be empty."""
+
+    @abstractmethod
+    def loss(self, outputs: dict[str, Tensor], batch: Batch) -> Loss:
+        """Return the summed loss and its count, never a mean."""
+
+    # Predictions
+
+    @abstractmethod
+    def decode(self, outputs: dict[str, Tensor], batch: Batch) -> list[Any]:
+        """Return one prediction an example, as JSON values. Tensors are on the CPU, floats in float32."""
+
+    @abstractmethod
+    def score(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
+        """Return a figure for each of :attr:`metrics`."""
+
+    def details(self, predictions: Sequence[Any], references: Sequence[Any]) -> Details:
+        """Return metrics per class and the like, for the report."""
+        del predictions, references
+        return Details()
+
+    def wire(self, prediction: Any, row: Row) -> Any:
+        """Return a prediction in the form that Hugging Face's pipelines and inference API use for this task."""
+        del row
+        return prediction
+
+
+def pad_stack(tensors: Sequence[Tensor], value: float) -> Tensor:
+    """Stack tensors, padding each dimension at its end with ``value`` to the longest: (B, …)."""
+    shape = [max(sizes) for sizes in zip(*(tensor.shape for tensor in tensors), strict=True)]
+    if all(list(tensor.shape) == shape for tensor in tensors):
+        return torch.stack(list(tensors))
+    stacked = tensors[0].new_full((len(tensors), *shape), value)
+    for row, tensor in zip(stacked, tensors, strict=True):
+        row[tuple(slice(size) for size in tensor.shape)] = tensor
+    return stacked

@@ -1,0 +1,212 @@
+"""Classification over a learnt label set, single- or multi-label, whatever the input is.
+
+A task that classifies says its columns, its sample and how a row becomes backbone inputs; the rest is here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
+from sklearn.preprocessing import MultiLabelBinarizer
+from torch import Tensor, nn
+
+from headstock.interfaces import (
+    Backbone,
+    BadExampleError,
+    Batch,
+    Config,
+    ConfusionMatrix,
+    Details,
+    Example,
+    Features,
+    Loss,
+    Metric,
+    Task,
+)
+from headstock.interfaces.task import Row
+from headstock.kits.labels import LabelSet, balanced_weights
+
+KEPT_SCORES = 10
+"""How many of the best labels a prediction lists."""
+
+
+class ClassificationConfig(Config):
+    """Options of every classification task."""
+
+    dropout: float = Field(0.1, ge=0, lt=1, description="dropout before the classification layer")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread evenly over all labels")
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="'balanced' weighs each label's loss by the inverse of its frequency in the training data"
+    )
+
+
+class Classification(Task):
+    """Base of classification tasks.
+
+    Attributes:
+        label_column: The column that holds the label.
+    """
+
+    Config = ClassificationConfig
+    label_column: ClassVar[str] = "label"
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric(name="accuracy", better="higher", summary="share of examples whose labels are all right"),
+        Metric(name="precision", better="higher", summary="mean over labels of the precision (macro)"),
+        Metric(name="recall", better="higher", summary="mean over labels of the recall (macro)"),
+        Metric(name="f1", better="higher", summary="mean over labels of F1 (macro)"),
+    )
+
+    def __init__(self, config: ClassificationConfig) -> None:
+        super().__init__(config)
+        self.labels = LabelSet(())
+        self.weights: list[float] | None = None
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether an example may have any number of labels."""
+        return False
+
+    # Data
+
+    def reference(self, row: Row) -> str | list[str]:
+        """Return the label, or for multi-label the sorted list of labels (possibly empty)."""
+        value = row.get(self.label_column)
+        if self.multi_label:
+            return self._many(value)
+        if isinstance(value, list | tuple | dict):
+            raise BadExampleError(f"column '{self.label_column}' holds {type(value).__name__}, not one label")
+        if value is None or str(value).strip() == "":
+            raise BadExampleError("no label")
+        return str(value).strip()
+
+    def _many(self, value: Any) -> list[str]:
+        if isinstance(value, str) and value.strip().startswith("["):
+            try:
+                value = json.loads(value)
+            except json.JSONDecodeError as error:
+                raise BadExampleError(f"column '{self.label_column}' is not a JSON list: {error}") from error
+        if value is None:
+            raise BadExampleError("no label; an example with no label at all is written as an empty list: []")
+        parts = value if isinstance(value, list | tuple) else str(value).split(self.label_separator)
+        return sorted({str(part).strip() for part in parts} - {""})
+
+    @property
+    def label_separator(self) -> str:
+        """What separates several labels in one text value."""
+        return ","
+
+    def learn(self, references: Sequence[str | list[str]]) -> None:
+        """Learn the label set and, if asked for, the class weights."""
+        seen = [label for reference in references for label in _listed(reference)]
+        self.labels = LabelSet.learn(seen)
+        if self.config.class_weights == "balanced":
+            self.weights = balanced_weights(self.labels.names, seen)
+
+    def state(self) -> dict[str, Any]:
+        """Return labels and class weights."""
+        return {"labels": list(self.labels.names), "weights": self.weights}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back labels and class weights."""
+        self.labels = LabelSet(state["labels"])
+        self.weights = state["weights"]
+
+    def encode(self, reference: str | list[str], example: Example) -> dict[str, Tensor]:
+        """Return ``label``: a label number, or for multi-label a float vector of zeros and ones."""
+        del example
+        numbers = [self.labels.number(label) for label in _listed(reference)]
+        if not self.multi_label:
+            return {"label": torch.tensor(numbers[0])}
+        target = torch.zeros(len(self.labels))
+        target[numbers] = 1.0
+        return {"label": target}
+
+    # Model
+
+    def build_head(self, backbone: Backbone) -> nn.Module:
+        """Return dropout and a linear layer on the pooled features."""
+        return nn.Sequential(nn.Dropout(self.config.dropout), nn.Linear(backbone.feature_dim, len(self.labels)))
+
+    def forward(self, head: nn.Module, features: Features, batch: Batch) -> dict[str, Tensor]:
+        """Return ``logits`` (B, labels)."""
+        del batch
+        return {"logits": head(features.pooled)}
+
+    def loss(self, outputs: dict[str, Tensor], batch: Batch) -> Loss:
+        """Return cross-entropy, or for multi-label the mean over labels of binary cross-entropy."""
+        logits, target = outputs["logits"].float(), batch.targets["label"]
+        weights = None if self.weights is None else torch.tensor(self.weights, device=logits.device)
+        smoothing = self.config.label_smoothing
+        if self.multi_label:
+            target = target * (1 - smoothing) + smoothing / 2
+            each = F.binary_cross_entropy_with_logits(logits, target, weight=weights, reduction="none")
+            return Loss(each.mean(dim=1).sum(), torch.tensor(float(len(target)), device=logits.device))
+        total = F.cross_entropy(logits, target, weight=weights, label_smoothing=smoothing, reduction="sum")
+        if weights is None:
+            return Loss(total, torch.tensor(float(len(target)), device=logits.device))
+        return Loss(total, weights[target].sum())
+
+    # Predictions
+
+    def decode(self, outputs: dict[str, Tensor], batch: Batch) -> list[list[dict[str, Any]]]:
+        """Return for each example its labels with scores, best first, as text-classification pipelines do."""
+        del batch
+        logits = outputs["logits"]
+        scores = logits.sigmoid() if self.multi_label else logits.softmax(dim=1)
+        values, order = scores.sort(dim=1, descending=True)
+        predictions = []
+        for row, numbers in zip(values.tolist(), order.tolist(), strict=True):
+            kept = max(KEPT_SCORES, sum(value >= 0.5 for value in row))
+            pairs = list(zip(row, numbers, strict=True))[:kept]
+            predictions.append([{"label": self.labels.names[n], "score": round(value, 6)} for value, n in pairs])
+        return predictions
+
+    def _chosen(self, prediction: list[dict[str, Any]]) -> str | list[str]:
+        if self.multi_label:
+            return sorted(scored["label"] for scored in prediction if scored["score"] >= 0.5)
+        return str(prediction[0]["label"])
+
+    def _arrays(self, predictions: Sequence[Any], references: Sequence[Any]) -> tuple[Any, Any, Any]:
+        """Return truth, prediction and labels in the form that scikit-learn's metrics take."""
+        chosen = [self._chosen(prediction) for prediction in predictions]
+        if not self.multi_label:
+            return list(references), chosen, list(self.labels.names)
+        binarizer = MultiLabelBinarizer(classes=list(self.labels.names)).fit([])
+        return binarizer.transform(references), binarizer.transform(chosen), range(len(self.labels))
+
+    def score(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
+        """Return accuracy and macro precision, recall and F1 over the label set."""
+        truth, chosen, labels = self._arrays(predictions, references)
+        precision, recall, f1, _ = precision_recall_fscore_support(
+            truth, chosen, labels=labels, average="macro", zero_division=0
+        )
+        return {
+            "accuracy": float(accuracy_score(truth, chosen)),
+            "precision": float(precision),
+            "recall": float(recall),
+            "f1": float(f1),
+        }
+
+    def details(self, predictions: Sequence[Any], references: Sequence[Any]) -> Details:
+        """Return precision, recall, F1 and number of examples per label, and for single-label the confusion matrix."""
+        truth, chosen, labels = self._arrays(predictions, references)
+        columns = precision_recall_fscore_support(truth, chosen, labels=labels, average=None, zero_division=0)
+        per_class = {
+            name: dict(zip(("precision", "recall", "f1", "support"), map(float, figures), strict=True))
+            for name, *figures in zip(self.labels.names, *columns, strict=True)
+        }
+        if self.multi_label:
+            return Details(per_class=per_class)
+        counts = confusion_matrix(truth, chosen, labels=labels).tolist()
+        matrix = ConfusionMatrix(labels=self.labels.names, counts=tuple(tuple(row) for row in counts))
+        return Details(per_class=per_class, confusion=matrix)
+
+
+def _listed(reference: str | list[str]) -> list[str]:
+    return [reference] if isinstance(reference, str) else reference

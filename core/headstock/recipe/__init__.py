@@ -1,0 +1,1 @@
+"""What a run is: one YAML file or command line, checked, with every option resolved."""

@@ -1,0 +1,41 @@
+"""Turns pydantic's report on a section into one line that names each key, what is wrong and what would be right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from headstock_registry import HeadstockError, nearest
+
+
+class RecipeError(HeadstockError):
+    """A recipe or an override that cannot be used."""
+
+
+def describe(error: ValidationError, model: type[BaseModel], prefix: str = "") -> str:
+    """Return one line for all problems of ``error``, which ``model`` raised for the section called ``prefix``."""
+    return "; ".join(_problem(problem, model, prefix) for problem in error.errors())
+
+
+def _problem(problem: Any, model: type[BaseModel], prefix: str) -> str:
+    location = [str(part) for part in problem["loc"]]
+    key = ".".join(part for part in [prefix, *location] if part)
+    if problem["type"] == "extra_forbidden":
+        known: list[str] = list(_model_at(model, location[:-1]).model_fields)
+        return f"unknown option '{key}'{nearest(location[-1], known)}"
+    if problem["type"] == "missing":
+        return f"'{key}' is required"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error" and not location:
+        return message
+    return f"'{key}': {message[0].lower()}{message[1:]}, got {problem['input']!r}"
+
+
+def _model_at(model: type[BaseModel], location: list[str]) -> type[BaseModel]:
+    for part in location:
+        field = model.model_fields.get(part)
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            break
+        model = field.annotation
+    return model

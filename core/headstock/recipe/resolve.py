@@ -1,0 +1,147 @@
+"""From a recipe as written to one with every component imported and every option typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, cast
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from headstock.data import DataConfig
+from headstock.interfaces import Adapter, Backbone, Task
+from headstock.recipe.errors import RecipeError, describe
+from headstock.recipe.model import Recipe, Section
+from headstock.recipe.source import Assignment, assign, parse_recipe
+from headstock.trainer.config import TrainerConfig
+from headstock_registry import Catalogue, Entry, UnknownNameError, nearest
+
+C = TypeVar("C")
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Part(Generic[C]):
+    """A component that a recipe names: its entry, its class and its typed options."""
+
+    entry: Entry
+    cls: type[C]
+    config: Any
+
+
+@dataclass(frozen=True)
+class ResolvedRecipe:
+    """A recipe that can be run. ``recipe`` spells out every option, defaults included."""
+
+    recipe: Recipe
+    task: Part[Task]
+    backbone: Part[Backbone]
+    adapter: Part[Adapter]
+    data: DataConfig
+    trainer: TrainerConfig
+    seed: int
+
+    def to_yaml(self) -> str:
+        """Return the recipe with every option, as YAML that resolves to the same again."""
+        return yaml.safe_dump(self.recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+
+
+def resolve(
+    catalogue: Catalogue, content: Mapping[str, Any], assignments: Sequence[Assignment] = (), where: str = "recipe"
+) -> ResolvedRecipe:
+    """Check a recipe's content and the overrides on it, and import what it names.
+
+    An override whose first key is no section is a short form: it is put into the one section that has such an option.
+
+    Raises:
+        RecipeError: a key or value at fault, or a component that does not fit the task.
+        UnknownNameError, NameConflictError, PluginError: a component that cannot be had.
+    """
+    long = [item for item in assignments if item[0][0] in Recipe.model_fields]
+    short = [item for item in assignments if item[0][0] not in Recipe.model_fields]
+    merged = assign(dict(content), long)
+    components = _components(catalogue, parse_recipe(merged, where))
+    if short:
+        merged = assign(merged, [_lengthen(item, components) for item in short])
+    recipe = parse_recipe(merged, where)
+    task = _part(components["task"], recipe.task.options)
+    backbone = _part(components["backbone"], recipe.backbone.options if recipe.backbone else {})
+    adapter = _part(components["adapter"], recipe.adapter.options)
+    parts = {"task": task, "backbone": backbone, "adapter": adapter}
+    defaults: dict[str, Any] = {}
+    for part in parts.values():
+        defaults.update(part.cls.trainer_defaults(part.config))
+    data = _typed(DataConfig, recipe.data, "data")
+    trainer = _typed(TrainerConfig, {**defaults, **recipe.trainer}, "trainer")
+    names = [metric.name for metric in task.cls.metrics]
+    if trainer.metric not in (None, "loss", *names):
+        raise RecipeError(
+            f"'trainer.metric': no metric '{trainer.metric}'{nearest(str(trainer.metric), [*names, 'loss'])}"
+        )
+    complete = Recipe.model_validate(
+        {key: {"name": part.entry.name, **part.config.model_dump(mode="json")} for key, part in parts.items()}
+        | {"data": data.model_dump(mode="json"), "trainer": trainer.model_dump(mode="json"), "seed": recipe.seed}
+    )
+    return ResolvedRecipe(complete, task, backbone, adapter, data, trainer, recipe.seed)
+
+
+def _components(catalogue: Catalogue, recipe: Recipe) -> dict[str, tuple[Entry, type]]:
+    task_entry = catalogue.get("task", recipe.task.name)
+    task = cast("type[Task]", catalogue.resolve(task_entry))
+    backbone = _fitting(catalogue, task, recipe.backbone or Section(name=task.default_backbone))
+    adapter = catalogue.get("adapter", recipe.adapter.name)
+    return {
+        "task": (task_entry, task),
+        "backbone": (backbone, catalogue.resolve(backbone)),
+        "adapter": (adapter, catalogue.resolve(adapter)),
+    }
+
+
+def _fitting(catalogue: Catalogue, task: type[Task], section: Section) -> Entry:
+    """Return the backbone's entry; a name may be shortened to a beginning that only one fitting backbone has."""
+    entries = [entry for entry in catalogue.entries("backbone") if entry.modality in (None, task.modality)]
+    begins = [entry for entry in entries if entry.name.startswith(f"{section.name}-")]
+    if section.name not in catalogue.names("backbone") and len(begins) == 1:
+        return begins[0]
+    try:
+        entry = catalogue.get("backbone", section.name)
+    except UnknownNameError:
+        fitting = [entry.name for entry in entries]
+        raise UnknownNameError(
+            f"no backbone named '{section.name}' is installed for {task.modality}{nearest(section.name, fitting)}"
+        ) from None
+    if entry not in entries:
+        fits = ", ".join(fitting.name for fitting in entries)
+        raise RecipeError(f"backbone '{entry.name}' is for {entry.modality}, the task needs {task.modality}: {fits}")
+    return entry
+
+
+def _lengthen(item: Assignment, components: Mapping[str, tuple[Entry, type]]) -> Assignment:
+    path, value = item
+    fields = {"data": DataConfig.model_fields, "trainer": TrainerConfig.model_fields} | {
+        section: cls.Config.model_fields for section, (_, cls) in components.items()
+    }
+    homes = [section for section, known in fields.items() if path[0] in known]
+    if len(homes) == 1:
+        return [homes[0], *path], value
+    key = ".".join(path)
+    if homes:
+        choices = " or ".join(f"{section}.{key}" for section in homes)
+        raise RecipeError(f"'{key}' is an option of several sections; write {choices}")
+    known_keys = [f"{section}.{name}" for section, known in fields.items() for name in known]
+    known_keys += [name for known in fields.values() for name in known]
+    raise RecipeError(f"unknown option '{key}'{nearest(key, [*known_keys, *Recipe.model_fields])}")
+
+
+def _part(component: tuple[Entry, type[C]], options: dict[str, Any]) -> Part[C]:
+    entry, cls = component
+    config = _typed(cast("Any", cls).Config, options, entry.kind)
+    return Part(entry, cls, config)
+
+
+def _typed(model: type[M], options: Mapping[str, Any], section: str) -> M:
+    try:
+        return model.model_validate(dict(options))
+    except ValidationError as error:
+        raise RecipeError(describe(error, model, section)) from error

@@ -1,0 +1,117 @@
+"""Reads a recipe: a YAML file or a task's name, then ``key=value`` overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from headstock.recipe.errors import RecipeError, describe
+from headstock.recipe.model import Recipe, Section
+from headstock_registry import nearest
+
+COMPONENTS = ("task", "backbone", "adapter")
+MAPPINGS = ("data", "trainer")
+
+Assignment = tuple[list[str], Any]
+
+
+def parse_recipe(content: Any, where: str) -> Recipe:
+    """Check the shape of a recipe given as plain values.
+
+    Raises:
+        RecipeError: one line that names ``where`` and the keys at fault.
+    """
+    if not isinstance(content, dict):
+        raise RecipeError(f"{where}: a recipe is a mapping with the key 'task', not {type(content).__name__}")
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise RecipeError(f"{where}: {describe(error, Recipe)}") from error
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return a recipe file's content as plain values.
+
+    Raises:
+        RecipeError: the file is missing, is not YAML, or does not hold a mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"cannot read {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping with the key 'task'")
+    return content
+
+
+def parse_assignments(texts: Iterable[str]) -> list[Assignment]:
+    """Split ``section.key=value`` texts. Values that look like YAML lists, mappings or null become those.
+
+    Everything else stays text, which the section's own types then convert: ``007`` is a fine file name.
+
+    Raises:
+        RecipeError: a text without ``=``.
+    """
+    assignments: list[Assignment] = []
+    for text in texts:
+        key, equals, raw = text.partition("=")
+        if not equals or not all(key.split(".")):
+            raise RecipeError(f"'{text}' is not an override; write section.key=value, e.g. trainer.epochs=5")
+        value: Any = raw
+        if raw.startswith(("[", "{")) or raw == "null":
+            try:
+                value = yaml.safe_load(raw)
+            except yaml.YAMLError as error:
+                raise RecipeError(f"'{text}': {' '.join(str(error).split())}") from error
+        assignments.append((key.split("."), value))
+    return assignments
+
+
+def component_of(content: dict[str, Any], section: str) -> dict[str, Any]:
+    """Return a component's section as a mapping with ``name``, whichever way it was written."""
+    value = content.get(section)
+    if isinstance(value, Section):
+        return {"name": value.name, **value.options}
+    return {"name": value} if isinstance(value, str) else dict(value or {})
+
+
+def assign(content: dict[str, Any], assignments: Sequence[Assignment]) -> dict[str, Any]:
+    """Return a recipe's content with overrides put in.
+
+    ``task=NAME`` (likewise backbone and adapter) sets the name. Choosing another component drops the options that were
+    written for the one before.
+
+    Raises:
+        RecipeError: an unknown section, or a key below something that is not a mapping.
+    """
+    result = dict(content)
+    for path, value in assignments:
+        section = path[0]
+        if section not in Recipe.model_fields:
+            raise RecipeError(f"unknown section '{section}'{nearest(section, Recipe.model_fields)}")
+        if section in COMPONENTS and (len(path) == 1 or path[1:] == ["name"]) and isinstance(value, str):
+            before = component_of(result, section)
+            result[section] = before if before.get("name", value) == value else {}
+            result[section] = {**result[section], "name": value}
+            continue
+        if len(path) == 1:
+            result[section] = value
+            continue
+        if section not in (*COMPONENTS, *MAPPINGS):
+            raise RecipeError(f"'{section}' takes a value, not keys: write {section}=…")
+        inner = component_of(result, section) if section in COMPONENTS else dict(result.get(section) or {})
+        result[section] = inner
+        for part in path[1:-1]:
+            child = inner.get(part, {})
+            if not isinstance(child, dict):
+                raise RecipeError(f"'{'.'.join(path)}': '{part}' is not a mapping")
+            inner[part] = dict(child)
+            inner = inner[part]
+        inner[path[-1]] = value
+    return result

@@ -1,0 +1,58 @@
+"""Where a run took place: versions, device, commit."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from headstock_registry import Catalogue
+
+LIBRARIES = ("headstock", "torch", "torchvision", "torchaudio", "transformers", "datasets", "peft", "numpy")
+
+
+def describe_environment(catalogue: Catalogue, device: torch.device, seed: int) -> dict[str, Any]:
+    """Return versions, device, commit and seed as JSON values."""
+    plugins = {str(plugin.source.plugin): str(plugin.source) for plugin in catalogue.plugins if plugin.problem is None}
+    return {
+        "seed": seed,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": {name: metadata.version(name) for name in LIBRARIES},
+        "plugins": plugins,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
+        "device_type": device.type,
+        "cpus": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "commit": source_commit(),
+    }
+
+
+def source_commit() -> str | None:
+    """Return the git commit that Headstock runs from, with ``+`` when files are changed; None when not in a checkout."""
+    here = Path(__file__).parent
+    try:
+        commit = _git(here, "rev-parse", "HEAD")
+        changed = _git(here, "status", "--porcelain", "--untracked-files=no", ".")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit + ("+" if changed else "")
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

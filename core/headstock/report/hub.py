@@ -1,0 +1,29 @@
+"""Uploads a finished run to the Hugging Face Hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
+
+from headstock_registry import HeadstockError
+
+LEFT_OUT = ["checkpoints/*", "tensorboard/*", "predictions.jsonl"]
+"""Not uploaded. Predictions are left out because they repeat the test data."""
+
+
+def upload_run(path: Path, repository: str) -> str:
+    """Create the model repository if need be, upload the run, and return its address.
+
+    Raises:
+        HeadstockError: the Hub cannot be reached, the token is missing, or the name is not valid.
+    """
+    api = HfApi()
+    try:
+        api.create_repo(repository, exist_ok=True, private=True)
+        commit = api.upload_folder(folder_path=path, repo_id=repository, ignore_patterns=LEFT_OUT)
+    except (HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise HeadstockError(f"cannot upload to '{repository}': {reason}; the run is safe in {path}") from error
+    return str(commit)

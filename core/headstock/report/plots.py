@@ -1,0 +1,73 @@
+"""Plots of a run as PNG: loss and validation metric over steps, confusion matrix."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont
+from matplotlib.ft2font import FT2Font
+
+from headstock.interfaces import ConfusionMatrix
+
+DOTS_PER_INCH = 120
+NUMBERS_SHOWN = 20
+"""Above this many classes a cell's number would not be readable."""
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Return the records of a ``metrics.jsonl``."""
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def plot_curves(records: list[dict[str, Any]], metric: str, best_step: int, path: Path) -> None:
+    """Draw training and validation loss, and the validation metric that chose the weights."""
+    train = [record for record in records if record["kind"] == "train"]
+    validation = [record for record in records if record["kind"] == "validation"]
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot([r["step"] for r in train], [r["loss"] for r in train], label="training")
+    left.plot([r["step"] for r in validation], [r["loss"] for r in validation], marker="o", label="validation")
+    left.set(title="loss", xlabel="optimizer step")
+    left.legend()
+    right.plot([r["step"] for r in validation], [r[metric] for r in validation], marker="o", color="tab:green")
+    right.set(title=f"validation {metric}", xlabel="optimizer step")
+    for axes in (left, right):
+        axes.axvline(best_step, color="grey", linestyle=":", linewidth=1)
+        axes.grid(alpha=0.3)
+    right.text(best_step, 0.02, " best", transform=right.get_xaxis_transform(), color="grey")
+    figure.savefig(path, dpi=DOTS_PER_INCH)
+
+
+def plot_confusion(matrix: ConfusionMatrix, path: Path) -> None:
+    """Draw a confusion matrix, each row as shares of its reference label, with counts where they are readable."""
+    labels = list(matrix.labels)
+    if not _drawable("".join(labels)):
+        labels = [str(number) for number in range(len(labels))]
+    size = min(max(3.5, 0.45 * len(labels) + 2), 14)
+    figure = Figure(figsize=(size + 0.8, size), layout="constrained")
+    axes = figure.subplots()
+    totals = [max(sum(row), 1) for row in matrix.counts]
+    shares = [[count / total for count in row] for row, total in zip(matrix.counts, totals, strict=True)]
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(image, ax=axes, label="share of the reference label", fraction=0.046)
+    axes.set(xlabel="predicted", ylabel="reference", title="test split")
+    axes.set_xticks(
+        range(len(labels)), labels, rotation=45 if len(labels) > 6 else 0, ha="right" if len(labels) > 6 else "center"
+    )
+    axes.set_yticks(range(len(labels)), labels)
+    if len(labels) <= NUMBERS_SHOWN:
+        for row, counts in enumerate(matrix.counts):
+            for column, count in enumerate(counts):
+                colour = "white" if shares[row][column] > 0.5 else "black"
+                axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
+    figure.savefig(path, dpi=DOTS_PER_INCH)
+
+
+def _drawable(text: str) -> bool:
+    """Whether the plot's font has a glyph for every character."""
+    font = FT2Font(findfont(FontProperties(family=mpl.rcParams["font.family"])))
+    return all(font.get_char_index(ord(character)) for character in text)

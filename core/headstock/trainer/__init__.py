@@ -1,0 +1,1 @@
+"""One trainer for every task: parameter updates, validation with early stopping, checkpoints, exact resume."""

@@ -1,0 +1,36 @@
+"""Chooses the best checkpoint by a validation metric, and says when to stop."""
+
+from __future__ import annotations
+
+import math
+
+from pydantic import BaseModel, ConfigDict
+
+from headstock_registry import HeadstockError
+
+
+class BestSoFar(BaseModel):
+    """The best validation so far and how many have passed since; frozen, each validation makes a new one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    metric: str
+    better: str
+    value: float | None = None
+    step: int = 0
+    stale: int = 0
+
+    def after(self, metrics: dict[str, float], step: int) -> BestSoFar:
+        """Return the record after one more validation; a tie keeps the earlier one.
+
+        Raises:
+            HeadstockError: the metric is not among those computed, or is not a number.
+        """
+        if self.metric not in metrics:
+            raise HeadstockError(f"validation gave no metric '{self.metric}'; it gave: {', '.join(sorted(metrics))}")
+        value = metrics[self.metric]
+        if math.isnan(value):
+            raise HeadstockError(f"validation metric '{self.metric}' is not a number at step {step}")
+        if self.value is None or (value > self.value if self.better == "higher" else value < self.value):
+            return self.model_copy(update={"value": value, "step": step, "stale": 0})
+        return self.model_copy(update={"stale": self.stale + 1})

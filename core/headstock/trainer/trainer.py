@@ -1,0 +1,315 @@
+"""The trainer: one, final, and it knows nothing of tasks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from headstock.console import Bar, Console
+from headstock.interfaces import Batch, StepOutput
+from headstock.trainer.batches import BatchPlan, Indices
+from headstock.trainer.checkpoints import CheckpointFolder, TrainerState
+from headstock.trainer.config import TrainerConfig
+from headstock.trainer.log import TrainingLog
+from headstock.trainer.meter import Meter
+from headstock.trainer.optimizer import (
+    ParameterGroup,
+    build_optimizer,
+    learning_rate_factor,
+    load_optimizer_tensors,
+    optimizer_tensors,
+    scale_gradients,
+    set_learning_rate,
+)
+from headstock.trainer.signals import InterruptedRunError, StopSignal
+from headstock.trainer.stopping import BestSoFar
+from headstock_registry import HeadstockError
+
+
+class TrainResult(NamedTuple):
+    """How training went.
+
+    Attributes:
+        steps: Optimizer steps taken, earlier sessions of a resumed run included.
+        best: The validation that chose the weights.
+        examples_per_second: Training examples per second of training time in this session; 0 if it took no step.
+        stopped_early: Whether ``patience`` ended it.
+    """
+
+    steps: int
+    best: BestSoFar
+    examples_per_second: float
+    stopped_early: bool
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the trainer is given besides model and data.
+
+    Attributes:
+        validate: Computes the validation metrics of the model as it is, ``loss`` among them.
+        checkpoints: Where checkpoints go.
+        log: Makes the log; takes how many bytes of an earlier ``metrics.jsonl`` still hold.
+        console: Where to show progress.
+        resume_hint: The command that goes on after an interruption.
+    """
+
+    validate: Callable[[], dict[str, float]]
+    checkpoints: CheckpointFolder
+    log: Callable[[int], TrainingLog]
+    console: Console
+    resume_hint: str
+
+
+class Window(NamedTuple):
+    """The batches of one optimizer step.
+
+    Attributes:
+        epoch: Number of the epoch, from 0.
+        end: Number within the epoch of the batch after these.
+        batches: Example numbers of each batch.
+        ends_epoch: Whether these are the epoch's last.
+    """
+
+    epoch: int
+    end: int
+    batches: list[Indices]
+    ends_epoch: bool
+
+
+class Trainer:
+    """Updates parameters, validates, stops early, keeps the best weights.
+
+    Args:
+        model: Called with a batch in training mode, returns outputs and loss.
+        groups: The parameters to train.
+        plan: Which examples make up which batch.
+        collate: Puts examples together by number, on the training device.
+        config: The recipe's ``trainer`` section.
+        seed: Seed of everything random.
+        metric: Name of the validation metric that chooses, and whether ``higher`` or ``lower`` is better.
+        around: Validation, checkpoints, log, console.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        groups: Sequence[ParameterGroup],
+        plan: BatchPlan,
+        collate: Callable[[Indices], Batch],
+        config: TrainerConfig,
+        seed: int,
+        metric: tuple[str, str],
+        around: Surroundings,
+    ) -> None:
+        self._model, self._plan, self._collate, self._config = model, plan, collate, config
+        self._seed, self._around = seed, around
+        self._parameters = [parameter for group in groups for parameter in group.parameters]
+        if not self._parameters:
+            raise HeadstockError("there is nothing to train: the adapter freezes the backbone and the task has no head")
+        self._optimizer = build_optimizer(groups, config.weight_decay)
+        self._device = self._parameters[0].device
+        self._total_steps = total_steps(plan, config)
+        self._state = TrainerState(best=BestSoFar(metric=metric[0], better=metric[1]))
+        self._seconds, self._examples_timed = 0.0, 0
+
+    def resume(self) -> None:
+        """Go on from the newest sound checkpoint, if there is one.
+
+        Raises:
+            HeadstockError: all checkpoints are damaged.
+        """
+        state, problems = self._around.checkpoints.newest()
+        for problem in problems:
+            self._around.console.line(f"warning: {problem}")
+        if state is None:
+            return
+        load_state(self._model, self._around.checkpoints.model(state.step))
+        load_optimizer_tensors(self._optimizer, self._around.checkpoints.optimizer(state.step))
+        self._state = state
+        self._around.console.line(f"resuming at step {state.step} of {self._total_steps}")
+
+    def fit(self) -> TrainResult:
+        """Train to the end, or until patience runs out, and leave the model with the best weights.
+
+        Raises:
+            HeadstockError: the loss or gradient is not finite.
+            InterruptedRunError: SIGINT or SIGTERM came; a checkpoint was written.
+        """
+        log = self._around.log(self._state.log_bytes)
+        try:
+            with StopSignal() as stop, self._around.console.bar("train", self._total_steps, self._state.step) as bar:
+                self._run(log, stop, bar)
+        finally:
+            log.close()
+        load_state(self._model, self._around.checkpoints.best(self._state.step))
+        return TrainResult(
+            steps=self._state.step,
+            best=self._state.best,
+            examples_per_second=self._examples_timed / self._seconds if self._seconds else 0.0,
+            stopped_early=self._state.step < self._total_steps,
+        )
+
+    def _run(self, log: TrainingLog, stop: StopSignal, bar: Bar) -> None:
+        config = self._config
+        meter = Meter(self._device, self._state.loss_total, self._state.loss_count)
+        self._model.train()
+        clock = time.perf_counter()
+        for window in self._windows():
+            self._update(window, meter)
+            size = sum(len(indices) for indices in window.batches)
+            self._examples_timed += size
+            step = self._state.step
+            at_end, stopping = step == self._total_steps, stop.number
+            at_evaluation = step % config.evaluate_every == 0 if config.evaluate_every else window.ends_epoch
+            validates = at_end or at_evaluation
+            saves = validates or step % config.checkpoint_every == 0 or stopping is not None
+            if not (saves or step % config.log_every == 0):
+                bar.advance(1, size)
+                continue
+            self._check_finite(meter)
+            self._seconds += time.perf_counter() - clock
+            shown = ""
+            if validates or step % config.log_every == 0:
+                shown = self._log_training(log, meter, window.epoch)
+            bar.advance(1, size, shown)
+            improved = validates and self._validate(log, window.epoch)
+            if saves:
+                total, count = meter.sums()
+                finished = at_end or self._out_of_patience()
+                self._state = self._state.model_copy(
+                    update={"loss_total": total, "loss_count": count, "log_bytes": log.size, "finished": finished}
+                )
+                tensors = trained_state(self._model)
+                self._around.checkpoints.save(self._state, tensors, optimizer_tensors(self._optimizer), improved)
+            if self._state.finished:
+                return
+            if stopping is not None:
+                raise InterruptedRunError(
+                    f"stopped at step {step} of {self._total_steps}, all saved; go on with: {self._around.resume_hint}",
+                    stopping,
+                )
+            self._model.train()
+            clock = time.perf_counter()
+
+    def _update(self, window: Window, meter: Meter) -> None:
+        """Take one optimizer step and move the state on."""
+        state = self._state
+        set_learning_rate(self._optimizer, learning_rate_factor(self._config, state.step, self._total_steps))
+        total, count = self._accumulate(window.batches, state.step)
+        norm = scale_gradients(self._parameters, count, self._config.max_grad_norm)
+        meter.add(total, count, norm, state.step + 1)
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        epoch, batch = (window.epoch + 1, 0) if window.ends_epoch else (window.epoch, window.end)
+        self._state = state.model_copy(update={"step": state.step + 1, "epoch": epoch, "batch": batch})
+
+    def _log_training(self, log: TrainingLog, meter: Meter, epoch: int) -> str:
+        rate = float(self._optimizer.param_groups[0]["lr"])
+        values = meter.read()
+        log.metrics("train", self._state.step, epoch, {**values, "learning_rate": rate})
+        log.speed(self._state.step, {"examples_per_second": self._examples_timed / max(self._seconds, 1e-9)})
+        return f"loss {values['loss']:.4f}"
+
+    def _windows(self) -> Iterator[Window]:
+        size = self._config.gradient_accumulation_steps
+        if self._state.finished:
+            return
+        for epoch in range(self._state.epoch, self._config.epochs if self._config.max_steps is None else 2**31):
+            batches = self._plan.epoch(epoch)
+            first = self._state.batch if epoch == self._state.epoch else 0
+            for start in range(first, len(batches), size):
+                end = start + size
+                yield Window(epoch, end, batches[start:end], end >= len(batches))
+
+    def _accumulate(self, batches: list[Indices], step: int) -> tuple[Tensor, Tensor]:
+        """Sum gradients over a window's batches; return the summed loss and count."""
+        total = torch.zeros((), device=self._device)
+        count = torch.zeros((), device=self._device)
+        for number, indices in enumerate(batches):
+            seed_everything(self._seed, step, number)
+            batch = self._collate(indices)
+            with autocast(self._config, self._device):
+                output: StepOutput = self._model(batch)
+            if output.loss is None:
+                raise HeadstockError("the task gave no loss for a training batch")
+            output.loss.total.backward()  # type: ignore[no-untyped-call]
+            total += output.loss.total.detach()
+            count += output.loss.count
+        return total, count
+
+    def _check_finite(self, meter: Meter) -> None:
+        step = meter.unsound_step()
+        if step is None:
+            return
+        state, _ = self._around.checkpoints.newest()
+        kept = f"the last good checkpoint (step {state.step}) is kept" if state else "no checkpoint was written yet"
+        raise HeadstockError(
+            f"the loss or its gradient is not finite at step {step}; {kept}; try a lower trainer.learning_rate, "
+            "a longer trainer.warmup_ratio, a smaller trainer.max_grad_norm or trainer.precision=fp32"
+        )
+
+    def _validate(self, log: TrainingLog, epoch: int) -> bool:
+        """Validate, record, and return whether these weights are the best so far."""
+        step = self._state.step
+        metrics = self._around.validate()
+        log.metrics("validation", step, epoch, metrics)
+        best = self._state.best.after(metrics, step)
+        self._state = self._state.model_copy(update={"best": best})
+        mark = " (best so far)" if best.step == step else ""
+        figures = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        self._around.console.line(f"step {step}/{self._total_steps}, validation: {figures}{mark}")
+        return best.step == step
+
+    def _out_of_patience(self) -> bool:
+        return self._config.patience is not None and self._state.best.stale >= self._config.patience
+
+
+def total_steps(plan: BatchPlan, config: TrainerConfig) -> int:
+    """Return how many optimizer steps a full run takes."""
+    if config.max_steps is not None:
+        return config.max_steps
+    size = config.gradient_accumulation_steps
+    return sum(-(-len(plan.epoch(epoch)) // size) for epoch in range(config.epochs))
+
+
+def seed_everything(seed: int, step: int, number: int) -> None:
+    """Seed torch for one batch, from the run's seed, the step and the batch's number within it.
+
+    So dropout and augmentation do not depend on what ran before, and a resumed run needs no random state from disk.
+    """
+    torch.manual_seed((seed * 1_000_003 + step) * 1_009 + number)
+
+
+def autocast(config: TrainerConfig, device: torch.device) -> AbstractContextManager[object]:
+    """Return the context that runs the model in the recipe's precision."""
+    use = config.precision == "bf16" or (
+        config.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
+    )
+    return torch.autocast(device.type, dtype=torch.bfloat16) if use else nullcontext()
+
+
+def trained_state(model: nn.Module) -> dict[str, Tensor]:
+    """Return what training changes: parameters that require a gradient, and all buffers."""
+    state = model.state_dict()
+    buffers = {name: value for name, value in model.named_buffers() if name in state}
+    return {name: value.detach() for name, value in model.named_parameters() if value.requires_grad} | buffers
+
+
+def load_state(model: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Put back what :func:`trained_state` returned.
+
+    Raises:
+        HeadstockError: the tensors are those of another model.
+    """
+    unexpected = model.load_state_dict(tensors, strict=False).unexpected_keys
+    missing = set(trained_state(model)) - set(tensors)
+    if unexpected or missing:
+        names = ", ".join(sorted([*unexpected, *missing])[:3])
+        raise HeadstockError(f"the checkpoint is of another model (differs in {names}); start again with --force")
