@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from headstock_registry import API_VERSION, Entry, HeadstockError, hookimpl
 
 if TYPE_CHECKING:
-    from headstock.engine.run import RunResult, run
+    from headstock.engine.run import run
     from headstock.engine.tuned import TunedModel, load
     from headstock.interfaces import (
         Adapter,
@@ -35,9 +35,10 @@ if TYPE_CHECKING:
     )
     from headstock.kits import Classification, ClassificationConfig, LabelSet
     from headstock.recipe.model import Recipe
+    from headstock.report.result import RunResult
 
 _LAZY = {
-    "headstock.engine.run": ("RunResult", "run"),
+    "headstock.engine.run": ("run",),
     "headstock.engine.tuned": ("TunedModel", "load"),
     "headstock.interfaces": (
         "Adapter",
@@ -60,6 +61,7 @@ _LAZY = {
     ),
     "headstock.kits": ("Classification", "ClassificationConfig", "LabelSet"),
     "headstock.recipe.model": ("Recipe",),
+    "headstock.report.result": ("RunResult",),
 }
 _HOME = {name: module for module, names in _LAZY.items() for name in names}
 

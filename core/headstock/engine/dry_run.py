@@ -21,6 +21,7 @@ def dry_run(resolved: ResolvedRecipe, console: Console) -> str:
     plan = BatchPlan(train.costs, config.batch_size, config.batch_cost, resolved.seed)
     batches = plan.epoch(0)
     padded = sum(len(batch) * int(plan.costs[batch].max()) for batch in batches)
+    padding = 1 - plan.costs.sum() / padded
     trainable = count(parameter for parameter in module.parameters() if parameter.requires_grad)
     unit = type(data.backbone).cost_unit
     lines = [
@@ -28,7 +29,7 @@ def dry_run(resolved: ResolvedRecipe, console: Console) -> str:
         f"examples:   {', '.join(f'{len(split)} {name}' for name, split in data.splits.items())}",
         f"bad rows:   {sum(len(lines) for lines in data.skipped.values())} left out",
         f"parameters: {trainable:,} of {count(module.parameters()):,} trained",
-        f"batches:    {len(batches)} an epoch, at most {plan.budget} {unit} each, {1 - plan.costs.sum() / padded:.1%} padding",
+        f"batches:    {len(batches)} an epoch, at most {plan.budget} {unit} each, {padding:.1%} padding",
         f"steps:      {total_steps(plan, config)}",
         f"device:     {next(module.parameters()).device}",
         "nothing was trained or written",

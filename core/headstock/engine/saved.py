@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from headstock.atomic import explain_write_errors, new_directory, write_json
 from headstock.engine.module import TuningModule
 from headstock.interfaces import Backbone
+from headstock.recipe.components import component_class
 from headstock.recipe.resolve import ResolvedRecipe
 from headstock_registry import Catalogue, Entry, HeadstockError
 
@@ -133,7 +134,7 @@ def _saved_part(entry: Entry, config: BaseModel, path: str | None = None) -> Sav
 
 def _resolve(catalogue: Catalogue, kind: str, part: SavedPart) -> Any:
     try:
-        return catalogue.resolve(catalogue.get(kind, part.name))
+        return component_class(catalogue, catalogue.get(kind, part.name))
     except HeadstockError as error:
         raise HeadstockError(f"the run needs {part.distribution} {part.version}: {error}") from error
 

@@ -25,8 +25,10 @@ from headstock_registry import Catalogue, load_catalogue
 class TunedModel:
     """The model of a finished run. Made by :func:`load`."""
 
-    def __init__(self, saved: SavedModel, module: TuningModule, config: TrainerConfig) -> None:
+    def __init__(self, saved: SavedModel, module: TuningModule, config: TrainerConfig, columns: dict[str, str]) -> None:
         self._saved, self._module, self._config = saved, module, config
+        self.columns = columns
+        """Column of the data for a column of the task, as the run had it; the default for other data."""
 
     @property
     def task(self) -> Task:
@@ -71,7 +73,8 @@ class TunedModel:
         Raises:
             DataError: the data cannot be used.
         """
-        config = DataConfig.model_validate({"path": str(data)} if isinstance(data, str | Path) else dict(data))
+        given = {"path": str(data)} if isinstance(data, str | Path) else dict(data)
+        config = DataConfig.model_validate({"columns": self.columns, **given})
         console = Console(quiet)
         table = load_evaluation(config, self.task.columns)
         split = self._prepare("evaluation", table, console, with_references=True, policy=config.on_bad_example)
@@ -99,4 +102,5 @@ def load(run_dir: str | Path, *, device: str = "auto", catalogue: Catalogue | No
     saved, module = load_model(catalogue or load_catalogue(), directory.model)
     module.to(choose_device(device))
     recipe = yaml.safe_load(directory.recipe.read_text("utf-8")) if directory.recipe.exists() else {}
-    return TunedModel(saved, module, TrainerConfig.model_validate(recipe.get("trainer", {})))
+    columns = recipe.get("data", {}).get("columns", {})
+    return TunedModel(saved, module, TrainerConfig.model_validate(recipe.get("trainer", {})), columns)

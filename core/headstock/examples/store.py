@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import torch
@@ -121,8 +121,9 @@ class ExampleStore:
             ends = np.cumsum(np.prod(shapes, axis=1, dtype=np.int64))
             size = int(ends[-1]) if len(ends) else 0
             # Copy-on-write: torch wants writable memory, and the file must never change.
-            values = np.memmap(folder / f"{name}.bin", dtype=np.dtype(dtype), mode="c", shape=(size,)) if size else []
-            self._flat[name] = torch.from_numpy(np.asarray(values, dtype=np.dtype(dtype)))
+            kind: Any = np.dtype(dtype)
+            values = np.memmap(folder / f"{name}.bin", kind, mode="c", shape=(size,)) if size else np.empty(0, kind)
+            self._flat[name] = torch.from_numpy(values)
             self._shapes[name] = shapes.tolist()
             self._ends[name] = [0, *ends.tolist()]
 

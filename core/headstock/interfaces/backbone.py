@@ -87,7 +87,7 @@ class Backbone(nn.Module, Component):
 
     @abstractmethod
     def embed(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Turn a collated batch into a continuous tensor: token embeddings, normalised pixels, waveform, spectrogram."""
+        """Turn a collated batch into a continuous tensor: token embeddings, pixels, waveform, spectrogram."""
 
     @abstractmethod
     def encode(self, embedded: Tensor, inputs: dict[str, Tensor]) -> Features:

@@ -54,7 +54,8 @@ class Features(NamedTuple):
     pooled: Tensor
 
 
-class Loss(NamedTuple):
+@dataclass(frozen=True)
+class Loss:
     """A loss summed over what was counted.
 
     The trainer divides the sum of ``total`` by the sum of ``count`` over a whole accumulation window, so that how

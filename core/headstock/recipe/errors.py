@@ -26,7 +26,7 @@ def _problem(problem: Any, model: type[BaseModel], prefix: str) -> str:
         return f"unknown option '{key}'{nearest(location[-1], known)}"
     if problem["type"] == "missing":
         return f"'{key}' is required"
-    message = problem["msg"].removeprefix("Value error, ")
+    message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "value_error" and not location:
         return message
     return f"'{key}': {message[0].lower()}{message[1:]}, got {problem['input']!r}"

@@ -6,6 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+DEFAULT_ADAPTER = "full"
+"""The adapter of a recipe that names none; it must be installed like any other."""
+
 
 class Section(BaseModel):
     """A component by name, and its options as the user wrote them (typed later by the component's own Config)."""
@@ -31,7 +34,7 @@ class Recipe(BaseModel):
 
     task: Section = Field(description="what is learned")
     backbone: Section | None = Field(None, description="the encoder; default: the task's own small one, from scratch")
-    adapter: Section = Field(Section(name="full"), description="how the backbone is tuned")
+    adapter: Section = Field(Section(name=DEFAULT_ADAPTER), description="how the backbone is tuned")
     data: dict[str, Any] = Field({}, description="where the data is; default: the task's own sample")
     trainer: dict[str, Any] = Field({}, description="optimisation, validation, precision, device")
     seed: int = Field(0, ge=0, lt=2**31, description="seed of weights, order, dropout and augmentation")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from headstock.data import DataConfig
 from headstock.interfaces import Adapter, Backbone, Task
+from headstock.recipe.components import component_class
 from headstock.recipe.errors import RecipeError, describe
-from headstock.recipe.model import Recipe, Section
-from headstock.recipe.source import Assignment, assign, parse_recipe
+from headstock.recipe.model import DEFAULT_ADAPTER, Recipe
+from headstock.recipe.source import COMPONENTS, Assignment, assign, component_of, parse_recipe
 from headstock.trainer.config import TrainerConfig
 from headstock_registry import Catalogue, Entry, UnknownNameError, nearest
 
@@ -61,14 +62,14 @@ def resolve(
     long = [item for item in assignments if item[0][0] in Recipe.model_fields]
     short = [item for item in assignments if item[0][0] not in Recipe.model_fields]
     merged = assign(dict(content), long)
-    components = _components(catalogue, parse_recipe(merged, where))
-    if short:
-        merged = assign(merged, [_lengthen(item, components) for item in short])
-    recipe = parse_recipe(merged, where)
-    task = _part(components["task"], recipe.task.options)
-    backbone = _part(components["backbone"], recipe.backbone.options if recipe.backbone else {})
-    adapter = _part(components["adapter"], recipe.adapter.options)
-    parts = {"task": task, "backbone": backbone, "adapter": adapter}
+    components = _components(catalogue, merged, where)
+    for section, (entry, _) in components.items():
+        merged[section] = {**component_of(merged, section), "name": entry.name}
+    recipe = parse_recipe(assign(merged, [_lengthen(item, components) for item in short]), where)
+    task: Part[Task] = _part(components["task"], recipe.task.options)
+    backbone: Part[Backbone] = _part(components["backbone"], recipe.backbone.options if recipe.backbone else {})
+    adapter: Part[Adapter] = _part(components["adapter"], recipe.adapter.options)
+    parts: dict[str, Part[Any]] = {"task": task, "backbone": backbone, "adapter": adapter}
     defaults: dict[str, Any] = {}
     for part in parts.values():
         defaults.update(part.cls.trainer_defaults(part.config))
@@ -86,30 +87,34 @@ def resolve(
     return ResolvedRecipe(complete, task, backbone, adapter, data, trainer, recipe.seed)
 
 
-def _components(catalogue: Catalogue, recipe: Recipe) -> dict[str, tuple[Entry, type]]:
-    task_entry = catalogue.get("task", recipe.task.name)
-    task = cast("type[Task]", catalogue.resolve(task_entry))
-    backbone = _fitting(catalogue, task, recipe.backbone or Section(name=task.default_backbone))
-    adapter = catalogue.get("adapter", recipe.adapter.name)
+def _components(catalogue: Catalogue, content: Mapping[str, Any], where: str) -> dict[str, tuple[Entry, Any]]:
+    """Return entry and class of what the recipe names, or of the defaults where it names nothing."""
+    named = {section: component_of(content, section).get("name") for section in COMPONENTS}
+    if not isinstance(named["task"], str):
+        raise RecipeError(f"{where}: 'task' is required: the name of a task, see `headstock tasks`")
+    task_entry = catalogue.get("task", named["task"])
+    task: type[Task] = component_class(catalogue, task_entry)
+    backbone = _fitting(catalogue, task, str(named["backbone"] or task.default_backbone))
+    adapter = catalogue.get("adapter", str(named["adapter"] or DEFAULT_ADAPTER))
     return {
         "task": (task_entry, task),
-        "backbone": (backbone, catalogue.resolve(backbone)),
-        "adapter": (adapter, catalogue.resolve(adapter)),
+        "backbone": (backbone, component_class(catalogue, backbone)),
+        "adapter": (adapter, component_class(catalogue, adapter)),
     }
 
 
-def _fitting(catalogue: Catalogue, task: type[Task], section: Section) -> Entry:
+def _fitting(catalogue: Catalogue, task: type[Task], name: str) -> Entry:
     """Return the backbone's entry; a name may be shortened to a beginning that only one fitting backbone has."""
     entries = [entry for entry in catalogue.entries("backbone") if entry.modality in (None, task.modality)]
-    begins = [entry for entry in entries if entry.name.startswith(f"{section.name}-")]
-    if section.name not in catalogue.names("backbone") and len(begins) == 1:
+    begins = [entry for entry in entries if entry.name.startswith(f"{name}-")]
+    if name not in catalogue.names("backbone") and len(begins) == 1:
         return begins[0]
     try:
-        entry = catalogue.get("backbone", section.name)
+        entry = catalogue.get("backbone", name)
     except UnknownNameError:
         fitting = [entry.name for entry in entries]
         raise UnknownNameError(
-            f"no backbone named '{section.name}' is installed for {task.modality}{nearest(section.name, fitting)}"
+            f"no backbone named '{name}' is installed for {task.modality}{nearest(name, fitting)}"
         ) from None
     if entry not in entries:
         fits = ", ".join(fitting.name for fitting in entries)
@@ -117,7 +122,7 @@ def _fitting(catalogue: Catalogue, task: type[Task], section: Section) -> Entry:
     return entry
 
 
-def _lengthen(item: Assignment, components: Mapping[str, tuple[Entry, type]]) -> Assignment:
+def _lengthen(item: Assignment, components: Mapping[str, tuple[Entry, Any]]) -> Assignment:
     path, value = item
     fields = {"data": DataConfig.model_fields, "trainer": TrainerConfig.model_fields} | {
         section: cls.Config.model_fields for section, (_, cls) in components.items()
@@ -134,10 +139,9 @@ def _lengthen(item: Assignment, components: Mapping[str, tuple[Entry, type]]) ->
     raise RecipeError(f"unknown option '{key}'{nearest(key, [*known_keys, *Recipe.model_fields])}")
 
 
-def _part(component: tuple[Entry, type[C]], options: dict[str, Any]) -> Part[C]:
+def _part(component: tuple[Entry, Any], options: dict[str, Any]) -> Part[Any]:
     entry, cls = component
-    config = _typed(cast("Any", cls).Config, options, entry.kind)
-    return Part(entry, cls, config)
+    return Part(entry, cls, _typed(cls.Config, options, entry.kind))
 
 
 def _typed(model: type[M], options: Mapping[str, Any], section: str) -> M:

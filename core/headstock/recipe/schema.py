@@ -7,21 +7,31 @@ from typing import Any
 from pydantic import BaseModel
 
 from headstock.data import DataConfig
+from headstock.recipe.components import component_class
 from headstock.recipe.model import Recipe
 from headstock.trainer.config import TrainerConfig
-from headstock_registry import Catalogue
+from headstock_registry import Catalogue, PluginError
 
 
-def recipe_schema(catalogue: Catalogue) -> dict[str, Any]:
-    """Return a JSON Schema (draft 2020-12). Each component section is a name, or a name with that component's options."""
+def recipe_schema(catalogue: Catalogue) -> tuple[dict[str, Any], list[str]]:
+    """Return a JSON Schema (draft 2020-12), and a line for each component that had to be left out.
+
+    A component's section is a name, or a name with its options.
+    """
     schema = Recipe.model_json_schema()
     schema.pop("$defs", None)
     definitions: dict[str, Any] = {}
+    left_out: list[str] = []
     properties = schema["properties"]
     for kind in ("task", "backbone", "adapter"):
         choices: list[dict[str, Any]] = [{"enum": list(catalogue.names(kind)), "type": "string"}]
         for entry in catalogue.entries(kind):
-            options = _inlined(catalogue.resolve(entry).Config, definitions, f"{kind}.{entry.name}")
+            try:
+                config = component_class(catalogue, entry).Config
+            except PluginError as error:
+                left_out.append(str(error))
+                continue
+            options = _inlined(config, definitions, f"{kind}.{entry.name}")
             options["properties"] = {"name": {"const": entry.name}, **options.get("properties", {})}
             options["required"] = ["name", *options.get("required", [])]
             options["title"], options["description"] = entry.name, entry.summary
@@ -31,7 +41,8 @@ def recipe_schema(catalogue: Catalogue) -> dict[str, Any]:
         options = _inlined(model, definitions, section)
         options["description"] = Recipe.model_fields[section].description
         properties[section] = options
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "$defs": definitions}
+    complete = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "$defs": definitions}
+    return complete, left_out
 
 
 def _inlined(model: type[BaseModel], definitions: dict[str, Any], prefix: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from headstock.recipe.errors import RecipeError, describe
-from headstock.recipe.model import Recipe, Section
+from headstock.recipe.model import Recipe
 from headstock_registry import nearest
 
 COMPONENTS = ("task", "backbone", "adapter")
@@ -73,12 +73,20 @@ def parse_assignments(texts: Iterable[str]) -> list[Assignment]:
     return assignments
 
 
-def component_of(content: dict[str, Any], section: str) -> dict[str, Any]:
-    """Return a component's section as a mapping with ``name``, whichever way it was written."""
+def component_of(content: Mapping[str, Any], section: str) -> dict[str, Any]:
+    """Return a component's section as a mapping with ``name``, whichever way it was written.
+
+    Raises:
+        RecipeError: it is neither a name nor a mapping.
+    """
     value = content.get(section)
-    if isinstance(value, Section):
-        return {"name": value.name, **value.options}
-    return {"name": value} if isinstance(value, str) else dict(value or {})
+    return {"name": value} if isinstance(value, str) else _mapping(value, section)
+
+
+def _mapping(value: Any, key: str) -> dict[str, Any]:
+    if value is not None and not isinstance(value, dict):
+        raise RecipeError(f"'{key}' must be a mapping of options, not {value!r}")
+    return dict(value or {})
 
 
 def assign(content: dict[str, Any], assignments: Sequence[Assignment]) -> dict[str, Any]:
@@ -105,13 +113,10 @@ def assign(content: dict[str, Any], assignments: Sequence[Assignment]) -> dict[s
             continue
         if section not in (*COMPONENTS, *MAPPINGS):
             raise RecipeError(f"'{section}' takes a value, not keys: write {section}=…")
-        inner = component_of(result, section) if section in COMPONENTS else dict(result.get(section) or {})
+        inner = component_of(result, section) if section in COMPONENTS else _mapping(result.get(section), section)
         result[section] = inner
         for part in path[1:-1]:
-            child = inner.get(part, {})
-            if not isinstance(child, dict):
-                raise RecipeError(f"'{'.'.join(path)}': '{part}' is not a mapping")
-            inner[part] = dict(child)
+            inner[part] = _mapping(inner.get(part), f"{section}.{part}")
             inner = inner[part]
         inner[path[-1]] = value
     return result

@@ -14,8 +14,8 @@ TEMPLATE = """---
 
 # {title}
 
-Tuned with [Headstock](https://pypi.org/project/headstock/) {version}: task `{task}`, backbone `{backbone}`, adapter `{adapter}`,
-{trainable} of {parameters} parameters trained, seed {seed}.
+Tuned with [Headstock](https://pypi.org/project/headstock/) {version}: task `{task}`, backbone `{backbone}`,
+adapter `{adapter}`, {trainable} of {parameters} parameters trained, seed {seed}.
 
 ## Test metrics, before and after tuning
 
@@ -25,8 +25,8 @@ Before tuning, the head is untrained and the backbone has its {origin} weights.
 {details}
 ## Training
 
-{train} training, {validation} validation and {test} test examples{skipped}. {steps} optimizer steps; the weights are those of
-step {best_step}, which had the best validation {best_metric} ({best_value:.4f}).
+{train} training, {validation} validation and {test} test examples{skipped}. {steps} optimizer steps; the weights are
+those of step {best_step}, which had the best validation {best_metric} ({best_value:.4f}).
 
 ![loss and validation curve](plots/curves.png)
 {confusion}

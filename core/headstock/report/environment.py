@@ -34,7 +34,7 @@ def describe_environment(catalogue: Catalogue, device: torch.device, seed: int) 
 
 
 def source_commit() -> str | None:
-    """Return the git commit that Headstock runs from, with ``+`` when files are changed; None when not in a checkout."""
+    """Return the git commit that Headstock runs from, with ``+`` when files are changed; None outside a checkout."""
     here = Path(__file__).parent
     try:
         commit = _git(here, "rev-parse", "HEAD")

@@ -20,7 +20,7 @@ class ParameterGroup(NamedTuple):
 
 
 def build_optimizer(groups: Iterable[ParameterGroup], weight_decay: float) -> torch.optim.AdamW:
-    """Return AdamW (Loshchilov and Hutter 2019), fused; norms and biases, all that has under two dimensions, do not decay."""
+    """Return fused AdamW (Loshchilov and Hutter 2019); norms and biases, under two dimensions, do not decay."""
     settings = []
     for group in groups:
         matrices = [parameter for parameter in group.parameters if parameter.ndim >= 2]

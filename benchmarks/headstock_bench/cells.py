@@ -1,0 +1,94 @@
+"""A cell: one case of a suite with one seed, that is one run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from headstock import HeadstockError
+from headstock.engine.run import resolve_recipe
+from headstock.interfaces import Metric
+from headstock_bench.suite import Suite, SuiteError
+from headstock_registry import Catalogue
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a suite.
+
+    Attributes:
+        case: The case's name.
+        seed: The run's seed.
+        content: The recipe, seed included, as the suite writes it.
+        digest: Of the recipe with every option spelled out; another digest is another measurement.
+        metric: The task's first metric.
+    """
+
+    case: str
+    seed: int
+    content: dict[str, Any]
+    digest: str
+    metric: Metric
+
+    def __str__(self) -> str:
+        return f"{self.case} seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class CellFiles:
+    """Where a cell's files are.
+
+    Attributes:
+        run: The run directory.
+        recipe: The recipe that is run.
+        log: What the run printed.
+    """
+
+    run: Path
+    recipe: Path
+    log: Path
+
+    @classmethod
+    def of(cls, cell: Cell, out: Path) -> CellFiles:
+        """Return the paths of a cell below the folder of results."""
+        folder = out / "cells" / cell.case
+        name = f"seed-{cell.seed}"
+        return cls(run=folder / name, recipe=folder / f"{name}.yaml", log=folder / f"{name}.log")
+
+
+def plan_cells(catalogue: Catalogue, suite: Suite, seeds: Sequence[int], root: str | None) -> list[Cell]:
+    """Return the cells of all cases, in the suite's order, seeds one after the other.
+
+    Every recipe is checked now, so that a mistake in the last case does not show up after hours.
+
+    Raises:
+        SuiteError: a recipe cannot be used (the message names its case), or the folder of data is not there.
+    """
+    cells = []
+    for case, content in suite.recipes(root).items():
+        try:
+            resolved = resolve_recipe(catalogue, content)
+        except HeadstockError as error:
+            raise SuiteError(f"suite '{suite.name}', case '{case}': {error}") from error
+        spelled_out = resolved.recipe.model_dump(mode="json")
+        for seed in seeds:
+            digest = recipe_digest({**spelled_out, "seed": seed})
+            cells.append(Cell(case, seed, {**content, "seed": seed}, digest, resolved.task.cls.metrics[0]))
+    return cells
+
+
+def recipe_digest(resolved: Any) -> str:
+    """Return a digest of a resolved recipe's content."""
+    return hashlib.blake2b(json.dumps(resolved, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def digest_of_run(run: Path) -> str | None:
+    """Return the digest of the recipe that a run directory was started with; None if it was not."""
+    recipe = run / "recipe.yaml"
+    return recipe_digest(yaml.safe_load(recipe.read_text("utf-8"))) if recipe.is_file() else None

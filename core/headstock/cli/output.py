@@ -1,0 +1,88 @@
+"""What commands print: results on standard output, warnings and errors on standard error.
+
+In a terminal tables fit its width; elsewhere they are plain aligned text of any width, for grep and awk.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+Row = Sequence[str]
+
+SHORT = 120
+"""Characters that a reason may take in a warning."""
+
+
+def one_line(text: str) -> str:
+    """Fold line breaks and runs of blanks into single blanks."""
+    return " ".join(text.split())
+
+
+def short(text: str) -> str:
+    """Cut a reason to what a warning has room for."""
+    return textwrap.shorten(text, SHORT, placeholder=" …")
+
+
+def print_error(text: str) -> None:
+    """Print ``error: …`` on standard error, always as one line."""
+    click.echo(f"error: {one_line(text)}", err=True)
+
+
+def warn(text: str) -> None:
+    """Print ``warning: …`` on standard error, always as one line."""
+    click.echo(f"warning: {one_line(text)}", err=True)
+
+
+def print_json(value: Any) -> None:
+    """Print JSON values."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_table(header: Row, rows: Sequence[Row], indent: int = 0) -> None:
+    """Print a table. In a terminal the widest columns wrap; nothing is ever cut off."""
+    if sys.stdout.isatty():
+        _print_rich(header, rows, indent)
+    else:
+        _print_plain([header, *rows], indent)
+
+
+def print_facts(facts: Sequence[tuple[str, str]]) -> None:
+    """Print names and values side by side."""
+    if sys.stdout.isatty():
+        _print_rich(None, facts, 0)
+    else:
+        _print_plain(facts, 0)
+
+
+def _print_plain(rows: Sequence[Row], indent: int) -> None:
+    widths = [max(map(_cells, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        padded = (cell + " " * (width - _cells(cell)) for cell, width in zip(row, widths, strict=True))
+        click.echo(" " * indent + "  ".join(padded).rstrip())
+
+
+def _cells(text: str) -> int:
+    """Return how many columns a text takes in a terminal: East Asian wide characters take two."""
+    return sum(1 + (unicodedata.east_asian_width(character) in "WF") for character in text)
+
+
+def _print_rich(header: Row | None, rows: Sequence[Row], indent: int) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD if header else None, show_header=header is not None, show_edge=False, pad_edge=False)
+    for number, name in enumerate(header or ("", "")):
+        table.add_column(name, style="bold" if number == 0 else "", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console(highlight=False).print(Padding(table, (0, 0, 0, indent)))

@@ -1,0 +1,74 @@
+"""``headstock predict``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from headstock_registry import HeadstockError
+
+if TYPE_CHECKING:
+    from headstock.data import Table
+    from headstock.engine.tuned import TunedModel
+
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".conll")
+"""File endings that mean a table of inputs, whatever the task."""
+
+
+@click.command()
+@click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("inputs", nargs=-1, metavar="INPUT…")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.pass_context
+def predict(context: click.Context, run_dir: Path, inputs: tuple[str, ...], device: str) -> None:
+    """Predict with the tuned model of RUN; one line of JSON an input, in Hugging Face's wire format.
+
+    An INPUT is a text, or a file for tasks that take files; a CSV, TSV, JSONL or Parquet file is read as a table with
+    the task's columns. Without INPUT, or with -, standard input is read: one input a line.
+
+    \b
+    headstock predict runs/text-classification "what a film" "what a bore"
+    headstock predict runs/image-classification photos/*.jpg
+    headstock predict runs/text-classification reviews.csv > predictions.jsonl
+    """
+    from headstock.engine.tuned import load
+
+    model = load(run_dir, device=device, catalogue=context.obj.catalogue)
+    texts: list[Any] = []
+    for value in inputs or ("-",):
+        if value == "-":
+            texts += [_row(line.rstrip("\n")) for line in sys.stdin if line.strip()]
+        elif value.lower().endswith(TABLES):
+            _print(model.predict(texts))
+            texts = []
+            _print(model.predict_table(_table(model, Path(value))))
+        else:
+            texts.append(value)
+    _print(model.predict(texts))
+
+
+def _table(model: TunedModel, path: Path) -> Table:
+    from headstock.data import load_table
+
+    if not path.exists():
+        raise HeadstockError(f"cannot read {path}: no such file")
+    return load_table(path, "auto", model.task.columns, model.columns, need_targets=False)
+
+
+def _row(line: str) -> Any:
+    """Return a line of standard input: a JSON object is a row of several columns, anything else is the main input."""
+    if line.startswith("{"):
+        try:
+            return json.loads(line)
+        except json.JSONDecodeError as error:
+            raise HeadstockError(f"standard input: '{line[:40]}' looks like JSON but is not: {error}") from error
+    return line
+
+
+def _print(predictions: list[Any]) -> None:
+    for prediction in predictions:
+        click.echo(json.dumps(prediction, ensure_ascii=False))

@@ -1,0 +1,78 @@
+"""``headstock run``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from headstock_registry import HeadstockError
+
+
+@click.command()
+@click.argument("target", metavar="TASK|RECIPE.yaml|RUN_DIR")
+@click.argument("overrides", nargs=-1, metavar="[key=value …]")
+@click.option("--out", type=click.Path(path_type=Path), help="Run directory; default runs/TASK, numbered when taken.")
+@click.option("--resume", is_flag=True, help="Go on with the interrupted run in --out (or in RUN_DIR).")
+@click.option("--force", is_flag=True, help="Replace the run in --out.")
+@click.option("--dry-run", "only_check", is_flag=True, help="Check everything and count; train and write nothing.")
+@click.option("--quiet", "-q", is_flag=True, help="Show no progress, only the result.")
+@click.option("--push-to-hub", metavar="REPO", help="Upload the finished run to this model repository on the Hub.")
+@click.pass_context
+def run(
+    context: click.Context,
+    target: str,
+    overrides: tuple[str, ...],
+    out: Path | None,
+    resume: bool,
+    force: bool,
+    only_check: bool,
+    quiet: bool,
+    push_to_hub: str | None,
+) -> None:
+    """Tune a model and test it before and after.
+
+    \b
+    headstock run text-classification
+    headstock run text-classification path=reviews.csv backbone=transformers model=distilbert/distilbert-base-uncased
+    headstock run recipe.yaml trainer.epochs=5 adapter=lora
+    headstock run runs/text-classification --resume
+
+    An override is section.key=value (sections: task, backbone, adapter, data, trainer; and seed). The section may be
+    left out where only one has the key. `headstock show NAME` lists a component's options.
+    """
+    from headstock.console import Console
+    from headstock.engine.directory import choose_directory
+    from headstock.engine.dry_run import dry_run
+    from headstock.engine.run import resolve_recipe, run_resolved
+    from headstock.report.hub import upload_run
+    from headstock.report.table import before_after
+
+    console = Console(quiet)
+    catalogue = context.obj.catalogue
+    recipe, out = _run_directory(target, out, resume)
+    if resume and out is None:
+        raise HeadstockError("--resume needs to know which run: add --out DIR, or name its folder instead of a task")
+    resolved = resolve_recipe(catalogue, recipe, overrides)
+    if only_check:
+        click.echo(dry_run(resolved, console))
+        return
+    directory = choose_directory(out, resolved.task.entry.name)
+    result = run_resolved(catalogue, resolved, directory, resume=resume, force=force, console=console)
+    click.echo(before_after(result))
+    if push_to_hub:
+        click.echo(f"uploaded to {upload_run(result.path, push_to_hub)}")
+
+
+def _run_directory(target: str, out: Path | None, resume: bool) -> tuple[str, Path | None]:
+    """Return the recipe to run and the run directory; a run directory as target stands for its recipe."""
+    from headstock.engine.directory import RunDirectory
+
+    directory = RunDirectory(Path(target))
+    if not directory.recipe.is_file():
+        return target, out
+    if out is None and not resume:
+        raise HeadstockError(
+            f"{target} is a run already; --resume goes on with it, --out runs its recipe again elsewhere"
+        )
+    return str(directory.recipe), out or directory.path

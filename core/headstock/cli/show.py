@@ -1,0 +1,120 @@
+"""``headstock show``: one entry in full; ``headstock schema``: the recipe's JSON Schema.
+
+These import the components that they describe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from headstock.cli.commands import Shell, pass_shell
+from headstock.cli.listing import as_json_option, entry_record
+from headstock.cli.options import options
+from headstock.cli.output import Row, print_facts, print_json, print_table, warn
+from headstock_registry import KINDS, Catalogue, Entry
+
+
+@click.command()
+@click.argument("name")
+@click.option("--kind", type=click.Choice(KINDS), help="Which kind is meant where several have the name.")
+@as_json_option
+@pass_shell
+def show(shell: Shell, name: str, kind: str | None, as_json: bool) -> None:
+    """Show the task, backbone, adapter or plugin command called NAME with all its options."""
+    catalogue = shell.catalogue
+    entries = catalogue.find(name) if kind is None else (catalogue.get(kind, name),)
+    records = [_describe(catalogue, entry) for entry in entries]
+    if as_json:
+        print_json(records)
+        return
+    for number, record in enumerate(records):
+        if number:
+            click.echo()
+        _print_record(catalogue, record)
+
+
+@click.command()
+@pass_shell
+def schema(shell: Shell) -> None:
+    """Print the recipe's JSON Schema, with the options of all that is installed."""
+    from headstock.recipe.schema import recipe_schema
+
+    shell.warn()
+    content, left_out = recipe_schema(shell.catalogue)
+    for problem in left_out:
+        warn(problem)
+    print_json(content)
+
+
+def _describe(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
+    record = entry_record(entry)
+    if entry.kind == "command":
+        return record
+    from headstock.recipe.components import component_class
+
+    target = component_class(catalogue, entry)
+    record["options"] = [option._asdict() for option in options(target.Config)]
+    if entry.kind == "task":
+        record["columns"] = [column.model_dump(mode="json") for column in target.columns]
+        record["metrics"] = [metric.model_dump(mode="json") for metric in target.metrics]
+        record["default_backbone"] = target.default_backbone
+        record["backbones"] = _fitting(catalogue, "backbone", target.modality)
+    elif entry.kind == "backbone":
+        record["cost_unit"] = target.cost_unit
+        record["tasks"] = _fitting(catalogue, "task", target.modality)
+    else:
+        record["keeps_base"] = target.keeps_base
+    return record
+
+
+def _fitting(catalogue: Catalogue, kind: str, modality: str) -> list[str]:
+    return [entry.name for entry in catalogue.entries(kind) if entry.modality in (None, modality)]
+
+
+def _print_record(catalogue: Catalogue, record: dict[str, Any]) -> None:
+    facts = [
+        ("kind", record["kind"]),
+        ("name", record["name"]),
+        ("summary", record["summary"]),
+        ("modality", record["modality"] or "any"),
+        ("from", f"{record['distribution']} {record['version']} (plugin {record['plugin']})"),
+        ("target", record["target"]),
+    ]
+    if record["kind"] == "command":
+        facts.append(("options", f"headstock {record['name']} --help"))
+    if "default_backbone" in record:
+        default = record["default_backbone"]
+        absent = "" if default in catalogue.names("backbone") else " (not installed)"
+        facts.append(("default backbone", default + absent))
+        facts.append(("backbones", ", ".join(record["backbones"]) or "none installed"))
+    if "cost_unit" in record:
+        facts.append(("cost counted in", record["cost_unit"]))
+        facts.append(("tasks", ", ".join(record["tasks"]) or "none installed"))
+    if "keeps_base" in record:
+        facts.append(("base weights", "kept as they were" if record["keeps_base"] else "changed"))
+    print_facts(facts)
+    _print_part(
+        "options", ("option", "type", "default", "meaning"), [tuple(row.values()) for row in record.get("options", [])]
+    )
+    columns = [
+        (
+            column["name"],
+            column["role"],
+            "required" if column["required"] else "optional",
+            " ".join([column["content"], *column["suffixes"]]),
+            column["summary"],
+        )
+        for column in record.get("columns", [])
+    ]
+    _print_part("data", ("column", "role", "required", "content", "meaning"), columns)
+    metrics = [(metric["name"], metric["better"], metric["summary"]) for metric in record.get("metrics", [])]
+    _print_part("metrics", ("metric", "better", "meaning"), metrics)
+
+
+def _print_part(title: str, header: Row, rows: Sequence[Row]) -> None:
+    if rows:
+        click.echo(f"\n{title}")
+        print_table(header, rows, indent=2)

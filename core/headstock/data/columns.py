@@ -1,0 +1,85 @@
+"""Finds a task's columns among those that the data has."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+
+from headstock.interfaces import Column, DataError
+from headstock_registry import nearest
+
+FILE_COLUMN = "file_name"
+"""The column in which the datasets library's own media folders name their files."""
+
+SHOWN = 12
+"""How many column names an error lists."""
+
+
+def find_columns(
+    name: str, available: Sequence[str], columns: Sequence[Column], mapping: Mapping[str, str], need_targets: bool
+) -> dict[str, str]:
+    """Return the data's column for each of the task's columns; optional ones that are not there are left out.
+
+    A column is found under the name that ``mapping`` gives, else under its own, else under its own in other case or
+    with blanks around it; one that holds files also under ``file_name``.
+
+    Args:
+        name: What to call the data in an error.
+        available: The data's columns.
+        columns: The task's columns.
+        mapping: The data's column for a column of the task, where the user said so.
+        need_targets: Whether target columns must be there.
+
+    Raises:
+        DataError: a column is missing or there twice, or ``mapping`` names a column that the task has not.
+    """
+    known = [column.name for column in columns]
+    for key in mapping:
+        if key not in known:
+            raise DataError(f"data.columns.{key}: the task has no column '{key}'{nearest(key, known)}")
+    found: dict[str, str] = {}
+    for column in columns:
+        wanted = mapping.get(column.name, column.name)
+        match = _match(name, wanted, available)
+        if match is None and column.content == "file" and column.name not in mapping:
+            match = _match(name, FILE_COLUMN, available)
+        if match is not None:
+            found[column.name] = match
+        elif column.role == "target" and not need_targets:
+            continue
+        elif column.name in mapping:
+            raise DataError(
+                f"{name} has no column '{wanted}', which data.columns.{column.name} names; it has: {listed(available)}"
+            )
+        elif column.required:
+            raise DataError(_missing(name, column.name, available, found))
+    return found
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return column names for an error, shortened where there are many or long ones."""
+    shown = [name if len(name) <= 40 else f"{name[:39]}…" for name in names[:SHOWN]]
+    return ", ".join(shown) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+
+
+def _match(name: str, wanted: str, available: Sequence[str]) -> str | None:
+    for same in (str, _folded):
+        matches = [column for column in available if same(column) == same(wanted)]
+        if len(matches) > 1:
+            raise DataError(f"{name} has {len(matches)} columns named '{wanted}'; rename all but one")
+        if matches:
+            return matches[0]
+    return None
+
+
+def _folded(name: str) -> str:
+    return name.strip().casefold()
+
+
+def _missing(name: str, wanted: str, available: Sequence[str], taken: Mapping[str, str]) -> str:
+    free = [column for column in available if column not in taken.values()]
+    if not free:
+        return f"{name} has no column '{wanted}'; it has: {listed(available) or 'none'}"
+    guess = (difflib.get_close_matches(wanted, free, n=1, cutoff=0.5) or free)[0]
+    example = f"data.columns.{wanted}={guess if len(guess) <= 40 else '…'}"
+    return f"{name} has no column '{wanted}'; it has: {listed(available)}; map one with {example}"

@@ -1,0 +1,62 @@
+"""The ``data`` section of a recipe."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from headstock.interfaces import Config
+
+SplitName = Literal["train", "validation", "test"]
+Format = Literal["auto", "csv", "tsv", "jsonl", "parquet", "conll", "folder"]
+
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+
+
+class DataConfig(Config):
+    """Where the data is and how it is cut. With neither ``path``, ``train`` … nor ``hub``: the task's own sample."""
+
+    path: str | None = Field(
+        None,
+        description="one file or folder, cut into splits; or a folder that has train, validation (or valid, val, dev) "
+        "and test inside, as files or as folders. A split that is not there is cut from train",
+    )
+    train: str | None = Field(None, description="file or folder of the training split")
+    validation: str | None = Field(None, description="file or folder of the validation split; default: cut from train")
+    test: str | None = Field(None, description="file or folder of the test split; default: cut from train")
+    hub: str | None = Field(None, description="id of a data set on the Hugging Face Hub, e.g. stanfordnlp/imdb")
+    name: str | None = Field(None, description="configuration of the Hub data set, e.g. sst2 of nyu-mll/glue")
+    revision: str | None = Field(
+        None, description="branch, tag or commit of the Hub data set; default: its main branch"
+    )
+    splits: dict[SplitName, str] = Field(
+        {},
+        description="Hub split to take for train, validation or test where the name does not say so; slices may be "
+        "given: {test: validation, train: 'train[:10%]'}",
+    )
+    format: Format = Field("auto", description="format of files; auto goes by their ending")
+    columns: dict[str, str] = Field(
+        {}, description="column of the data to read for a column of the task, where names differ: {text: review}"
+    )
+    validation_fraction: float = Field(0.1, gt=0, lt=1, description="share of rows for a validation split that is cut")
+    test_fraction: float = Field(0.1, gt=0, lt=1, description="share of rows for a test split that is cut")
+    split_seed: int = Field(0, ge=0, lt=2**63, description="seed of cutting and of 'limit'; does not follow the run's")
+    on_bad_example: Literal["error", "skip"] = Field(
+        "error", description="what to do with a row that cannot be used; skipped rows are counted and reported"
+    )
+    limit: int | None = Field(None, ge=1, description="at most so many rows of each split, picked evenly over classes")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        files = [split for split in SPLITS if getattr(self, split) is not None]
+        given = [name for name in ("path", "hub") if getattr(self, name) is not None] + files[:1]
+        if len(given) > 1:
+            named = " and ".join(f"data.{name}" for name in given)
+            raise ValueError(f"{named} exclude each other: set data.path, or data.train …, or data.hub")
+        for option in ("name", "revision", "splits"):
+            if getattr(self, option) and self.hub is None:
+                raise ValueError(f"data.{option} is about a Hub data set; set data.hub too")
+        if self.validation_fraction + self.test_fraction >= 1:
+            raise ValueError("data.validation_fraction and data.test_fraction must leave something to train on")
+        return self

@@ -1,0 +1,1 @@
+"""One module for each form in which a table can lie on disk."""

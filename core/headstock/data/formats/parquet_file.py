@@ -1,0 +1,63 @@
+"""Parquet, with what the datasets library writes into it: class names, images and sounds as files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
+import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
+
+from headstock.data.arrow_rows import ArrowRows
+from headstock.data.columns import find_columns
+from headstock.data.store import stored
+from headstock.data.values import FilePath, reader_of
+from headstock.interfaces import Column, DataError
+
+BATCH = 100
+"""Rows that are converted together; small, because a row may hold an image."""
+
+
+def read_parquet(path: Path, columns: Sequence[Column], mapping: Mapping[str, str], need_targets: bool) -> ArrowRows:
+    """Return the rows of a Parquet file.
+
+    Raises:
+        DataError: not a Parquet file, a column is missing, or a column of a type that cannot be read.
+    """
+    from datasets import Features
+    from datasets.arrow_writer import ArrowWriter
+
+    schema = _schema(path)
+    found = find_columns(str(path), schema.names, columns, mapping, need_targets)
+    names = list(dict.fromkeys(found.values()))
+    wanted = pa.schema([_without_dictionary(schema.field(name)) for name in names], metadata=schema.metadata)
+    try:
+        features = Features.from_arrow_schema(wanted)
+    except (ValueError, NotImplementedError) as error:
+        raise DataError(f"{path}: {' '.join(str(error).split())}") from error
+
+    def fill(writer: ArrowWriter) -> None:
+        try:
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches(BATCH, columns=names):
+                    writer.write_table(pa.Table.from_batches([batch]).select(names).cast(wanted))
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"cannot read {path}: {' '.join(str(error).split())}") from error
+
+    dataset = stored(path, ["parquet", names], features, fill)
+    files = {column.name for column in columns if column.content == "file"}
+    readers = {column: reader_of(features[source]) for column, source in found.items()}
+    readers.update({column: FilePath(path.parent, readers[column]) for column in files & set(found)})
+    return ArrowRows(str(path), dataset.with_format("arrow"), found, readers)
+
+
+def _schema(path: Path) -> pa.Schema:
+    try:
+        return pq.read_schema(path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} is not a Parquet file: {' '.join(str(error).split())}") from error
+
+
+def _without_dictionary(field: pa.Field) -> pa.Field:
+    """A column that pandas wrote as categories is read as the values they stand for."""
+    return field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field

@@ -1,0 +1,163 @@
+"""Makes of what the ``data`` section names the three splits of a run, or the one table of an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from headstock.data.config import SPLITS, DataConfig, SplitName
+from headstock.data.cutting import cut, pick
+from headstock.data.hub import load_hub_split, load_hub_splits
+from headstock.data.layout import find_splits
+from headstock.data.load import load_table
+from headstock.data.table import MemoryRows, Table
+from headstock.interfaces import Column, DataError
+from headstock.interfaces.task import Splits
+
+
+def load_splits(config: DataConfig, columns: Sequence[Column], sample: Callable[[], Splits]) -> dict[str, Table]:
+    """Return the tables ``train``, ``validation`` and ``test``.
+
+    A split that the data lacks is cut from train: ``validation_fraction`` or ``test_fraction`` of train's rows, one at
+    least, at random by ``split_seed``, evenly over the values of the task's stratified column. ``limit`` then takes so
+    many rows of each split.
+
+    Args:
+        config: The ``data`` section.
+        columns: The task's columns.
+        sample: Returns the task's own data; called when ``config`` names none.
+
+    Raises:
+        DataError: the data cannot be read, lacks a column or a target, or has too few rows to be cut.
+    """
+    tables = _named_splits(config, columns, sample)
+    for table in tables.values():
+        _require_targets(table, columns, config)
+    missing = [split for split in SPLITS if split not in tables]
+    if missing:
+        tables.update(_cut(tables["train"], missing, config, columns))
+    return {split: _limited(tables[split], config, columns) for split in SPLITS}
+
+
+def load_evaluation(config: DataConfig, columns: Sequence[Column], split: SplitName = "test") -> Table:
+    """Return all rows of what ``config`` names, uncut, for evaluating a model that is tuned already.
+
+    That is ``path`` itself if it is one file or folder, and the given split if it has splits inside; the file of the
+    given split; the given split of the Hub data set. ``limit`` holds.
+
+    Raises:
+        DataError: nothing is named, or the split is not there.
+    """
+    if config.hub is not None:
+        table = load_hub_split(config, columns, split)
+    elif config.path is not None:
+        folder = _path(config.path)
+        splits = find_splits(folder, config.format) if folder.is_dir() else {}
+        if splits and split not in splits:
+            has = ", ".join(path.name for path in splits.values())
+            raise DataError(f"{folder} has no {split} data inside; it has: {has}")
+        table = _load(splits.get(split, folder), config, columns)
+    else:
+        named = getattr(config, split)
+        if named is None:
+            raise DataError(f"no data to evaluate: set data.{split}, data.path or data.hub")
+        table = _load(_path(named), config, columns)
+    _require_targets(table, columns, config)
+    return _limited(table, config, columns)
+
+
+def _named_splits(
+    config: DataConfig, columns: Sequence[Column], sample: Callable[[], Splits]
+) -> dict[SplitName, Table]:
+    files: dict[SplitName, Path] = {
+        split: _path(value) for split in SPLITS if (value := getattr(config, split)) is not None
+    }
+    if config.path is not None:
+        path = _path(config.path)
+        files = find_splits(path, config.format) if path.is_dir() else {}
+        files = files or {"train": path}
+        if "train" not in files:
+            has = ", ".join(file.name for file in files.values())
+            raise DataError(f"{path} has no train data inside; it has: {has}")
+    if config.hub is not None:
+        tables = load_hub_splits(config, columns)
+        where = f"{config.hub} has no training split; say which to take with data.splits.train"
+    elif files:
+        tables = {split: _load(file, config, columns) for split, file in files.items()}
+        where = "data.train is not set, and data.validation and data.test do not go without it"
+    else:
+        tables = _sample(sample(), columns)
+        where = "the task's sample has no training rows"
+    if "train" not in tables:
+        raise DataError(where)
+    return tables
+
+
+def _path(value: str) -> Path:
+    return Path(value).expanduser()
+
+
+def _load(path: Path, config: DataConfig, columns: Sequence[Column]) -> Table:
+    return load_table(path, config.format, columns, config.columns)
+
+
+def _sample(splits: Splits, columns: Sequence[Column]) -> dict[SplitName, Table]:
+    tables: dict[SplitName, Table] = {}
+    for split in SPLITS:
+        rows: Sequence[Mapping[str, Any]] = splits.get(split, ())
+        if len(rows):
+            present = tuple(column.name for column in columns if column.name in rows[0])
+            tables[split] = Table(MemoryRows(f"sample {split}", rows, present))
+    return tables
+
+
+def _require_targets(table: Table, columns: Sequence[Column], config: DataConfig) -> None:
+    """Raise if a target has no value in any row; one look at the first row suffices as a rule."""
+    for column in columns:
+        if column.role != "target" or not column.required:
+            continue
+        if column.name not in table.columns or all(value is None for value in table.values(column.name)):
+            advice = (
+                "; labels of this split may be withheld: take another one, e.g. data.splits.test=validation "
+                "(validation is then cut from train)"
+                if config.hub is not None
+                else ""
+            )
+            raise DataError(f"{table.name} has no value in column '{column.name}'{advice}")
+
+
+def _cut(
+    train: Table, missing: Sequence[SplitName], config: DataConfig, columns: Sequence[Column]
+) -> dict[SplitName, Table]:
+    needed = len(missing) + 1
+    if len(train) < needed:
+        raise DataError(
+            f"{train.name} has too few rows ({len(train)}): at least {needed} are needed to cut "
+            f"{' and '.join(missing)} from it"
+        )
+    fractions = {"validation": config.validation_fraction, "test": config.test_fraction}
+    sizes: dict[str, int] = {split: max(1, round(len(train) * fractions[split])) for split in missing}
+    if sum(sizes.values()) >= len(train):
+        asked = " and ".join(f"data.{split}_fraction={fractions[split]}" for split in missing)
+        raise DataError(f"{train.name} has too few rows ({len(train)}) for {asked}: nothing is left to train on")
+    rest, parts = cut(_classes(train, columns), sizes, config.split_seed)
+    tables: dict[SplitName, Table] = {"train": train.select(rest)}
+    tables.update({split: train.select(parts[split]) for split in missing})
+    return tables
+
+
+def _limited(table: Table, config: DataConfig, columns: Sequence[Column]) -> Table:
+    if config.limit is None or config.limit >= len(table):
+        return table
+    return table.select(pick(_classes(table, columns), config.limit, config.split_seed))
+
+
+def _classes(table: Table, columns: Sequence[Column]) -> list[Any] | int:
+    """Return each row's value in the stratified column, or, without one of scalars, the number of rows."""
+    for column in columns:
+        if column.stratify and column.name in table.columns:
+            values = list(table.values(column.name))
+            scalar = all(value is None or isinstance(value, str | int | float | bool) for value in values)
+            return values if scalar else len(table)
+    return len(table)

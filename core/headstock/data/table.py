@@ -1,0 +1,127 @@
+"""A table: rows of data, wherever they come from, read when asked for."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Rows(Protocol):
+    """What a :class:`Table` looks at: all rows of one file, folder or data set, in their order.
+
+    Attributes:
+        name: What to call the data in a message: a path as the user wrote it, a Hub id, ``sample train``.
+        columns: The task's columns that rows have.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def columns(self) -> tuple[str, ...]: ...  # noqa: D102
+    def __len__(self) -> int: ...
+    def row(self, index: int) -> dict[str, Any]:
+        """Return one row, by the task's column names."""
+
+    def values(self, column: str, indices: NDArray[np.int64]) -> Iterator[Any]:
+        """Yield one column's values without reading the others."""
+
+    def where(self, index: int) -> str:
+        """Return file and row, for a message."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table(Sequence[dict[str, Any]]):
+    """An immutable sequence of rows, each a dict by the task's column names.
+
+    Rows are read when asked for, so that a table may be far larger than memory. It can be sent to another process.
+
+    Attributes:
+        rows: What is looked at.
+        indices: Which of ``rows``, in which order, int64 (N,); ``None``: all of them.
+    """
+
+    rows: Rows
+    indices: NDArray[np.int64] | None = None
+
+    @property
+    def name(self) -> str:
+        """What to call the data in a message."""
+        return self.rows.name
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The task's columns that rows have."""
+        return self.rows.columns
+
+    def __len__(self) -> int:
+        return len(self.rows) if self.indices is None else len(self.indices)
+
+    @overload
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Table: ...
+    def __getitem__(self, index: int | slice) -> dict[str, Any] | Table:
+        if isinstance(index, slice):
+            return self.select(range(*index.indices(len(self))))
+        return self.rows.row(self._number(index))
+
+    def values(self, column: str) -> Iterator[Any]:
+        """Yield one column's values without reading the others."""
+        if column not in self.columns:
+            raise KeyError(column)
+        return self.rows.values(column, np.arange(len(self)) if self.indices is None else self.indices)
+
+    def where(self, index: int) -> str:
+        """Return where a row is, for a message: ``reviews.csv row 7``, ``train.conll line 12``, an image's path.
+
+        Rows are counted from 1 and as they stand in the file, whatever was selected; a header is not counted.
+        """
+        return self.rows.where(self._number(index))
+
+    def select(self, indices: Iterable[int]) -> Table:
+        """Return the table of these rows, in this order."""
+        chosen = np.fromiter(indices, dtype=np.int64)
+        outside = (chosen < -len(self)) | (chosen >= len(self))
+        if outside.any():
+            raise IndexError(f"row {chosen[outside][0]} of {len(self)}")
+        chosen[chosen < 0] += len(self)
+        if self.indices is not None:
+            chosen = self.indices[chosen]
+        chosen.flags.writeable = False
+        return Table(self.rows, chosen)
+
+    def _number(self, index: int) -> int:
+        position = operator.index(index)
+        if not -len(self) <= position < len(self):
+            raise IndexError(f"row {position} of {len(self)}")
+        position %= len(self)
+        return position if self.indices is None else int(self.indices[position])
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryRows:
+    """Rows that are in memory already: a task's sample."""
+
+    name: str
+    content: Sequence[Mapping[str, Any]]
+    columns: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.content)
+
+    def row(self, index: int) -> dict[str, Any]:
+        """Return one row."""
+        return dict(self.content[index])
+
+    def values(self, column: str, indices: NDArray[np.int64]) -> Iterator[Any]:
+        """Yield one column's values."""
+        return (self.content[index].get(column) for index in indices.tolist())
+
+    def where(self, index: int) -> str:
+        """Return the row's number."""
+        return f"{self.name} row {index + 1}"

@@ -1,0 +1,29 @@
+"""Linear probing: the backbone is a fixed feature extractor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from headstock.interfaces import Adapter, Backbone
+
+
+class LinearProbe(Adapter):
+    """Freezes the whole backbone, in evaluation mode, so that only the task's head is trained."""
+
+    keeps_base: ClassVar[bool] = True
+
+    @classmethod
+    def trainer_defaults(cls, config: Any) -> Mapping[str, Any]:
+        """Return a learning rate for a head on fixed features."""
+        del config
+        return {"learning_rate": 1e-3}
+
+    def attach(self, backbone: Backbone) -> None:
+        """Freeze all parameters."""
+        backbone.requires_grad_(False)
+
+    def set_mode(self, backbone: Backbone, training: bool) -> None:
+        """Keep the backbone in evaluation mode: no dropout, fixed normalisation statistics."""
+        del training
+        backbone.eval()

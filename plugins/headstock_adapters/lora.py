@@ -1,0 +1,129 @@
+"""LoRA, through the peft library."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import peft
+from peft.utils import CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME
+from pydantic import Field
+from safetensors import SafetensorError
+from torch import nn
+
+from headstock import HeadstockError
+from headstock.interfaces import Adapter, Backbone, Config
+from headstock_adapters.lora_targets import choose_targets
+from headstock_adapters.statistics import train_with_fixed_statistics
+
+
+class LoraOptions(Config):
+    """Options of :class:`Lora`."""
+
+    r: int = Field(8, ge=1, description="rank of the added matrices")
+    alpha: int = Field(16, ge=1, description="the update is scaled by alpha / r, or with rslora by alpha / sqrt(r)")
+    dropout: float = Field(0.05, ge=0, lt=1, description="dropout on the input of the added matrices")
+    target_modules: Literal["auto"] | Annotated[list[str], Field(min_length=1)] = Field(
+        "auto",
+        description="layers to adapt by name or last part of the name; auto: every linear layer of a transformers "
+        "model, else every linear layer and every convolution without groups",
+    )
+    use_dora: bool = Field(False, description="also train the length of each weight vector (DoRA, Liu et al. 2024)")
+    rslora: bool = Field(False, description="scale by alpha / sqrt(r), for large ranks (Kalajdzievski 2023)")
+
+
+class Lora(Adapter):
+    """Adds a trained low-rank update to layers of the frozen body.
+
+    Files are peft's own, so that ``PeftModel.from_pretrained(AutoModel.from_pretrained(base), directory)`` loads them.
+    Source: E. Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022.
+    """
+
+    Config = LoraOptions
+    keeps_base: ClassVar[bool] = True
+
+    @classmethod
+    def trainer_defaults(cls, config: Any) -> Mapping[str, Any]:
+        """Return a learning rate for matrices that start from nothing."""
+        del config
+        return {"learning_rate": 5e-4}
+
+    def attach(self, backbone: Backbone) -> None:
+        """Freeze the backbone and put a ``PeftModel`` in the place of its body.
+
+        Raises:
+            HeadstockError: the body has no layer to adapt, or not those that ``target_modules`` names.
+        """
+        backbone.requires_grad_(False)
+        options: LoraOptions = self.config
+        targets = choose_targets(backbone.body, options.target_modules)
+        config = peft.LoraConfig(
+            r=options.r,
+            lora_alpha=options.alpha,
+            lora_dropout=options.dropout,
+            target_modules=targets.wanted,
+            exclude_modules=targets.excluded,
+            use_dora=options.use_dora,
+            use_rslora=options.rslora,
+        )
+        with _quiet():
+            try:
+                backbone.body = peft.get_peft_model(backbone.body, config)
+            except ValueError as error:
+                raise HeadstockError(f"adapter 'lora' does not fit this backbone: {_first_line(error)}") from error
+        _leave_fast_path(backbone)
+
+    def set_mode(self, backbone: Backbone, training: bool) -> None:
+        """Set the mode; running statistics belong to the frozen weights and stay as they are."""
+        train_with_fixed_statistics(backbone, training)
+
+    def save(self, backbone: Backbone, directory: Path) -> None:
+        """Write ``adapter_config.json`` and ``adapter_model.safetensors`` as peft lays them."""
+        # Embedding tables never change here; "auto" would ask the Hub whether they were resized.
+        backbone.body.save_pretrained(str(directory), save_embedding_layers=False)  # type: ignore[operator]
+
+    def load(self, backbone: Backbone, directory: Path) -> None:
+        """Put a ``PeftModel`` with the saved matrices, all frozen, in the place of the body.
+
+        Raises:
+            HeadstockError: the files are missing, damaged or of another network.
+        """
+        for name in (CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME):
+            if not (directory / name).is_file():
+                raise HeadstockError(f"cannot load the adapter: {directory} has no {name}")
+        backbone.requires_grad_(False)
+        with _quiet():
+            try:
+                backbone.body = peft.PeftModel.from_pretrained(backbone.body, str(directory), torch_device="cpu")
+            except (OSError, ValueError, RuntimeError, SafetensorError, UserWarning) as error:
+                raise HeadstockError(f"cannot load the adapter in {directory}: {_first_line(error)}") from error
+        _leave_fast_path(backbone)
+
+
+def _leave_fast_path(backbone: Backbone) -> None:
+    """Make torch's transformer layers call their linear layers in evaluation mode too.
+
+    Their fused path reads the weights of ``linear1`` and ``linear2`` and passes by what LoRA added around them.
+    """
+    for module in backbone.body.modules():
+        if isinstance(module, nn.TransformerEncoderLayer):
+            module.activation_relu_or_gelu = 0
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back peft's notes to programmers (adjusted settings, deprecated calls), on which a user cannot act.
+
+    One is more than a note: files that lack matrices. A half-loaded adapter must not pass, so that one is raised.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("error", message="Found missing adapter keys")
+        yield
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0] or type(error).__name__

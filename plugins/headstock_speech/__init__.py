@@ -1,0 +1,1 @@
+"""Speech: backbones that hear, and automatic speech recognition."""

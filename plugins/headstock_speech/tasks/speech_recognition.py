@@ -1,0 +1,183 @@
+"""The ``automatic-speech-recognition`` task: transcripts by connectionist temporal classification."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import jiwer
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from headstock.interfaces import (
+    Backbone,
+    BadExampleError,
+    Batch,
+    Column,
+    Config,
+    DataError,
+    Example,
+    Features,
+    Loss,
+    Metric,
+    Splits,
+    Task,
+    is_file_value,
+)
+from headstock.interfaces.task import Row
+from headstock_speech.samples.morse import morse_splits
+from headstock_speech.tasks.transcripts import BLANK, Alphabet, normalise
+
+IGNORED = -100
+"""Padding of target characters."""
+
+
+class SpeechRecognitionConfig(Config):
+    """Options of the ``automatic-speech-recognition`` task."""
+
+    case: Literal["keep", "lower", "upper"] = Field("lower", description="letters of transcripts as written or as one")
+    remove_punctuation: bool = Field(
+        False, description="drop punctuation and symbols from transcripts; apostrophes stay, dashes part words"
+    )
+    dropout: float = Field(0.1, ge=0, lt=1, description="dropout before the output layer")
+
+
+class SpeechRecognition(Task):
+    """Spells what was said, one character or nothing a frame.
+
+    The alphabet is that of the training transcripts. Source: A. Graves et al., "Connectionist Temporal Classification:
+    Labelling Unsegmented Sequence Data with Recurrent Neural Networks", ICML 2006. Decoding takes the best path.
+    """
+
+    Config = SpeechRecognitionConfig
+    modality: ClassVar[str] = "speech"
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column(
+            name="audio",
+            role="input",
+            summary="recording of what was said, any rate, channels averaged",
+            content="file",
+            suffixes=(".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aiff", ".aif", ".au"),
+        ),
+        Column(name="text", role="target", summary="transcript of the recording"),
+    )
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric(name="wer", better="lower", summary="word errors by words of the transcripts"),
+        Metric(name="cer", better="lower", summary="character errors by characters of the transcripts"),
+        Metric(name="exact_match", better="higher", summary="share of recordings without any error"),
+    )
+    default_backbone: ClassVar[str] = "crnn"
+    pipeline_tag: ClassVar[str | None] = "automatic-speech-recognition"
+
+    def __init__(self, config: SpeechRecognitionConfig) -> None:
+        super().__init__(config)
+        self.alphabet = Alphabet(())
+
+    @classmethod
+    def trainer_defaults(cls, config: SpeechRecognitionConfig) -> Mapping[str, Any]:
+        """Return more patience than usual: a recognizer first learns to say nothing, and every word stays wrong."""
+        del config
+        return {"patience": 10}
+
+    # Data
+
+    def sample(self) -> Splits:
+        """Return words in Morse code, made up on the spot."""
+        return morse_splits()
+
+    def inputs(self, row: Row) -> Mapping[str, Any]:
+        """Return ``{"audio": value}``."""
+        value = row.get("audio")
+        if not (is_file_value(value) or (isinstance(value, Mapping) and "array" in value)):
+            raise BadExampleError(
+                f"column 'audio' holds {type(value).__name__}, not a file or a mapping of array and sampling_rate"
+            )
+        return {"audio": value}
+
+    def reference(self, row: Row) -> str:
+        """Return the normalised transcript."""
+        value = row.get("text")
+        if not isinstance(value, str):
+            raise BadExampleError(f"column 'text' holds {type(value).__name__}, not a transcript")
+        text = normalise(value, self.config.case, self.config.remove_punctuation)
+        if not text:
+            raise BadExampleError("the transcript is empty" + (f" once normalised: {value!r}" if value else ""))
+        return text
+
+    def learn(self, references: Sequence[str]) -> None:
+        """Learn the alphabet."""
+        self.alphabet = Alphabet.learn(references)
+
+    def state(self) -> dict[str, Any]:
+        """Return the alphabet."""
+        return {"alphabet": list(self.alphabet.characters)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back the alphabet."""
+        self.alphabet = Alphabet(state["alphabet"])
+
+    def encode(self, reference: str, example: Example) -> dict[str, Tensor]:
+        """Return ``characters`` (S,), the numbers of the transcript's characters.
+
+        Raises:
+            BadExampleError: the recording has fewer frames than the characters need, each one frame and one more
+                between two that are the same.
+            DataError: a character that no training transcript has, or a backbone that does not tell its frames.
+        """
+        if "frames" not in example:
+            raise DataError("this backbone's examples do not tell their number of 'frames', which this task needs")
+        numbers = self.alphabet.encode(reference)
+        needed = len(numbers) + sum(first == second for first, second in zip(numbers, numbers[1:], strict=False))
+        frames = int(example["frames"])
+        if frames < needed:
+            raise BadExampleError(f"the recording is too short for '{reference}': {frames} frames, {needed} are needed")
+        return {"characters": torch.tensor(numbers)}
+
+    # Model
+
+    def build_head(self, backbone: Backbone) -> nn.Module:
+        """Return dropout and a linear layer with an output for each character and the blank."""
+        return nn.Sequential(nn.Dropout(self.config.dropout), nn.Linear(backbone.feature_dim, len(self.alphabet) + 1))
+
+    def forward(self, head: nn.Module, features: Features, batch: Batch) -> dict[str, Tensor]:
+        """Return ``logits`` (B, T, characters + 1) and the real ``lengths`` (B,) of their sequences."""
+        del batch
+        return {"logits": head(features.sequence), "lengths": features.mask.sum(dim=1)}
+
+    def loss(self, outputs: dict[str, Tensor], batch: Batch) -> Loss:
+        """Return for each example the negative log-likelihood by character of its transcript, summed."""
+        targets = batch.targets["characters"]
+        sizes = (targets != IGNORED).sum(dim=1)
+        each = F.ctc_loss(
+            outputs["logits"].float().log_softmax(dim=2).transpose(0, 1),
+            targets.clamp(min=BLANK),
+            outputs["lengths"],
+            sizes,
+            blank=BLANK,
+            reduction="none",
+        )
+        return Loss((each / sizes).sum(), torch.tensor(float(len(targets)), device=each.device))
+
+    # Predictions
+
+    def decode(self, outputs: dict[str, Tensor], batch: Batch) -> list[str]:
+        """Return each example's transcript."""
+        del batch
+        paths, lengths = outputs["logits"].argmax(dim=2).tolist(), outputs["lengths"].tolist()
+        return [self.alphabet.decode(path[:length]) for path, length in zip(paths, lengths, strict=True)]
+
+    def score(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+        """Return word and character error rate over all recordings together, and the share without any error."""
+        right = sum(prediction == reference for prediction, reference in zip(predictions, references, strict=True))
+        return {
+            "wer": float(jiwer.wer(list(references), list(predictions))),
+            "cer": float(jiwer.cer(list(references), list(predictions))),
+            "exact_match": right / len(references),
+        }
+
+    def wire(self, prediction: str, row: Row) -> dict[str, str]:
+        """Return ``{"text": …}``."""
+        del row
+        return {"text": prediction}

@@ -1,0 +1,84 @@
+"""Transcripts as a recognizer learns them: normalised text and the alphabet it is spelt with."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from headstock.interfaces import DataError
+
+BLANK = 0
+"""Number that stands for no character; CTC puts it between and around characters."""
+
+APOSTROPHES = "'’ʼ"
+
+
+def normalise(text: str, case: Literal["keep", "lower", "upper"], remove_punctuation: bool) -> str:
+    """Return a transcript with composed characters (Unicode NFC), one space between words and none around.
+
+    Args:
+        text: The transcript as written.
+        case: What becomes of letters.
+        remove_punctuation: Drop punctuation and symbols. Apostrophes stay, as ``'``; dashes and slashes part words.
+    """
+    if remove_punctuation:
+        text = "".join(_spoken(character) for character in text)
+    if case != "keep":
+        text = text.lower() if case == "lower" else text.upper()
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def _spoken(character: str) -> str:
+    if character in APOSTROPHES:
+        return "'"
+    category = unicodedata.category(character)
+    if category == "Pd" or character == "/":
+        return " "
+    return "" if category[0] in "PS" else character
+
+
+class Alphabet:
+    """Characters and their numbers, from 1; :data:`BLANK` is 0."""
+
+    def __init__(self, characters: Iterable[str]) -> None:
+        self.characters = tuple(characters)
+        self._numbers = {character: number for number, character in enumerate(self.characters, start=BLANK + 1)}
+
+    @classmethod
+    def learn(cls, transcripts: Iterable[str]) -> Alphabet:
+        """Make the alphabet of all characters seen, in sorted order.
+
+        Raises:
+            DataError: there is none.
+        """
+        characters = sorted(set().union(*transcripts))
+        if not characters:
+            raise DataError("the training data has no transcripts to learn an alphabet from")
+        return cls(characters)
+
+    def __len__(self) -> int:
+        return len(self.characters)
+
+    def encode(self, transcript: str) -> list[int]:
+        """Return the number of each character.
+
+        Raises:
+            DataError: a character that no training transcript has.
+        """
+        unknown = next((character for character in transcript if character not in self._numbers), None)
+        if unknown is not None:
+            raise DataError(
+                f"character '{unknown}' (U+{ord(unknown):04X}) of '{transcript}' is in no training transcript; "
+                "task.remove_punctuation drops punctuation and symbols, task.case unites upper and lower case"
+            )
+        return [self._numbers[character] for character in transcript]
+
+    def decode(self, numbers: Sequence[int]) -> str:
+        """Return what a best path of character numbers says: repetitions count once, blanks not at all."""
+        kept = [
+            number
+            for number, previous in zip(numbers, [BLANK, *numbers[:-1]], strict=True)
+            if number not in (BLANK, previous)
+        ]
+        return " ".join("".join(self.characters[number - 1] for number in kept).split())

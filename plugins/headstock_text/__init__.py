@@ -1,0 +1,1 @@
+"""Text for Headstock: backbones, text classification and token classification."""

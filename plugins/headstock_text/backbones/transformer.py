@@ -1,0 +1,254 @@
+"""Any text encoder of the transformers library as a backbone."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from headstock import HeadstockError
+from headstock.interfaces import Backbone, Config, Example, Features
+from headstock.interfaces.task import pad_stack
+from headstock_text.backbones.pooling import masked_mean
+from headstock_text.backbones.pretrained import load_pretrained, quiet
+
+TOLERANCE = 1e-3
+"""How far, relative to the largest feature, features from embeddings may lie from features from ids."""
+
+
+class TransformerTextConfig(Config):
+    """Options of the ``transformers-text`` backbone."""
+
+    model: str = Field(min_length=1, description="Hub id (such as google-bert/bert-base-uncased) or folder")
+    revision: str | None = Field(None, min_length=1, description="branch, tag or commit on the Hub")
+    max_length: int = Field(256, ge=8, description="tokens kept of an example, at most as many as the model can take")
+    pooling: Literal["mean", "cls", "pooler"] = Field(
+        "mean", description="vector of an example: mean of its tokens, its first token, or the model's own pooler"
+    )
+    trust_remote_code: bool = Field(False, description="run Python code that lies beside the weights")
+
+
+class TransformerText(Backbone):
+    """An encoder that ``AutoModel`` loads, with its own fast tokenizer.
+
+    A batch has ``input_ids`` and ``attention_mask`` (B, T), ``token_type_ids`` (B, T) where the tokenizer makes them,
+    and ``word_starts`` (B, W) for examples given as words.
+
+    Attributes:
+        tokenizer: The model's fast tokenizer.
+        max_length: Tokens kept of an example: the option, or the model's own limit if that is lower.
+    """
+
+    Config = TransformerTextConfig
+    modality: ClassVar[str] = "text"
+    cost_unit: ClassVar[str] = "tokens"
+
+    def __init__(self, config: TransformerTextConfig, model: Any, tokenizer: Any) -> None:
+        super().__init__(config)
+        self.source = config.model
+        self.body = model
+        self.tokenizer = tokenizer
+        self.tokenizer.truncation_side = "right"
+        self.feature_dim = int(model.config.hidden_size)
+        self.max_length = min(config.max_length, _model_limit(model), tokenizer.model_max_length)
+        state = _tokenizer_state(tokenizer)
+        self._digest = hashlib.blake2b(json.dumps(state, sort_keys=True).encode(), digest_size=16).hexdigest()
+        self._spaces_before_words = '"ByteLevel"' in json.dumps(state["pre_tokenizer"])
+        # Something that stays one token, for a word of which the tokenizer leaves nothing.
+        self._unknown = tokenizer.unk_token or tokenizer.mask_token or "?"
+        self._takes_token_types = "token_type_ids" in inspect.signature(model.forward).parameters
+        self._check()
+
+    @classmethod
+    def create(cls, config: TransformerTextConfig, inputs: Iterable[Mapping[str, Any]]) -> Self:
+        """Load the pretrained model from the Hub or a folder."""
+        del inputs
+        model, tokenizer = load_pretrained(
+            config.model, config.revision, config.trust_remote_code, pooler=config.pooling == "pooler"
+        )
+        return cls(config, model, tokenizer)
+
+    @classmethod
+    def load(cls, config: TransformerTextConfig, directory: Path) -> Self:
+        """Load what :meth:`save` wrote."""
+        model, tokenizer = load_pretrained(
+            str(directory), None, config.trust_remote_code, pooler=config.pooling == "pooler"
+        )
+        return cls(config, model, tokenizer)
+
+    def save(self, directory: Path) -> None:
+        """Write model and tokenizer as ``save_pretrained`` lays them."""
+        model: Any = self.body
+        with quiet():
+            model.save_pretrained(directory)
+            self.tokenizer.save_pretrained(directory)
+
+    @classmethod
+    def trainer_defaults(cls, config: TransformerTextConfig) -> Mapping[str, Any]:
+        """Return what suits the tuning of a pretrained encoder (Devlin et al. 2019)."""
+        del config
+        return {"learning_rate": 5e-5, "epochs": 3, "warmup_ratio": 0.1}
+
+    # Inputs
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Return what the ids depend on: the tokenizer and the length."""
+        return {"max_length": self.max_length, "tokenizer": self._digest}
+
+    def preprocess(self, inputs: Mapping[str, Any]) -> Example:
+        """Return ``input_ids`` (T,) and, as the case may be, ``token_type_ids`` (T,) and ``word_starts`` (W,)."""
+        if "words" in inputs:
+            encoded, starts = self._encode_words([_clean(word) for word in inputs["words"]])
+        else:
+            pair = inputs.get("text_pair")
+            encoded = self._tokenize(_clean(inputs["text"]), None if pair is None else _clean(pair))
+            starts = None
+        # A tokenizer without special tokens makes nothing of an empty text.
+        ids = encoded["input_ids"] or [self.tokenizer.convert_tokens_to_ids(self._unknown) or 0]
+        example = {"input_ids": torch.tensor(ids, dtype=torch.int32)}
+        if self._takes_token_types and "token_type_ids" in encoded:
+            kinds = encoded["token_type_ids"] or [0]
+            example["token_type_ids"] = torch.tensor(kinds, dtype=torch.uint8)
+        if starts is not None:
+            example["word_starts"] = torch.tensor(starts, dtype=torch.int64)
+        return example
+
+    def _tokenize(self, text: str | list[str], pair: str | None = None) -> Any:
+        return self.tokenizer(
+            text,
+            pair,
+            is_split_into_words=isinstance(text, list),
+            truncation=True,
+            max_length=self.max_length,
+            return_attention_mask=False,
+        )
+
+    def _encode_words(self, words: list[str]) -> tuple[Any, list[int]]:
+        # Every word is at least one token, so no more words than this can be kept.
+        words = words[: self.max_length]
+        if self._spaces_before_words:
+            # These tokenizers tell the start of a word by the space before it.
+            words = words[:1] + [" " + word for word in words[1:]]
+        encoded = self._tokenize(words)
+        starts = _starts(encoded)
+        cut = bool(encoded.encodings[0].overflowing)
+        expected = max(starts, default=-1) + 1 if cut else len(words)
+        if len(starts) < expected:
+            # Nothing was left of some words (a lone zero-width sign): each must still have a place.
+            words = [word if i in starts or i >= expected else self._unknown for i, word in enumerate(words)]
+            encoded = self._tokenize(words)
+            starts = _starts(encoded)
+        return encoded, list(starts.values())
+
+    def collate(self, examples: Sequence[Example]) -> dict[str, Tensor]:
+        """Pad at the right with the tokenizer's padding id, and ``word_starts`` with -1."""
+        padding = self.tokenizer.pad_token_id or 0
+        ids = [example["input_ids"] for example in examples]
+        batch = {
+            "input_ids": pad_stack(ids, padding).long(),
+            "attention_mask": pad_stack([torch.ones_like(each) for each in ids], 0).long(),
+        }
+        if "token_type_ids" in examples[0]:
+            batch["token_type_ids"] = pad_stack([example["token_type_ids"] for example in examples], 0).long()
+        if "word_starts" in examples[0]:
+            batch["word_starts"] = pad_stack([example["word_starts"] for example in examples], -1)
+        return batch
+
+    def cost(self, example: Example) -> int:
+        """Return the number of tokens."""
+        return len(example["input_ids"])
+
+    # Model
+
+    def embed(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Return the token embeddings (B, T, E), before positions and normalisation."""
+        model: Any = self.body
+        embedded: Tensor = model.get_input_embeddings()(inputs["input_ids"])
+        return embedded
+
+    def encode(self, embedded: Tensor, inputs: dict[str, Tensor]) -> Features:
+        """Return the last hidden states (B, T, D) and their pooling (B, D)."""
+        given = {name: inputs[name] for name in ("attention_mask", "token_type_ids") if name in inputs}
+        output = self.body(inputs_embeds=embedded, **given)
+        sequence, mask = output.last_hidden_state, inputs["attention_mask"].bool()
+        if self.config.pooling == "pooler":
+            pooled = output.pooler_output
+        elif self.config.pooling == "cls":
+            pooled = sequence[:, 0]
+        else:
+            pooled = masked_mean(sequence, mask)
+        return Features(sequence, mask, pooled)
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Switch on the model's own gradient checkpointing."""
+        model: Any = self.body
+        if not model.supports_gradient_checkpointing:
+            raise NotImplementedError
+        options = {"use_reentrant": False}
+        # transformers renamed the method within version 5, and warns of the old name.
+        if hasattr(model, "activation_checkpointing_enable"):
+            model.activation_checkpointing_enable(activation_checkpointing_kwargs=options)
+        else:
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=options)
+        # An encoder has no use for the cache of a decoder, of which transformers says that the two do not go together.
+        model.config.use_cache = False
+
+    def _check(self) -> None:
+        """Try the model on two short texts: not every architecture can be driven by embeddings or ignores padding."""
+        short, long = self.preprocess({"text": "a"}), self.preprocess({"text": "a b c d"})
+        first = int(short["input_ids"][0])
+        if self.config.pooling == "cls" and first != self.tokenizer.cls_token_id:
+            raise HeadstockError(f"the tokenizer of '{self.source}' puts no CLS token first; set pooling to mean")
+        with torch.no_grad():
+            alone = {name: value for name, value in self.collate([short]).items() if name != "word_starts"}
+            expected = self.body(**alone).last_hidden_state[0]
+            found = self(self.collate([short, long])).sequence[0, : len(expected)]
+        if not torch.isfinite(expected).all():
+            raise HeadstockError(f"the weights of '{self.source}' give features that are not finite numbers")
+        if not (expected - found).abs().max() <= TOLERANCE * expected.abs().max():
+            raise HeadstockError(
+                f"{type(self.body).__name__} ('{self.source}') gives other features from embeddings than from ids,"
+                " or for a padded text; it cannot be a backbone"
+            )
+
+
+def _model_limit(model: nn.Module) -> int:
+    """Return how many tokens the model has positions for (very many where positions are relative without bound)."""
+    settings: Any = model.config
+    limit = getattr(settings, "max_position_embeddings", None)
+    if not isinstance(limit, int) or limit <= 0:
+        return 2**31
+    network: Any = model
+    words = network.get_input_embeddings()
+    for module in model.modules():
+        # RoBERTa and its kin count positions from the padding id + 1, and their table must hold that too.
+        if isinstance(module, nn.Embedding) and module is not words and module.num_embeddings == limit:
+            return limit - (0 if module.padding_idx is None else module.padding_idx + 1)
+    return limit
+
+
+def _tokenizer_state(tokenizer: Any) -> dict[str, Any]:
+    """Return all that a tokenizer does, as JSON values; truncation and padding are set anew at each call."""
+    state: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
+    return {key: value for key, value in state.items() if key not in {"truncation", "padding"}}
+
+
+def _starts(encoded: Any) -> dict[int, int]:
+    """Return the position of the first token of each word that has tokens."""
+    starts: dict[int, int] = {}
+    for position, word in enumerate(encoded.word_ids()):
+        if word is not None:
+            starts.setdefault(word, position)
+    return starts
+
+
+def _clean(text: str) -> str:
+    """Replace halves of surrogate pairs, which cut-off JSON escapes leave and no tokenizer can read."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

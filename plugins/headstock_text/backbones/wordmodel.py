@@ -1,0 +1,199 @@
+"""What the from-scratch backbones share: vocabulary, token embeddings, padding, saving."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import torch
+from pydantic import Field
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from headstock.interfaces import Backbone, Config, Example, Features
+from headstock.interfaces.task import pad_stack
+from headstock_text.backbones.embedding import TokenEmbedding
+from headstock_text.backbones.pooling import masked_max
+from headstock_text.backbones.vocabulary import PADDING, SEPARATOR, Vocabulary, normalise
+from headstock_text.splitting import split_words
+
+MAX_WORD_LENGTH = 20
+"""How many characters of a word are looked at."""
+
+
+class WordModelConfig(Config):
+    """Options of every from-scratch text backbone."""
+
+    unit: Literal["auto", "word", "char"] = Field(
+        "auto", description="what a token is; auto takes characters if most training text is Chinese or Japanese"
+    )
+    max_vocabulary: int = Field(30_000, ge=2, description="most frequent tokens of the training text that are kept")
+    min_count: int = Field(2, ge=1, description="how often the training text must have a token for it to be kept")
+    lower_case: bool = Field(True, description="take upper and lower case of a token as one")
+    max_length: int = Field(256, ge=8, description="tokens kept of an example")
+    embedding_dim: int = Field(128, ge=1, description="size of a token's vector")
+    character_dim: int = Field(
+        32, ge=0, description="size of the vector made of a word's characters (0: none; not for unit char)"
+    )
+    word_dropout: float = Field(
+        0.05, ge=0, lt=1, description="share of training tokens replaced by the unknown token, so that it is learnt"
+    )
+    dropout: float = Field(0.3, ge=0, lt=1, description="dropout on the embeddings and inside the network")
+
+
+class WordModel(Backbone):
+    """Token embeddings under a small network; its vocabulary comes from the training text.
+
+    A batch has ``ids`` (B, T), ``mask`` (B, T), for words ``characters`` (B, T, C), and ``word_starts`` (B, W) for
+    examples given as words.
+
+    Attributes:
+        vocabulary: Which tokens have a number.
+        embedding: Module that makes the embedded input.
+        body: Module called with the embedded input (B, T, E) and the mask; returns (B, T, D).
+    """
+
+    modality: ClassVar[str] = "text"
+    cost_unit: ClassVar[str] = "tokens"
+
+    def __init__(self, config: Any, vocabulary: Vocabulary) -> None:
+        super().__init__(config)
+        self.vocabulary = vocabulary
+        self.embedding = TokenEmbedding(
+            len(vocabulary.pieces),
+            config.embedding_dim,
+            len(vocabulary.characters),
+            config.character_dim if vocabulary.unit == "word" else 0,
+            config.word_dropout,
+        )
+        self.body, self.feature_dim = self.build_body(config, self.embedding.size)
+
+    @staticmethod
+    @abstractmethod
+    def build_body(config: Any, size: int) -> tuple[nn.Module, int]:
+        """Return the network over embeddings of ``size`` and the size of its features."""
+
+    @classmethod
+    def create(cls, config: Any, inputs: Iterable[Mapping[str, Any]]) -> Self:
+        """Learn the vocabulary from the training inputs and make new weights.
+
+        Raises:
+            DataError: the inputs hold no text.
+        """
+        vocabulary = Vocabulary.learn(inputs, config.unit, config.max_vocabulary, config.min_count, config.lower_case)
+        return cls(config, vocabulary)
+
+    @classmethod
+    def load(cls, config: Any, directory: Path) -> Self:
+        """Make the backbone that :meth:`save` wrote."""
+        backbone = cls(config, Vocabulary.load(directory / "vocabulary.json"))
+        backbone.load_state_dict(load_file(directory / "model.safetensors"))
+        return backbone
+
+    def save(self, directory: Path) -> None:
+        """Write ``vocabulary.json`` and ``model.safetensors``."""
+        self.vocabulary.save(directory / "vocabulary.json")
+        weights = {name: value.contiguous() for name, value in self.state_dict().items()}
+        save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
+
+    @classmethod
+    def trainer_defaults(cls, config: Any) -> Mapping[str, Any]:
+        """Return what suits the training of a small network from nothing."""
+        del config
+        return {"learning_rate": 2e-3, "epochs": 10}
+
+    # Inputs
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Return what the numbers of tokens depend on."""
+        return {
+            "max_length": self.config.max_length,
+            "lower_case": self.config.lower_case,
+            "characters": self.embedding.reads_characters,
+            "vocabulary": self.vocabulary.digest(),
+        }
+
+    def preprocess(self, inputs: Mapping[str, Any]) -> Example:
+        """Return ``ids`` (T,), for words ``characters`` (T, C), and for given words ``word_starts`` (W,)."""
+        starts = None
+        if "words" in inputs:
+            pieces, starts = self._of_words(inputs["words"])
+        else:
+            pieces = self._of_texts(inputs["text"], inputs.get("text_pair"))
+        # A text without any token still is an example: one unknown token.
+        pieces = pieces or [""]
+        example = {"ids": torch.tensor([self._number(piece) for piece in pieces], dtype=torch.int32)}
+        if self.embedding.reads_characters:
+            example["characters"] = self._characters(pieces)
+        if starts is not None:
+            example["word_starts"] = torch.tensor(starts, dtype=torch.int64)
+        return example
+
+    def _of_words(self, words: Sequence[str]) -> tuple[list[str | None], list[int]]:
+        """Return the pieces of given words and the position of each word's first piece."""
+        pieces: list[str | None] = []
+        starts = []
+        for word in words:
+            if len(pieces) >= self.config.max_length:
+                break
+            starts.append(len(pieces))
+            # A word without characters still has a place.
+            pieces.extend((list(word) or [""]) if self.vocabulary.unit == "char" else [word])
+        return pieces[: self.config.max_length], starts
+
+    def _of_texts(self, text: str, pair: str | None) -> list[str | None]:
+        """Return the pieces of a text, or of two with None between them; of two, the longer one is cut first."""
+        first = self._split(text)
+        if pair is None:
+            return [*first[: self.config.max_length]]
+        second = self._split(pair)
+        room = self.config.max_length - 1
+        kept = min(len(first), max(room - room // 2, room - len(second)))
+        return [*first[:kept], None, *second[: room - kept]]
+
+    def _split(self, text: str) -> list[str]:
+        if self.vocabulary.unit == "char":
+            return list(" ".join(text.split()))
+        return [span.word for span in split_words(text)]
+
+    def _number(self, piece: str | None) -> int:
+        return SEPARATOR if piece is None else self.vocabulary.number(normalise(piece, self.config.lower_case))
+
+    def _characters(self, pieces: Sequence[str | None]) -> Tensor:
+        words = [(piece or "")[:MAX_WORD_LENGTH] for piece in pieces]
+        table = torch.full((len(words), max(1, *map(len, words))), PADDING, dtype=torch.int16)
+        for row, word in zip(table, words, strict=True):
+            row[: len(word)] = torch.tensor([self.vocabulary.character_number(each) for each in word])
+        return table
+
+    def collate(self, examples: Sequence[Example]) -> dict[str, Tensor]:
+        """Pad at the right with zeros, and ``word_starts`` with -1."""
+        ids = [example["ids"] for example in examples]
+        batch = {
+            "ids": pad_stack(ids, 0).long(),
+            "mask": pad_stack([torch.ones_like(each, dtype=torch.bool) for each in ids], 0),
+        }
+        if "characters" in examples[0]:
+            batch["characters"] = pad_stack([example["characters"] for example in examples], 0).long()
+        if "word_starts" in examples[0]:
+            batch["word_starts"] = pad_stack([example["word_starts"] for example in examples], -1)
+        return batch
+
+    def cost(self, example: Example) -> int:
+        """Return the number of tokens."""
+        return len(example["ids"])
+
+    # Model
+
+    def embed(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Return the token embeddings (B, T, E)."""
+        embedded: Tensor = self.embedding(inputs["ids"], inputs.get("characters"))
+        return embedded
+
+    def encode(self, embedded: Tensor, inputs: dict[str, Tensor]) -> Features:
+        """Return the network's features and their maximum over the tokens."""
+        mask = inputs["mask"]
+        sequence = self.body(embedded * mask.unsqueeze(-1), mask) * mask.unsqueeze(-1)
+        return Features(sequence, mask, masked_max(sequence, mask))

@@ -1,0 +1,1 @@
+"""Data sets that are made by code, so that every task runs offline."""

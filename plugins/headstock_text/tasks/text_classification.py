@@ -1,0 +1,70 @@
+"""Text classification: one label, or any number of labels, for a text or a pair of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from headstock.interfaces import BadExampleError, Column, Splits
+from headstock.interfaces.task import Row
+from headstock.kits import Classification, ClassificationConfig
+from headstock_text.samples import library_docs
+
+
+class TextClassificationConfig(ClassificationConfig):
+    """Options of the ``text-classification`` task."""
+
+    multi_label: bool = Field(False, description="an example may have any number of labels, or none")
+    label_separator: str = Field(
+        ",", min_length=1, description="what stands between several labels in one value of the label column"
+    )
+
+
+class TextClassification(Classification):
+    """Labels from a linear layer on the pooled features."""
+
+    Config = TextClassificationConfig
+    modality: ClassVar[str] = "text"
+    pipeline_tag: ClassVar[str | None] = "text-classification"
+    default_backbone: ClassVar[str] = "textcnn"
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column(name="text", role="input", summary="the text"),
+        Column(name="text_pair", role="input", required=False, summary="a second text, where two are judged together"),
+        Column(name="label", role="target", stratify=True, summary="the label; with multi_label a list of labels"),
+    )
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether an example may have any number of labels."""
+        return bool(self.config.multi_label)
+
+    @property
+    def label_separator(self) -> str:
+        """What separates several labels in one text value."""
+        return str(self.config.label_separator)
+
+    def sample(self) -> Splits:
+        """Return summaries from the documentation of Python's standard library, labelled with what they are about."""
+        return library_docs.splits()
+
+    def inputs(self, row: Row) -> Mapping[str, Any]:
+        """Return ``text``, and ``text_pair`` where the row has one."""
+        inputs = {"text": _text(row, "text")}
+        pair = row.get("text_pair")
+        # The column is optional, and tables write "no value" as an empty cell.
+        if pair is not None and pair != "":
+            inputs["text_pair"] = _text(row, "text_pair")
+        return inputs
+
+
+def _text(row: Row, column: str) -> str:
+    value = row.get(column)
+    if value is None:
+        raise BadExampleError(f"no text in column '{column}'")
+    if not isinstance(value, str):
+        raise BadExampleError(f"column '{column}' holds {type(value).__name__}, not text")
+    if not value.strip():
+        raise BadExampleError(f"the text in column '{column}' is empty")
+    return value

@@ -1,0 +1,253 @@
+"""Token classification: entities as IOB2 tags of words (Ramshaw & Marcus 1995)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from seqeval.metrics import accuracy_score
+from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
+from torch import Tensor, nn
+
+from headstock import HeadstockError
+from headstock.interfaces import (
+    Backbone,
+    BadExampleError,
+    Batch,
+    Column,
+    Config,
+    DataError,
+    Details,
+    Example,
+    Features,
+    Loss,
+    Metric,
+    Splits,
+    Task,
+)
+from headstock.interfaces.task import Row
+from headstock.kits import LabelSet, balanced_weights
+from headstock_text.samples import towns_and_people
+from headstock_text.splitting import Span, split_words
+from headstock_text.tasks.decoding import best_paths
+from headstock_text.tasks.tags import entities, entity_types, to_iob2
+
+IGNORED = -100
+"""Target of what is only padding."""
+
+
+class TokenClassificationConfig(Config):
+    """Options of the ``token-classification`` task."""
+
+    dropout: float = Field(0.1, ge=0, lt=1, description="dropout before the classification layer")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread evenly over all tags")
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="'balanced' weighs each tag's loss by the inverse of its frequency in the training data"
+    )
+
+
+class TokenClassification(Task):
+    """A tag for each word from a linear layer on the features of the word's first token (Devlin et al. 2019).
+
+    A prediction is ``{"tags": [...], "scores": [...]}`` for the words that the backbone saw; words beyond its length
+    limit count as ``O``. Of all tag sequences that IOB2 allows, the most probable one is taken.
+    """
+
+    Config = TokenClassificationConfig
+    modality: ClassVar[str] = "text"
+    pipeline_tag: ClassVar[str | None] = "token-classification"
+    default_backbone: ClassVar[str] = "bilstm"
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column(name="words", role="input", summary="the words, as a list; for prediction also the text itself"),
+        Column(name="tags", role="target", summary="one tag a word, such as B-PER, I-PER or O"),
+    )
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric(name="f1", better="higher", summary="F1 over entities: right are those with the right words and type"),
+        Metric(name="precision", better="higher", summary="share of the predicted entities that are right"),
+        Metric(name="recall", better="higher", summary="share of the true entities that are found"),
+        Metric(name="accuracy", better="higher", summary="share of the words with the right tag"),
+    )
+
+    def __init__(self, config: TokenClassificationConfig) -> None:
+        super().__init__(config)
+        self.labels = LabelSet(())
+        self.weights: list[float] | None = None
+
+    # Data
+
+    def sample(self) -> Splits:
+        """Return sentences in which only the context tells whether a name is a person, a place or a firm."""
+        return towns_and_people.splits()
+
+    def inputs(self, row: Row) -> Mapping[str, Any]:
+        """Return ``words``; a text is split into them."""
+        return {"words": [span.word for span in _spans(row)[1]]}
+
+    def reference(self, row: Row) -> list[str]:
+        """Return the tags as IOB2, one a word."""
+        tags = row.get("tags")
+        if tags is None:
+            raise BadExampleError("no tags")
+        if not isinstance(tags, list | tuple):
+            raise BadExampleError(f"column 'tags' holds {type(tags).__name__}, not a list of tags")
+        for tag in tags:
+            if isinstance(tag, int):
+                raise BadExampleError(f"tag {tag} is a number without a name; write names, such as B-PER or O")
+            if not isinstance(tag, str):
+                raise BadExampleError(f"column 'tags' holds {type(tag).__name__} {tag!r}, where a tag should be")
+        words = len(_spans(row)[1])
+        if len(tags) != words:
+            raise BadExampleError(f"{words} words but {len(tags)} tags; each word needs one tag")
+        return to_iob2(tags)
+
+    def learn(self, references: Sequence[list[str]]) -> None:
+        """Learn the entity types; each has the labels ``B-type`` and ``I-type``."""
+        seen = [tag for reference in references for tag in reference]
+        types = entity_types(seen)
+        if not types:
+            raise DataError("the training data has no entity: every tag is O")
+        self.labels = LabelSet(["O", *(f"{prefix}-{kind}" for kind in types for prefix in "BI")])
+        if self.config.class_weights == "balanced":
+            # A label that never occurs (I-x where all entities are one word) has no frequency, and weighs 1.
+            present = sorted(set(seen))
+            known = dict(zip(present, balanced_weights(present, seen), strict=True))
+            self.weights = [known.get(name, 1.0) for name in self.labels.names]
+
+    def state(self) -> dict[str, Any]:
+        """Return labels and class weights."""
+        return {"labels": list(self.labels.names), "weights": self.weights}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back labels and class weights."""
+        self.labels = LabelSet(state["labels"])
+        self.weights = state["weights"]
+
+    def encode(self, reference: list[str], example: Example) -> dict[str, Tensor]:
+        """Return ``tags`` (W,): the label number of each word that the backbone kept."""
+        if "word_starts" not in example:
+            raise HeadstockError("this backbone gives no word_starts, without which words cannot be tagged")
+        kept = len(example["word_starts"])
+        return {"tags": torch.tensor([self.labels.number(tag) for tag in reference][:kept], dtype=torch.int64)}
+
+    # Model
+
+    def build_head(self, backbone: Backbone) -> nn.Module:
+        """Return dropout and a linear layer for the features of one word."""
+        return nn.Sequential(nn.Dropout(self.config.dropout), nn.Linear(backbone.feature_dim, len(self.labels)))
+
+    def forward(self, head: nn.Module, features: Features, batch: Batch) -> dict[str, Tensor]:
+        """Return ``logits`` (B, W, labels)."""
+        starts = batch.inputs["word_starts"].clamp(min=0).unsqueeze(-1)
+        words = features.sequence.take_along_dim(starts, dim=1)
+        return {"logits": head(words)}
+
+    def loss(self, outputs: dict[str, Tensor], batch: Batch) -> Loss:
+        """Return cross-entropy summed over words, and the number (or weight) of the words."""
+        logits, target = outputs["logits"].float().flatten(0, 1), batch.targets["tags"].flatten()
+        weights = None if self.weights is None else torch.tensor(self.weights, device=logits.device)
+        total = F.cross_entropy(
+            logits,
+            target,
+            weight=weights,
+            ignore_index=IGNORED,
+            label_smoothing=self.config.label_smoothing,
+            reduction="sum",
+        )
+        real = target != IGNORED
+        if weights is None:
+            return Loss(total, real.sum().float())
+        return Loss(total, (weights[target.clamp(min=0)] * real).sum())
+
+    # Predictions
+
+    def decode(self, outputs: dict[str, Tensor], batch: Batch) -> list[dict[str, Any]]:
+        """Return for each example ``tags`` and ``scores`` (probabilities of these tags) of the words it kept."""
+        real = batch.inputs["word_starts"] >= 0
+        # Padding must not have a say in the best path, and has none where all labels score the same.
+        scores = outputs["logits"].log_softmax(dim=-1) * real.unsqueeze(-1)
+        if scores.shape[1] == 0:
+            return [{"tags": [], "scores": []} for _ in range(batch.size)]
+        paths = best_paths(scores, self.labels.names)
+        chosen = scores.take_along_dim(paths.unsqueeze(-1), dim=2).squeeze(-1).exp()
+        predictions = []
+        for path, values, kept in zip(paths.tolist(), chosen.tolist(), real.sum(dim=1).tolist(), strict=True):
+            tags = [self.labels.names[number] for number in path[:kept]]
+            predictions.append({"tags": tags, "scores": [round(value, 6) for value in values[:kept]]})
+        return predictions
+
+    def score(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
+        """Return micro-averaged precision, recall and F1 over entities as conlleval counts them, and word accuracy."""
+        found = _filled(predictions, references)
+        precision, recall, f1, _ = precision_recall_fscore_support(references, found, average="micro", zero_division=0)
+        accuracy = accuracy_score(references, found)
+        return {"f1": float(f1), "precision": float(precision), "recall": float(recall), "accuracy": float(accuracy)}
+
+    def details(self, predictions: Sequence[Any], references: Sequence[Any]) -> Details:
+        """Return precision, recall, F1 and number of entities per type."""
+        found = _filled(predictions, references)
+        types = entity_types(tag for tags in (*references, *found) for tag in tags)
+        # Without an average, seqeval gives the types in sorted order.
+        columns = precision_recall_fscore_support(references, found, average=None, zero_division=0)
+        return Details(
+            per_class={
+                name: dict(zip(("precision", "recall", "f1", "support"), map(float, figures), strict=True))
+                for name, *figures in zip(types, *columns, strict=True)
+            }
+        )
+
+    def wire(self, prediction: Any, row: Row) -> list[dict[str, Any]]:
+        """Return the entities with their place in the text; a list of words is taken as joined by spaces."""
+        text, spans = _spans(row)
+        found = []
+        for entity in entities(prediction["tags"]):
+            start, end = spans[entity.start].start, spans[entity.end - 1].end
+            scores = prediction["scores"][entity.start : entity.end]
+            found.append(
+                {
+                    "entity_group": entity.type,
+                    "score": round(sum(scores) / len(scores), 6),
+                    "word": text[start:end],
+                    "start": start,
+                    "end": end,
+                }
+            )
+        return found
+
+
+def _spans(row: Row) -> tuple[str, list[Span]]:
+    """Return the text of a row and its words.
+
+    Raises:
+        BadExampleError: there are no words, or what is there is neither a text nor a list of words.
+    """
+    words = row.get("words")
+    if words is None:
+        raise BadExampleError("no words in column 'words'")
+    if isinstance(words, str):
+        spans = split_words(words)
+        if not spans:
+            raise BadExampleError("the text in column 'words' is empty")
+        return words, spans
+    if not isinstance(words, list | tuple):
+        raise BadExampleError(f"column 'words' holds {type(words).__name__}, not a list of words or a text")
+    if not words:
+        raise BadExampleError("the list of words is empty")
+    spans = []
+    place = 0
+    for number, word in enumerate(words, 1):
+        if not isinstance(word, str):
+            raise BadExampleError(f"word {number} is {type(word).__name__} {word!r}, not text")
+        spans.append(Span(word, place, place + len(word)))
+        place += len(word) + 1
+    return " ".join(words), spans
+
+
+def _filled(predictions: Sequence[Any], references: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Return predicted tags with O for the words that the backbone did not see."""
+    return [
+        [*prediction["tags"], *["O"] * (len(reference) - len(prediction["tags"]))]
+        for prediction, reference in zip(predictions, references, strict=True)
+    ]

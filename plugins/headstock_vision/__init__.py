@@ -1,0 +1,1 @@
+"""Image backbones and the image-classification task for Headstock."""

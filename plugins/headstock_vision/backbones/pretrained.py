@@ -1,0 +1,162 @@
+"""Loads an image encoder of the transformers library, and how it wants its images, from the Hub or a folder."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoImageProcessor, AutoModel, CLIPImageProcessor, ViTImageProcessor
+from transformers.utils import logging as transformers_logging
+
+from headstock import HeadstockError
+from headstock_vision.backbones.base import Channels, ImageConfig, ImageFacts
+
+SHOWN_NAMES = 3
+"""How many missing weights an error names."""
+
+_RESAMPLING = {"bilinear": 2, "bicubic": 3}
+"""Pillow's numbers for ways to resize, which image processors keep."""
+
+
+def load_encoder(name: str, revision: str | None, trust_remote_code: bool, pooler: bool) -> Any:
+    """Return the model of a Hub id or folder in float32 and evaluation mode.
+
+    Args:
+        name: Hub id or folder.
+        revision: Branch, tag or commit on the Hub.
+        trust_remote_code: Whether Python code that lies beside the weights may run.
+        pooler: Whether the model's own pooler must be there. If not, a pooler without weights is dropped.
+
+    Raises:
+        HeadstockError: there is no such model, it cannot be reached or read, or weights are missing.
+    """
+    options: dict[str, Any] = {"dtype": torch.float32, "use_safetensors": True, "output_loading_info": True}
+    try:
+        with quiet():
+            model, info = AutoModel.from_pretrained(**_address(name, revision, trust_remote_code), **options)
+    except HeadstockError:
+        raise
+    except Exception as error:  # transformers and the Hub client raise a dozen kinds, all about this model
+        raise HeadstockError(f"cannot load '{name}': {_essence(error)}") from error
+    # a mask token takes part in masked pretraining only
+    missing = {key for key in info["missing_keys"] if not key.endswith("mask_token")}
+    of_pooler = {key for key in missing if key.startswith("pooler.")}
+    if lacking := sorted(missing if pooler else missing - of_pooler):
+        shown = ", ".join(lacking[:SHOWN_NAMES]) + (", …" if len(lacking) > SHOWN_NAMES else "")
+        advice = "; set backbone.pooling to cls or mean" if set(lacking) == of_pooler else ""
+        raise HeadstockError(f"'{name}' lacks {len(lacking)} weights of {type(model).__name__}: {shown}{advice}")
+    if of_pooler:
+        model.pooler = None
+    return model
+
+
+def load_facts(name: str, revision: str | None, trust_remote_code: bool, config: ImageConfig) -> ImageFacts:
+    """Return how a pretrained model wants its images, with the user's options in place of what it says.
+
+    Raises:
+        HeadstockError: it says nothing, or nothing usable, and the options do not say it all.
+    """
+    if config.image_size and config.mean and config.std:
+        return ImageFacts(config.image_size).overridden(config)
+    try:
+        with quiet():
+            processor = AutoImageProcessor.from_pretrained(**_address(name, revision, trust_remote_code))
+    except Exception as error:  # as above
+        raise HeadstockError(
+            f"cannot tell how '{name}' wants its images: {_essence(error)}; set backbone.image_size, mean and std"
+        ) from error
+    size = config.image_size or _size(processor)
+    if size is None:
+        raise HeadstockError(f"'{name}' does not say one image size; set backbone.image_size")
+    mean, std = _normalisation(processor)
+    cubic = getattr(processor, "resample", None) in (1, 3)  # Lanczos comes nearest to bicubic
+    return ImageFacts(size, mean, std, "bicubic" if cubic else "bilinear").overridden(config)
+
+
+def save_facts(facts: ImageFacts, squash: bool, directory: Path) -> None:
+    """Write ``preprocessor_config.json`` so that transformers' own image processors do what this backbone does."""
+    size = {"height": facts.image_size, "width": facts.image_size}
+    options: dict[str, Any] = {
+        "image_mean": list(facts.mean),
+        "image_std": list(facts.std),
+        "resample": _RESAMPLING[facts.interpolation],
+        "do_convert_rgb": True,
+    }
+    if squash:
+        processor = ViTImageProcessor(size=size, **options)
+    else:
+        processor = CLIPImageProcessor(size={"shortest_edge": facts.image_size}, crop_size=size, **options)
+    with quiet():
+        processor.save_pretrained(directory)
+
+
+def _address(name: str, revision: str | None, trust_remote_code: bool) -> dict[str, Any]:
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if revision is not None:
+            raise HeadstockError(f"backbone.revision '{revision}' is for models on the Hub, but '{name}' is a folder")
+        name = str(path)
+    elif path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+        raise HeadstockError(f"cannot load '{name}': there is no such folder")
+    options = {} if revision is None else {"revision": revision}
+    return {"pretrained_model_name_or_path": name, "trust_remote_code": trust_remote_code, **options}
+
+
+def _size(processor: Any) -> int | None:
+    """Return the height of the images that a processor gives, if it always gives the same."""
+    size = getattr(processor, "size", None)
+    if getattr(processor, "do_center_crop", None) and getattr(processor, "crop_size", None):
+        size = processor.crop_size
+    values = {} if size is None else dict(size)
+    found = values.get("height") or values.get("shortest_edge")
+    return None if found is None else int(found)
+
+
+def _normalisation(processor: Any) -> tuple[Channels, Channels]:
+    """Return mean and deviation for pixels in 0…1, whatever a processor scales pixels by before it normalises."""
+    rescales = getattr(processor, "do_rescale", True)
+    scale = 255 * processor.rescale_factor if rescales else 255.0
+    # EfficientNet's processor moves pixels to -1…1 and then normalises
+    offset = 1.0 if rescales and getattr(processor, "rescale_offset", False) else 0.0
+    mean, std = (0.0,) * 3, (1.0,) * 3
+    if getattr(processor, "do_normalize", True):
+        mean, std = _channels(processor.image_mean), _channels(processor.image_std)
+    return _channels([(m + offset) / scale for m in mean]), _channels([s / scale for s in std])
+
+
+def _channels(values: Any) -> Channels:
+    red, green, blue = [values] * 3 if isinstance(values, int | float) else values
+    return float(red), float(green), float(blue)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers from reporting what is checked here, and from drawing bars over the loading of a file."""
+    logging: Any = transformers_logging
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _essence(error: Exception) -> str:
+    """Return the first line of an error, or what it means where that is known."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    first = lines[0].rstrip(".") if lines else type(error).__name__
+    if "custom code" in first:
+        return "it comes with Python code of its own; set backbone.trust_remote_code to true if you trust that code"
+    if "connect to" in first:
+        return f"there is no folder of that name, the Hub cannot be reached, and no copy is in the cache ({first})"
+    if "safetensors" in first and ("does not appear to have" in first or "no file named" in first):
+        return "it has no weights in safetensors format (model.safetensors), the only format that is read"
+    if "not a valid model identifier" in first:
+        return "there is no folder of that name and no such model on the Hub (a private one needs 'hf auth login')"
+    return first

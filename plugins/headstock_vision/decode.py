@@ -1,0 +1,104 @@
+"""Turns what an image column holds into pixels."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from headstock.interfaces import BadExampleError, is_file_value, read_bytes
+
+_SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
+
+
+def decode_image(value: object) -> Tensor:
+    """Return an image as RGB pixels, uint8 (3, H, W).
+
+    A photograph is turned as its EXIF orientation says, transparent parts come to lie on white, 16-bit greyscale is
+    cut to its upper 8 bits, and of an animation the first frame is taken.
+
+    Args:
+        value: A file value (path, bytes or ``{"path", "bytes"}``), a PIL image, or a uint8 array HxW or HxWx3.
+
+    Raises:
+        BadExampleError: no image can be made of it; the message names the file when there is one.
+    """
+    if isinstance(value, np.ndarray):
+        return _from_array(value)
+    # warnings about broken metadata would be one per file, and the pixels are all that is wanted;
+    # an image so large that Pillow suspects a decompression bomb is refused instead of warned about
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        if isinstance(value, Image.Image):
+            return _from_pil(value, getattr(value, "filename", "") or "the image")
+        if not is_file_value(value):
+            raise BadExampleError(
+                f"an image must be a path, bytes, a PIL image or a uint8 array, not {type(value).__name__}"
+            )
+        name = _name(value)
+        content = read_bytes(value)
+        try:
+            image = Image.open(io.BytesIO(content))
+        except UnidentifiedImageError as error:
+            raise BadExampleError(f"{name} is not an image of a known format") from error
+        except Exception as error:  # decoders of broken files raise nearly anything
+            raise _unreadable(name, error) from error
+        with image:
+            return _from_pil(image, name)
+
+
+def _name(value: object) -> str:
+    """Return how messages call a file value: its path where it has one."""
+    if isinstance(value, Mapping):
+        value = value.get("path")
+    return os.fspath(value) if isinstance(value, str | os.PathLike) else "the image"
+
+
+def _unreadable(name: str, error: Exception) -> BadExampleError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return BadExampleError(f"{name} cannot be decoded as an image: {reason}")
+
+
+def _from_array(array: np.ndarray) -> Tensor:
+    if array.dtype != np.uint8 or array.size == 0 or (array.ndim != 2 and array.shape[2:] != (3,)):
+        raise BadExampleError(
+            f"an image array must be uint8 of shape (H, W) or (H, W, 3), not {array.dtype} of shape {array.shape}"
+        )
+    if array.ndim == 2:
+        array = np.repeat(array[:, :, None], 3, axis=2)
+    return torch.from_numpy(array.transpose(2, 0, 1).copy())
+
+
+def _from_pil(image: Image.Image, name: str) -> Tensor:
+    try:
+        image.load()
+        return _from_array(np.array(_to_rgb(ImageOps.exif_transpose(image))))
+    except BadExampleError as error:
+        raise BadExampleError(f"{name}: {error}") from error
+    except Exception as error:  # as above: a truncated or hostile file can raise nearly anything
+        raise _unreadable(name, error) from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode in _SIXTEEN_BIT_MODES or image.mode == "I":
+        return Image.fromarray(_upper_bits(np.asarray(image)))
+    if image.mode == "F":
+        raise BadExampleError("floating-point pixels have no agreed range; convert the image to 8 or 16 bits")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _upper_bits(pixels: np.ndarray) -> np.ndarray:
+    """Cut 16-bit values to 8 bits."""
+    if pixels.min() < 0 or pixels.max() > 0xFFFF:
+        raise BadExampleError("pixels are wider than 16 bits; convert the image to 8 or 16 bits")
+    return (pixels.astype(np.uint32) >> 8).astype(np.uint8)

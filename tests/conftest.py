@@ -1,0 +1,134 @@
+"""What tests of all packages share: real data if there is any, the command line, plugins made up for one test."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+
+
+class Cli(Protocol):
+    def __call__(
+        self, *args: str, pythonpath: Sequence[Path] = (), env: Mapping[str, str] | None = None, timeout: float = 120
+    ) -> subprocess.CompletedProcess[str]: ...
+
+
+CommandEnv = Callable[..., dict[str, str]]
+
+
+class FakeSite:
+    """A folder with installed distributions, as pip leaves them, so that entry points are really discovered."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def add(
+        self,
+        distribution: str,
+        source: str | None = None,
+        *,
+        entries: Sequence[Mapping[str, Any]] = (),
+        plugin: str | None = None,
+        version: str = "1.0",
+        value: str | None = None,
+        metadata: bool = True,
+    ) -> str:
+        """Install a distribution with one plugin and return the plugin's module name.
+
+        ``source`` is the plugin module's code; without it the code returns ``entries`` from the hook.
+        """
+        module = distribution.replace("-", "_")
+        info = self.folder / f"{module}-{version}.dist-info"
+        info.mkdir(parents=True)
+        if metadata:
+            (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"[headstock]\n{plugin or distribution} = {value or module}\n")
+        self.module(module, source if source is not None else plugin_source(entries))
+        return module
+
+    def module(self, name: str, source: str) -> None:
+        """Write a module beside the distributions."""
+        (self.folder / f"{name}.py").write_text(source, encoding="utf-8")
+
+
+def plugin_source(entries: Sequence[Mapping[str, Any]]) -> str:
+    """Return the code of a plugin module that returns these entries; what an entry leaves out is filled in."""
+    defaults = {"kind": "task", "target": "nowhere:Nothing", "summary": "made up for a test", "api_version": 1}
+    calls = ", ".join(f"Entry(**{ ({**defaults, **entry})!r})" for entry in entries)
+    return (
+        "from headstock_registry import Entry, hookimpl\n\n\n"
+        f"@hookimpl\ndef headstock_entries():\n    return [{calls}]\n"
+    )
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what tests cache away from the user's own cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEADSTOCK_CACHE", str(tmp_path_factory.mktemp("headstock-cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder with real data sets and weights, which not every machine has."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("needs the real data sets in ../shared/data")
+    return SHARED_DATA
+
+
+@pytest.fixture
+def fake_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSite]:
+    """Folder on this process's import path in which a test installs made-up plugins."""
+    site = FakeSite(tmp_path / "fake-site")
+    site.folder.mkdir()
+    monkeypatch.syspath_prepend(str(site.folder))
+    before = set(sys.modules)
+    yield site
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(site.folder)):
+            del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def command_env() -> CommandEnv:
+    """Environment in which tests run commands; the folders given are importable before everything else."""
+
+    def environment(pythonpath: Sequence[Path] = ()) -> dict[str, str]:
+        inherited = [str(Path(part).resolve()) for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
+        return {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([*map(str, pythonpath), *inherited]),
+            "HF_HUB_OFFLINE": "1",
+            "OMP_NUM_THREADS": "2",
+        }
+
+    return environment
+
+
+@pytest.fixture
+def cli(tmp_path: Path, command_env: CommandEnv) -> Cli:
+    """Run ``headstock`` in a process of its own, offline, in an empty folder."""
+
+    def run(
+        *args: str, pythonpath: Sequence[Path] = (), env: Mapping[str, str] | None = None, timeout: float = 120
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "headstock", *args],
+            env={**command_env(pythonpath), **(env or {})},
+            cwd=tmp_path,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=timeout,
+            check=False,
+        )
+
+    return run

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from headstock.data import DataConfig, load_splits, load_table
+from headstock.interfaces import Column, DataError
+
+Columns = tuple[Column, ...]
+
+
+def touch(*paths: str) -> None:
+    for path in map(Path, paths):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+def test_a_folder_for_each_class(pictures: Columns) -> None:
+    touch("pets/dogs/b.png", "pets/dogs/a/z.JPG", "pets/cats/c.png")
+    table = load_table(Path("pets"), "auto", pictures, {})
+    assert list(table) == [
+        {"picture": "pets/cats/c.png", "label": "cats"},
+        {"picture": "pets/dogs/a/z.JPG", "label": "dogs"},
+        {"picture": "pets/dogs/b.png", "label": "dogs"},
+    ]
+    assert table.where(1) == "pets/dogs/a/z.JPG"
+    assert list(load_table(Path("pets"), "folder", pictures, {})) == list(table)
+
+
+def test_hidden_and_other_files_do_not_count(pictures: Columns) -> None:
+    touch("pets/cats/c.png", "pets/cats/.c.png", "pets/cats/.git/d.png", "pets/cats/notes.txt", "pets/.x/e.png")
+    touch("pets/dogs/d.png", "pets/readme.md")
+    assert list(load_table(Path("pets"), "auto", pictures, {}).values("label")) == ["cats", "dogs"]
+
+
+def test_all_files_count_without_declared_endings(pictures: Columns) -> None:
+    columns = (pictures[0].model_copy(update={"suffixes": ()}), pictures[1])
+    touch("pets/cats/c.gif", "pets/dogs/d", "pets/readme.md")
+    assert len(load_table(Path("pets"), "auto", columns, {})) == 2
+
+
+def test_links_are_followed_and_loops_end(pictures: Columns) -> None:
+    touch("pets/cats/c.png", "pets/dogs/d.png", "elsewhere/more/e.png")
+    Path("pets/dogs/more").symlink_to(Path("elsewhere").resolve(), target_is_directory=True)
+    Path("pets/dogs/again").symlink_to(Path("pets").resolve(), target_is_directory=True)
+    Path("elsewhere/back").symlink_to(Path("elsewhere").resolve(), target_is_directory=True)
+    Path("pets/birds").symlink_to(Path("elsewhere").resolve(), target_is_directory=True)
+    table = load_table(Path("pets"), "auto", pictures, {})
+    files = {label: [row["picture"] for row in table if row["label"] == label] for label in ("birds", "cats", "dogs")}
+    assert files["cats"] == ["pets/cats/c.png"]
+    assert files["birds"] == ["pets/birds/more/e.png"]
+    assert sorted(Path(file).name for file in files["dogs"]) == ["c.png", "d.png", "e.png"]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["pets/a.png"], r"^pets has no folder for each class inside"),
+        (["pets/cats/a.png", "pets/b.png"], r"^pets/b\.png lies in no class folder"),
+        (["pets/cats/a.png", "pets/dogs/b.txt"], r"^pets/dogs holds no file that ends in \.png, \.jpg"),
+        (["pets/train/a.png", "pets/test/a.png"], r"^pets/test has no folder for each class inside"),
+        (["pets/train/cats/a.png", "pets/val/cats/b.png"], r"splits inside; give one of them: pets/train, pets/val"),
+    ],
+)
+def test_folders_that_are_not_as_they_should_be(files: list[str], message: str, pictures: Columns) -> None:
+    touch(*files)
+    with pytest.raises(DataError, match=message):
+        load_table(Path("pets"), "auto", pictures, {})
+
+
+def test_tasks_without_one_file_and_one_class_do_not_read_them(texts: Columns, sounds: Columns) -> None:
+    touch("pets/cats/a.png")
+    for columns in (texts, sounds):
+        with pytest.raises(
+            DataError, match=r"^pets has no train, validation or test file \(\.csv.*for each class is not"
+        ):
+            load_table(Path("pets"), "auto", columns, {})
+    with pytest.raises(DataError, match=r"^pets has no train, validation or test file \(\.csv, \.txt\) inside$"):
+        load_table(Path("pets"), "csv", texts, {})
+
+
+def test_files_of_no_class_will_do_for_prediction(pictures: Columns, sounds: Columns) -> None:
+    touch("new/b.png", "new/more/a.png", "new/notes.txt")
+    assert list(load_table(Path("new"), "auto", pictures, {}, need_targets=False)) == [
+        {"picture": "new/b.png"},
+        {"picture": "new/more/a.png"},
+    ]
+    touch("pets/cats/c.png", "pets/dogs/d.png")
+    assert load_table(Path("pets"), "auto", pictures, {}, need_targets=False)[0]["label"] == "cats"
+    touch("none/notes.txt")
+    with pytest.raises(DataError, match=r"none holds no file that ends in"):
+        load_table(Path("none"), "auto", pictures, {}, need_targets=False)
+
+
+def test_a_metadata_file_describes_its_folder(sounds: Columns) -> None:
+    for split in ("train", "test"):
+        touch(f"speech/{split}/1.wav")
+        Path(f"speech/{split}/metadata.csv").write_text("file_name,text\n1.wav,one\n2.wav,two\n")
+    tables = load_splits(DataConfig(path="speech"), sounds, dict)
+    assert tables["test"][1] == {"sound": "speech/test/2.wav", "text": "two"}
+    assert tables["test"].where(1) == "speech/test/metadata.csv row 2"
+    assert {name: len(table) for name, table in tables.items()} == {"train": 1, "validation": 1, "test": 2}
+
+
+def test_two_metadata_files_are_refused(sounds: Columns) -> None:
+    touch("speech/metadata.csv", "speech/metadata.jsonl")
+    with pytest.raises(DataError, match=r"^speech has metadata\.csv and metadata\.jsonl; keep one of them$"):
+        load_table(Path("speech"), "auto", sounds, {})
+
+
+@pytest.mark.parametrize("name", ["validation", "valid", "val", "dev", "Valid"])
+def test_splits_as_folders(name: str, pictures: Columns) -> None:
+    for split in ("train", name, "test"):
+        touch(*(f"pets/{split}/{label}/{split}.png" for label in ("cats", "dogs")))
+    tables = load_splits(DataConfig(path="pets"), pictures, dict)
+    assert tables["validation"].where(1) == f"pets/{name}/dogs/{name}.png"
+    assert {split: len(table) for split, table in tables.items()} == {"train": 2, "validation": 2, "test": 2}
+
+
+def test_a_class_may_be_called_like_a_split(pictures: Columns) -> None:
+    touch(*(f"things/{label}/{number}.png" for label in ("train", "bus", "test") for number in range(4)))
+    tables = load_splits(DataConfig(path="things"), pictures, dict)
+    assert set(tables["train"].values("label")) == {"train", "bus", "test"}
+
+
+@pytest.mark.parametrize("name", ["validation", "valid", "val", "dev"])
+@pytest.mark.parametrize("ending", ["csv", "tsv"])
+def test_splits_as_files(name: str, ending: str, texts: Columns) -> None:
+    for split in ("train", name, "test"):
+        touch(f"reviews/{split}.{ending}")
+        delimiter = "," if ending == "csv" else "\t"
+        Path(f"reviews/{split}.{ending}").write_text(f"text{delimiter}label\n{split}{delimiter}x\n")
+    tables = load_splits(DataConfig(path="reviews"), texts, dict)
+    assert [table[0]["text"] for table in tables.values()] == ["train", name, "test"]
+    assert tables["validation"].where(0) == f"reviews/{name}.{ending} row 1"
+
+
+def test_a_file_goes_before_a_folder_of_its_name(sounds: Columns) -> None:
+    touch("speech/train/audio/1.wav")
+    for split in ("train", "validation", "test"):
+        Path(f"speech/{split}.csv").write_text("file_name,text\ntrain/audio/1.wav,one\n")
+    assert load_splits(DataConfig(path="speech"), sounds, dict)["train"][0]["sound"] == "speech/train/audio/1.wav"
+
+
+def test_a_split_that_is_there_twice_is_refused(texts: Columns) -> None:
+    touch("reviews/train.csv", "reviews/dev.csv", "reviews/valid.jsonl")
+    with pytest.raises(DataError, match=r"reviews has dev\.csv and valid\.jsonl; say which with data\.train"):
+        load_splits(DataConfig(path="reviews"), texts, dict)
+
+
+def test_a_format_limits_which_files_are_splits(sentences: Columns) -> None:
+    for split in ("train", "dev", "test"):
+        touch(f"ner/{split}.csv")
+        Path(f"ner/{split}.txt").write_text("a\tO\n")
+    tables = load_splits(DataConfig(path="ner", format="conll"), sentences, dict)
+    assert tables["validation"].where(0) == "ner/dev.txt line 1"
+
+
+def test_a_folder_without_training_data_says_what_it_has(texts: Columns) -> None:
+    touch("reviews/test.csv", "reviews/valid.csv")
+    with pytest.raises(DataError, match=r"^reviews has no train data inside; it has: valid\.csv, test\.csv$"):
+        load_splits(DataConfig(path="reviews"), texts, dict)

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from headstock import HeadstockError
+from headstock.engine.run import resolve_recipe
+from headstock.recipe.resolve import ResolvedRecipe
+from headstock.recipe.schema import recipe_schema
+from headstock_registry import Catalogue, load_catalogue
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    return load_catalogue()
+
+
+def resolved(catalogue: Catalogue, *overrides: str, recipe: Any = "text-classification") -> ResolvedRecipe:
+    return resolve_recipe(catalogue, recipe, overrides)
+
+
+def test_a_task_alone_is_a_whole_recipe(catalogue: Catalogue) -> None:
+    recipe = resolved(catalogue)
+    assert recipe.backbone.entry.name == recipe.task.cls.default_backbone
+    assert recipe.adapter.entry.name == "full"
+    assert recipe.data.path is None
+
+
+def test_the_resolved_recipe_spells_out_everything_and_resolves_to_itself(catalogue: Catalogue, tmp_path: Path) -> None:
+    first = resolved(catalogue, "trainer.epochs=7", "data.columns.text=review", "adapter=lora", "adapter.r=4", "seed=9")
+    path = tmp_path / "recipe.yaml"
+    path.write_text(first.to_yaml(), encoding="utf-8")
+    second = resolve_recipe(catalogue, path)
+    assert second.recipe == first.recipe
+    content = yaml.safe_load(first.to_yaml())
+    assert content["trainer"]["epochs"] == 7
+    assert content["data"]["columns"] == {"text": "review"}
+    assert content["adapter"]["r"] == 4
+    assert content["seed"] == 9
+    assert "max_grad_norm" in content["trainer"]
+
+
+def test_short_forms_go_to_the_one_section_that_has_them(catalogue: Catalogue) -> None:
+    recipe = resolved(catalogue, "epochs=5", "path=reviews.csv", "columns.text=review", "embedding_dim=32")
+    assert recipe.trainer.epochs == 5
+    assert recipe.data.path == "reviews.csv"
+    assert recipe.data.columns == {"text": "review"}
+    assert recipe.backbone.config.embedding_dim == 32
+
+
+def test_a_backbone_name_may_be_shortened_when_one_fits(catalogue: Catalogue) -> None:
+    recipe = resolved(catalogue, "backbone=transformers", "model=some/model")
+    assert recipe.backbone.entry.name == "transformers-text"
+    assert recipe.backbone.config.model == "some/model"
+
+
+def test_defaults_of_components_stand_below_what_the_user_wrote(catalogue: Catalogue) -> None:
+    pretrained = resolved(catalogue, "backbone=transformers", "model=m")
+    scratch = resolved(catalogue)
+    lora = resolved(catalogue, "backbone=transformers", "model=m", "adapter=lora")
+    assert len({recipe.trainer.learning_rate for recipe in (pretrained, scratch, lora)}) == 3
+    assert resolved(catalogue, "adapter=lora", "learning_rate=0.123").trainer.learning_rate == 0.123
+
+
+def test_values_stay_text_where_text_is_meant(catalogue: Catalogue) -> None:
+    assert resolved(catalogue, "data.path=007").data.path == "007"
+    assert resolved(catalogue, "trainer.learning_rate=1e-3").trainer.learning_rate == 1e-3
+    assert resolved(catalogue, "trainer.patience=null").trainer.patience is None
+    assert resolved(
+        catalogue, "adapter=lora", "adapter.target_modules=[query, value]"
+    ).adapter.config.target_modules == [
+        "query",
+        "value",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["trainer.epoch=3"], r"unknown option 'trainer.epoch'; did you mean epochs"),
+        (["trainer.epochs=many"], r"'trainer.epochs': .*integer.*'many'"),
+        (["trainer.epochs=0"], r"'trainer.epochs': .*greater than or equal to 1"),
+        (["trainers.epochs=3"], r"'trainers.epochs'"),
+        (["epoch=3"], r"unknown option 'epoch'; did you mean .*epochs"),
+        (["dropout=0.3"], r"'dropout' is an option of several sections; write .*task.dropout"),
+        (["epochs"], r"'epochs' is not an override; write section.key=value"),
+        (["backbone=textcn"], r"no backbone named 'textcn' is installed for text; did you mean textcnn"),
+        (["backbone=smallcnn"], r"backbone 'smallcnn' is for image, the task needs text: .*textcnn"),
+        (["adapter=lorra"], r"no adapter named 'lorra' is installed; did you mean lora"),
+        (["backbone=transformers"], r"'backbone.model' is required"),
+        (["trainer.metric=accurracy"], r"no metric 'accurracy'; did you mean accuracy"),
+        (["data.path=a.csv", "data.hub=b"], r"data.path and data.hub exclude each other"),
+        (["seed=-1"], r"'seed'"),
+        (["seed.x=1"], r"'seed' takes a value"),
+        (["data=reviews.csv"], r"'data'"),
+    ],
+)
+def test_mistakes_get_one_line_that_says_what_is_right(
+    catalogue: Catalogue, overrides: list[str], message: str
+) -> None:
+    with pytest.raises(HeadstockError, match=message) as caught:
+        resolved(catalogue, *overrides)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("task: [1, 2]\n", r"'task' must be a mapping"),
+        ("- 1\n", r"a recipe is a mapping"),
+        ("trainer: {epochs: 1}\n", r"'task' is required"),
+        ("task: text-classification\ntrainer: fast\n", r"trainer"),
+        ("task: {name: text-classification\n", r"is not YAML"),
+        ("task: text-clasification\n", r"did you mean text-classification"),
+        ("task: text-classification\noptimizer: {}\n", r"unknown option 'optimizer'"),
+    ],
+)
+def test_a_bad_recipe_file_is_named(catalogue: Catalogue, tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(HeadstockError, match=message):
+        resolve_recipe(catalogue, path)
+
+
+def test_a_missing_recipe_file_is_named(catalogue: Catalogue, tmp_path: Path) -> None:
+    with pytest.raises(HeadstockError, match=r"cannot read .*nowhere.yaml: No such file"):
+        resolve_recipe(catalogue, tmp_path / "nowhere.yaml")
+
+
+def test_choosing_another_component_drops_the_options_of_the_one_before(catalogue: Catalogue) -> None:
+    content = {"task": "text-classification", "backbone": {"name": "transformers-text", "model": "m"}}
+    assert resolve_recipe(catalogue, content, ["backbone=textcnn"]).backbone.entry.name == "textcnn"
+
+
+def test_the_json_schema_accepts_recipes_and_rejects_unknown_keys(catalogue: Catalogue) -> None:
+    content, left_out = recipe_schema(catalogue)
+    assert left_out == []
+    schema = json.loads(json.dumps(content))
+    validator = jsonschema.Draft202012Validator(schema)
+    validator.check_schema(schema)
+    good = {
+        "task": {"name": "text-classification", "label_smoothing": 0.1},
+        "backbone": {"name": "transformers-text", "model": "m"},
+        "adapter": "lora",
+        "data": {"path": "reviews.csv"},
+        "trainer": {"epochs": 2},
+    }
+    assert validator.is_valid(good)
+    assert not validator.is_valid({**good, "trainer": {"epoch": 2}})
+    assert not validator.is_valid({**good, "adapter": {"name": "lora", "rank": 4}})
+    assert not validator.is_valid({**good, "backbone": {"name": "transformers-text"}})

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from headstock.console import Console
+from headstock.interfaces import Batch, Loss, StepOutput
+from headstock.trainer.batches import BatchPlan
+from headstock.trainer.checkpoints import CheckpointFolder
+from headstock.trainer.config import TrainerConfig
+from headstock.trainer.log import TrainingLog
+from headstock.trainer.optimizer import ParameterGroup
+from headstock.trainer.trainer import Surroundings, Trainer
+
+
+class Regression(nn.Module):
+    """Least squares with dropout, so that random state matters, and a buffer that training changes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(nn.Linear(4, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 1))
+
+    def forward(self, batch: Batch) -> StepOutput:
+        predicted = self.layers(batch.inputs["x"])[:, 0]
+        total = (predicted - batch.targets["y"]).square().sum()
+        return StepOutput({"y": predicted}, Loss(total, torch.tensor(float(batch.size))))
+
+
+X = torch.randn(100, 4, generator=torch.Generator().manual_seed(1))
+Y = X @ torch.tensor([1.0, -2.0, 0.5, 0.0])
+
+
+def collate_rows(indices: Any) -> Batch:
+    return Batch({"x": X[indices]}, {"y": Y[indices]}, len(indices))
+
+
+@pytest.fixture
+def collate() -> Callable[[Any], Batch]:
+    return collate_rows
+
+
+@pytest.fixture
+def make_trainer(tmp_path: Path) -> Callable[..., tuple[nn.Module, Trainer]]:
+    def make(
+        folder: str = "run",
+        model: nn.Module | None = None,
+        validate: Callable[[nn.Module], dict[str, float]] | None = None,
+        collate: Callable[[Any], Batch] = collate_rows,
+        **options: Any,
+    ) -> tuple[nn.Module, Trainer]:
+        module = model or Regression()
+        path = tmp_path / folder
+        path.mkdir(exist_ok=True)
+        config = TrainerConfig(**{"batch_size": 10, "learning_rate": 0.05, "epochs": 4, "device": "cpu", **options})
+
+        def default_validate() -> dict[str, float]:
+            module.eval()
+            with torch.no_grad():
+                output = module(collate_rows(np.arange(100)))
+            assert output.loss is not None
+            return {"loss": float(output.loss.total / output.loss.count)}
+
+        trainer = Trainer(
+            module,
+            [ParameterGroup([parameter for parameter in module.parameters() if parameter.requires_grad], 0.05)],
+            BatchPlan(np.ones(100, dtype=np.int64), config.batch_size, config.batch_cost, seed=3),
+            collate,
+            config,
+            3,
+            ("loss", "lower"),
+            Surroundings(
+                validate=default_validate if validate is None else lambda: validate(module),
+                checkpoints=CheckpointFolder(path / "checkpoints"),
+                log=lambda keep: TrainingLog(path, config.tensorboard, keep),
+                console=Console(quiet=True),
+                resume_hint="headstock run somewhere --resume",
+            ),
+        )
+        return module, trainer
+
+    return make

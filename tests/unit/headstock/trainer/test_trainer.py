@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from headstock import HeadstockError
+from headstock.interfaces import Batch, Loss, StepOutput
+from headstock.trainer.signals import InterruptedRunError
+from headstock.trainer.trainer import Trainer
+
+Make = Callable[..., tuple[nn.Module, Trainer]]
+Collate = Callable[[Any], Batch]
+
+
+def weights(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def assert_same(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+
+
+class Weighted(nn.Module):
+    """One layer, nothing random, and a count that is not the number of examples."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = nn.Linear(4, 1)
+        self.gradients: list[Tensor] = []
+
+    def forward(self, batch: Batch) -> StepOutput:
+        weight = batch.inputs["x"][:, 0].abs()
+        predicted = self.layer(batch.inputs["x"])[:, 0]
+        total = (weight * (predicted - batch.targets["y"]).square()).sum()
+        return StepOutput({"y": predicted}, Loss(total, weight.sum()))
+
+
+def test_training_lowers_the_loss_and_keeps_the_best(make_trainer: Make, tmp_path: Path) -> None:
+    _, trainer = make_trainer(epochs=20)
+    result = trainer.fit()
+    records = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    validation = [record["loss"] for record in records if record["kind"] == "validation"]
+    assert result.best.value == min(validation)
+    assert min(validation) < validation[0] / 3
+    assert result.examples_per_second > 0
+
+
+def test_the_model_ends_with_the_weights_of_the_best_validation(make_trainer: Make) -> None:
+    seen: list[dict[str, Tensor]] = []
+    values = iter([3.0, 1.0, 2.0, 5.0])
+
+    def validate(module: nn.Module) -> dict[str, float]:
+        seen.append(weights(module))
+        return {"loss": next(values)}
+
+    module, trainer = make_trainer(validate=validate)
+    assert trainer.fit().best.step == 20
+    assert_same(weights(module), seen[1])
+
+
+def test_patience_stops(make_trainer: Make) -> None:
+    values = iter([1.0, 2.0, 3.0, 4.0, 5.0])
+    _, trainer = make_trainer(validate=lambda _: {"loss": next(values)}, epochs=50, patience=2)
+    result = trainer.fit()
+    assert result.stopped_early
+    assert result.steps == 30
+
+
+@pytest.mark.parametrize("max_grad_norm", [None, 0.5])
+def test_accumulation_gives_the_gradient_of_one_large_batch(make_trainer: Make, max_grad_norm: float | None) -> None:
+    whole, trainer = make_trainer("whole", Weighted(), batch_size=100, epochs=3, max_grad_norm=max_grad_norm)
+    trainer.fit()
+    options = {"batch_size": 7, "gradient_accumulation_steps": 50, "epochs": 3, "max_grad_norm": max_grad_norm}
+    parts, trainer = make_trainer("parts", Weighted(), **options)
+    trainer.fit()
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(parts.state_dict()[name], value, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("accumulation", [1, 3])
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    make_trainer: Make, collate: Collate, tmp_path: Path, accumulation: int
+) -> None:
+    options = {"log_every": 3, "gradient_accumulation_steps": accumulation, "epochs": 6}
+    straight, trainer = make_trainer("straight", **options)
+    trainer.fit()
+
+    calls = 0
+
+    def stopping(indices: Any) -> Batch:
+        nonlocal calls
+        calls += 1
+        if calls in {7, 15, 33}:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return collate(indices)
+
+    interruptions = 0
+    while True:
+        resumed, trainer = make_trainer("resumed", collate=stopping, **options)
+        trainer.resume()
+        try:
+            trainer.fit()
+        except InterruptedRunError as error:
+            assert error.exit_code == 128 + signal.SIGTERM
+            assert "--resume" in str(error)
+            interruptions += 1
+        else:
+            break
+    assert interruptions == 3
+    assert_same(weights(straight), weights(resumed))
+    straight_log, resumed_log = (tmp_path / name / "metrics.jsonl" for name in ("straight", "resumed"))
+    assert straight_log.read_bytes() == resumed_log.read_bytes()
+
+
+def test_the_same_seed_gives_the_same_weights_whatever_ran_before(make_trainer: Make) -> None:
+    first, trainer = make_trainer("first")
+    trainer.fit()
+    torch.rand(17)
+    second, trainer = make_trainer("second")
+    trainer.fit()
+    assert_same(weights(first), weights(second))
+
+
+def test_a_loss_that_is_not_finite_stops_with_step_and_advice(
+    make_trainer: Make, collate: Collate, tmp_path: Path
+) -> None:
+    calls = 0
+
+    def poisoned(indices: Any) -> Batch:
+        nonlocal calls
+        calls += 1
+        batch = collate(indices)
+        return Batch({"x": batch.inputs["x"] * float("nan")}, batch.targets, batch.size) if calls == 13 else batch
+
+    _, trainer = make_trainer(collate=poisoned, log_every=5)
+    with pytest.raises(
+        HeadstockError, match=r"not finite at step 13; the last good checkpoint \(step 10\) is kept; try"
+    ):
+        trainer.fit()
+    _, trainer = make_trainer(collate=collate)
+    trainer.resume()
+    assert trainer.fit().steps == 40
+
+
+def test_a_damaged_checkpoint_is_passed_over(
+    make_trainer: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    straight, trainer = make_trainer("straight")
+    trainer.fit()
+    damaged, trainer = make_trainer("damaged")
+    trainer.fit()
+    newest = sorted((tmp_path / "damaged/checkpoints").iterdir())[-1] / "optimizer.safetensors"
+    content = bytearray(newest.read_bytes())
+    content[-1] ^= 1
+    newest.write_bytes(content)
+    damaged, trainer = make_trainer("damaged")
+    trainer.resume()
+    trainer.fit()
+    assert_same(weights(straight), weights(damaged))
+
+
+def test_all_checkpoints_damaged_is_an_error(make_trainer: Make, tmp_path: Path) -> None:
+    _, trainer = make_trainer()
+    trainer.fit()
+    for path in (tmp_path / "run/checkpoints").glob("*/checkpoint.json"):
+        path.write_text("{}")
+    _, trainer = make_trainer()
+    with pytest.raises(HeadstockError, match=r"no sound checkpoint.*--force"):
+        trainer.resume()
+
+
+def test_nothing_is_asked_of_the_device_between_logged_steps(
+    make_trainer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: dict[str, int] = {}
+    for name in ("item", "tolist", "__float__", "__int__", "__bool__", "cpu", "numpy"):
+        original = getattr(Tensor, name)
+
+        def counting(self: Tensor, *args: Any, original: Any = original, name: str = name) -> Any:
+            counts[name] = counts.get(name, 0) + 1
+            return original(self, *args)
+
+        monkeypatch.setattr(Tensor, name, counting)
+
+    def asked(steps: int) -> int:
+        counts.clear()
+        options = {"max_steps": steps, "log_every": 1000, "checkpoint_every": 1000, "evaluate_every": 1000}
+        _, trainer = make_trainer(f"steps-{steps}", validate=lambda _: {"loss": 1.0}, **options)
+        trainer.fit()
+        return sum(counts.values())
+
+    assert asked(30) == asked(5)
+
+
+def test_norms_and_biases_do_not_decay(make_trainer: Make) -> None:
+    module, trainer = make_trainer(weight_decay=0.5, learning_rate=0.05, epochs=1)
+    groups = trainer._optimizer.param_groups
+    assert {(parameter.ndim >= 2, group["weight_decay"]) for group in groups for parameter in group["params"]} == {
+        (True, 0.5),
+        (False, 0.0),
+    }
+    assert sum(len(group["params"]) for group in groups) == len(list(module.parameters()))

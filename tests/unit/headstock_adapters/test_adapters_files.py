@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import pytest
+import torch
+from adapter_backbones import BertBackbone, conv_backbone, torch_transformer_backbone
+from peft import PeftModel
+from safetensors.torch import load_file, save_file
+from transformers import AutoModel
+
+from headstock import HeadstockError
+from headstock.interfaces import Adapter, Backbone
+from headstock_adapters.lora import Lora
+from headstock_adapters.plugin import headstock_entries
+from headstock_registry import Entry
+
+IDS = {"ids": torch.arange(12).reshape(2, 6)}
+PIXELS = {"pixels": torch.linspace(-1, 1, 216).reshape(2, 3, 6, 6)}
+
+
+def tuned(backbone: Backbone) -> Lora:
+    adapter = Lora(Lora.Config())
+    adapter.attach(backbone)
+    with torch.no_grad():
+        for name, parameter in backbone.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_()
+    adapter.set_mode(backbone, False)
+    return adapter
+
+
+@pytest.mark.parametrize(
+    ("make", "inputs"),
+    [(BertBackbone, IDS), (conv_backbone, PIXELS), (torch_transformer_backbone, {"pixels": torch.rand(2, 5, 8)})],
+    ids=["bert", "conv", "torch-transformer"],
+)
+def test_saved_and_loaded_gives_equal_outputs(make, inputs, tmp_path: Path) -> None:
+    backbone, fresh = make(), make()
+    tuned(backbone).save(backbone, tmp_path)
+    assert {"adapter_config.json", "adapter_model.safetensors"} <= {path.name for path in tmp_path.iterdir()}
+    adapter = Lora(Lora.Config())
+    fresh.eval()
+    with torch.no_grad():
+        untuned = fresh(inputs).sequence
+        adapter.load(fresh, tmp_path)
+        adapter.set_mode(fresh, False)
+        expected = backbone(inputs).sequence
+        assert torch.equal(fresh(inputs).sequence, expected)
+    assert not torch.allclose(untuned, expected)
+    assert not any(parameter.requires_grad for parameter in fresh.parameters())
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")  # peft's own call into transformers
+def test_plain_peft_loads_it_onto_a_plain_model(tmp_path: Path) -> None:
+    backbone = BertBackbone()
+    base, files = tmp_path / "base", tmp_path / "adapter"
+    backbone.body.save_pretrained(base)
+    tuned(backbone).save(backbone, files)
+    plain = PeftModel.from_pretrained(AutoModel.from_pretrained(base), files).eval()
+    with torch.no_grad():
+        expected = backbone.body(input_ids=IDS["ids"]).last_hidden_state
+        assert torch.equal(plain(input_ids=IDS["ids"]).last_hidden_state, expected)
+
+
+def test_nothing_but_added_matrices_is_saved(tmp_path: Path) -> None:
+    backbone = BertBackbone()
+    tuned(backbone).save(backbone, tmp_path)
+    assert all("lora_" in name for name in load_file(tmp_path / "adapter_model.safetensors"))
+
+
+def test_loading_from_an_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(HeadstockError, match=r"has no adapter_config\.json"):
+        Lora(Lora.Config()).load(BertBackbone(), tmp_path)
+
+
+def test_loading_files_that_lack_a_matrix(tmp_path: Path) -> None:
+    backbone = BertBackbone()
+    tuned(backbone).save(backbone, tmp_path)
+    weights = load_file(tmp_path / "adapter_model.safetensors")
+    weights.pop(sorted(weights)[0])
+    save_file(weights, tmp_path / "adapter_model.safetensors")
+    with pytest.raises(HeadstockError, match=r"cannot load the adapter in .*missing adapter keys"):
+        Lora(Lora.Config()).load(BertBackbone(), tmp_path)
+
+
+def test_loading_damaged_files(tmp_path: Path) -> None:
+    backbone = BertBackbone()
+    tuned(backbone).save(backbone, tmp_path)
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(HeadstockError, match="cannot load the adapter in "):
+        Lora(Lora.Config()).load(BertBackbone(), tmp_path)
+
+
+def test_entries_resolve_to_adapters() -> None:
+    entries: list[Entry] = headstock_entries()
+    assert [entry.name for entry in entries] == ["full", "linear-probe", "bitfit", "lora"]
+    for entry in entries:
+        module, attribute = entry.target.split(":")
+        assert issubclass(getattr(importlib.import_module(module), attribute), Adapter)
+        assert entry.kind == "adapter"
+        assert entry.modality is None

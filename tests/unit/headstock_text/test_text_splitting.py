@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import pytest
+
+from headstock_text.splitting import count_cjk, split_words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("I don't pay 3.14, ok?", ["I", "don't", "pay", "3.14", ",", "ok", "?"]),
+        ("1,000 at 12:30.", ["1,000", "at", "12:30", "."]),
+        ("我爱北京abc", ["我", "爱", "北", "京", "abc"]),
+        ("2024年 カナ", ["2024", "年", "カ", "ナ"]),
+        ("한국어 만세", ["한국어", "만세"]),
+        ("हिन्दी में", ["हिन्दी", "में"]),
+        ("cafe\u0301 é", ["cafe\u0301", "é"]),
+        ("❤\ufe0f yes", ["❤\ufe0f", "yes"]),
+        ("Привет, мир", ["Привет", ",", "мир"]),
+        ("snake_case x1", ["snake_case", "x1"]),
+        (" \t\n\u3000", []),
+        ("", []),
+        ("\U00020000\U00020001", ["\U00020000", "\U00020001"]),
+    ],
+)
+def test_words(text: str, words: list[str]) -> None:
+    assert [span.word for span in split_words(text)] == words
+
+
+def test_offsets_point_at_the_words_and_only_white_space_is_lost() -> None:
+    text = "  Ana’s 2 cats, 我们\tand \u200b «ñandú»! "
+    spans = split_words(text)
+
+    assert all(text[span.start : span.end] == span.word for span in spans)
+    assert "".join(span.word for span in spans) == "".join(text.split())
+
+
+def test_count_cjk() -> None:
+    assert count_cjk("我a々 カ한") == 3
