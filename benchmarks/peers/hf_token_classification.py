@@ -51,7 +51,8 @@ def prepare(job: Job) -> Reference:
     folder = Path(job.data["path"])
     files = {"train": "train.conll", "validation": "valid.conll", "test": "test.conll"}
     raw = {name: limited(read_conll(folder / file), job.limit) for name, file in files.items()}
-    names = sorted({tag for tags in raw["train"]["tags"] for tag in tags})
+    tags = {tag for tags in raw["train"]["tags"] for tag in tags}
+    names = sorted(tags, key=lambda tag: (tag != "O", tag[2:], tag))  # as Headstock numbers them, for check.py
     numbers = {name: number for number, name in enumerate(names)}
     tokenizer = AutoTokenizer.from_pretrained(job.backbone["model"])
 
@@ -100,9 +101,7 @@ def prepare(job: Job) -> Reference:
 def first_tokens(words: Sequence[int | None], labels: Sequence[int]) -> list[int]:
     """Return a label for each token: its word's at the first token of a word, elsewhere one that does not count."""
     before = [None, *words[:-1]]
-    return [
-        IGNORED if word is None or word == last else labels[word] for word, last in zip(words, before, strict=True)
-    ]
+    return [IGNORED if word is None or word == last else labels[word] for word, last in zip(words, before, strict=True)]
 
 
 def read_conll(path: Path) -> Dataset:

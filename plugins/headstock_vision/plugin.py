@@ -33,7 +33,10 @@ def headstock_entries() -> list[Entry]:
             "any classification network of torchvision, or efficientnet_lite0",
         ),
         _entry(
-            "backbone", "smallcnn", "backbones.smallcnn:SmallCNN", "a small residual CNN trained from scratch; no download"
+            "backbone",
+            "smallcnn",
+            "backbones.smallcnn:SmallCNN",
+            "a small residual CNN trained from scratch; no download",
         ),
         _entry("task", "image-classification", "tasks.image_classification:ImageClassification", "one label per image"),
     ]

@@ -94,7 +94,7 @@ def test_ctrl_c_saves_the_run_and_the_same_command_goes_on(
     bench.send_signal(signal.SIGINT)
     _, stderr = bench.communicate(timeout=100)
     assert bench.returncode == 130, stderr
-    assert stderr.splitlines()[-1] == "error: stopped; 1 runs are left, the same command goes on"
+    assert stderr.splitlines()[-1] == "error: stopped with 1 of 1 runs to go; the same command goes on"
     assert not (run / "results.json").exists()
     assert any((run / "checkpoints").iterdir())
 

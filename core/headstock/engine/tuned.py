@@ -18,6 +18,7 @@ from headstock.engine.setup import choose_device
 from headstock.examples.prepare import PreparedSplit, prepare_split
 from headstock.examples.reading import read_split
 from headstock.interfaces import Task
+from headstock.recipe.errors import validated
 from headstock.trainer.config import TrainerConfig
 from headstock_registry import Catalogue, load_catalogue
 
@@ -74,7 +75,7 @@ class TunedModel:
             DataError: the data cannot be used.
         """
         given = {"path": str(data)} if isinstance(data, str | Path) else dict(data)
-        config = DataConfig.model_validate({"columns": self.columns, **given})
+        config = validated(DataConfig, {"columns": self.columns, **given}, "data")
         console = Console(quiet)
         table = load_evaluation(config, self.task.columns)
         split = self._prepare("evaluation", table, console, with_references=True, policy=config.on_bad_example)

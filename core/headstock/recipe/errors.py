@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from headstock_registry import HeadstockError, nearest
 
+M = TypeVar("M", bound=BaseModel)
+
 
 class RecipeError(HeadstockError):
     """A recipe or an override that cannot be used."""
+
+
+def validated(model: type[M], values: Mapping[str, Any], section: str) -> M:
+    """Check a section's values and return its typed options.
+
+    Raises:
+        RecipeError: one line for all that is wrong, each key named as ``section.key``.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        raise RecipeError(describe(error, model, section)) from error
 
 
 def describe(error: ValidationError, model: type[BaseModel], prefix: str = "") -> str:

@@ -7,19 +7,17 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
 
 from headstock.data import DataConfig
 from headstock.interfaces import Adapter, Backbone, Task
 from headstock.recipe.components import component_class
-from headstock.recipe.errors import RecipeError, describe
+from headstock.recipe.errors import RecipeError, validated
 from headstock.recipe.model import DEFAULT_ADAPTER, Recipe
 from headstock.recipe.source import COMPONENTS, Assignment, assign, component_of, parse_recipe
 from headstock.trainer.config import TrainerConfig
 from headstock_registry import Catalogue, Entry, UnknownNameError, nearest
 
 C = TypeVar("C")
-M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -73,8 +71,8 @@ def resolve(
     defaults: dict[str, Any] = {}
     for part in parts.values():
         defaults.update(part.cls.trainer_defaults(part.config))
-    data = _typed(DataConfig, recipe.data, "data")
-    trainer = _typed(TrainerConfig, {**defaults, **recipe.trainer}, "trainer")
+    data = validated(DataConfig, recipe.data, "data")
+    trainer = validated(TrainerConfig, {**defaults, **recipe.trainer}, "trainer")
     names = [metric.name for metric in task.cls.metrics]
     if trainer.metric not in (None, "loss", *names):
         raise RecipeError(
@@ -141,11 +139,4 @@ def _lengthen(item: Assignment, components: Mapping[str, tuple[Entry, Any]]) -> 
 
 def _part(component: tuple[Entry, Any], options: dict[str, Any]) -> Part[Any]:
     entry, cls = component
-    return Part(entry, cls, _typed(cls.Config, options, entry.kind))
-
-
-def _typed(model: type[M], options: Mapping[str, Any], section: str) -> M:
-    try:
-        return model.model_validate(dict(options))
-    except ValidationError as error:
-        raise RecipeError(describe(error, model, section)) from error
+    return Part(entry, cls, validated(cls.Config, options, entry.kind))

@@ -34,12 +34,14 @@ class SpeechBackbone(Backbone):
 
     Attributes:
         sampling_rate: Samples a second that the network hears.
+        max_seconds: Longest clip: the option, or the network's own limit if that is lower.
     """
 
     modality: ClassVar[str] = "speech"
     cost_unit: ClassVar[str] = "milliseconds of audio"
     config: SpeechConfig
     sampling_rate: int
+    max_seconds: float
 
     @abstractmethod
     def frames(self, samples: int) -> int:
@@ -56,9 +58,10 @@ class SpeechBackbone(Backbone):
             BadExampleError: the audio cannot be read, or is too short or too long.
         """
         audio = decode_audio(inputs["audio"])
-        if audio.seconds > self.config.max_seconds:
+        if audio.seconds > self.max_seconds:
             raise BadExampleError(
-                f"{audio.name} lasts {audio.seconds:.1f} s; backbone.max_seconds allows {self.config.max_seconds:g} s"
+                f"{audio.name} lasts {audio.seconds:.1f} s; this backbone takes up to {self.max_seconds:g} s "
+                "(backbone.max_seconds)"
             )
         samples = audio.at(self.sampling_rate).samples
         frames = self.frames(len(samples))
@@ -69,7 +72,7 @@ class SpeechBackbone(Backbone):
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Return what the waveform, its limits and the number of frames depend on."""
-        return {"sampling_rate": self.sampling_rate, "max_seconds": self.config.max_seconds, **self.framing()}
+        return {"sampling_rate": self.sampling_rate, "max_seconds": self.max_seconds, **self.framing()}
 
     def collate(self, examples: Sequence[Example]) -> dict[str, Tensor]:
         """Return ``waveform`` int16 (B, T), ``lengths`` (B,) and ``frames`` (B,)."""

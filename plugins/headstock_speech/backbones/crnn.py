@@ -25,14 +25,16 @@ class CrnnConfig(SpeechConfig):
     """Options of the ``crnn`` backbone."""
 
     sampling_rate: int = Field(16000, ge=4000, le=48000, description="samples a second; audio is resampled to it")
-    mel_bands: int = Field(80, ge=8, le=128, description="bands of the log-mel spectrogram, one frame every 10 ms")
+    mel_bands: int = Field(40, ge=8, le=128, description="bands of the log-mel spectrogram, one frame every 10 ms")
     time_reduction: Literal[2, 4] = Field(2, description="spectrogram frames that become one output frame")
-    channels: int = Field(32, ge=1, description="channels of the two convolutions")
-    hidden_size: int = Field(128, ge=1, description="units of each direction of a recurrent layer")
+    channels: int = Field(16, ge=1, description="channels of the two convolutions")
+    hidden_size: int = Field(96, ge=1, description="units of each direction of a recurrent layer")
     layers: int = Field(2, ge=1, description="recurrent layers")
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout around the recurrent layers")
     frequency_masks: int = Field(2, ge=0, description="SpecAugment: bands of frequency blanked in training")
-    frequency_mask_width: int = Field(15, ge=0, description="SpecAugment: mel bands in such a band at most")
+    frequency_mask_share: float = Field(
+        0.15, ge=0, le=1, description="SpecAugment: share of the mel bands in such a band at most"
+    )
     time_masks: int = Field(2, ge=0, description="SpecAugment: stretches of time blanked in training")
     time_mask_share: float = Field(0.05, ge=0, le=1, description="SpecAugment: share of a clip in a stretch at most")
 
@@ -49,6 +51,7 @@ class Crnn(SpeechBackbone):
     def __init__(self, config: CrnnConfig) -> None:
         super().__init__(config)
         self.sampling_rate = config.sampling_rate
+        self.max_seconds = config.max_seconds
         self.feature_dim = 2 * config.hidden_size
         self.spectrogram = LogMel(config.sampling_rate, config.mel_bands)
         self.body = ConvGru(
@@ -115,7 +118,7 @@ class Crnn(SpeechBackbone):
                 embedded,
                 frames,
                 bands=config.frequency_masks,
-                band_width=config.frequency_mask_width,
+                band_share=config.frequency_mask_share,
                 stretches=config.time_masks,
                 stretch_share=config.time_mask_share,
             )

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def spec_augment(
-    spectrogram: Tensor, frames: Tensor, bands: int, band_width: int, stretches: int, stretch_share: float
+    spectrogram: Tensor, frames: Tensor, bands: int, band_share: float, stretches: int, stretch_share: float
 ) -> Tensor:
     """Return a spectrogram with random parts set to 0, its mean; each example has its own.
 
@@ -18,21 +18,20 @@ def spec_augment(
         spectrogram: Normalised spectrogram (B, T, F).
         frames: Real frames of each example (B,).
         bands: How many bands of frequency are blanked.
-        band_width: A band covers 0 to this many of the F bins.
+        band_share: A band covers 0 to this share of the F bins.
         stretches: How many stretches of time are blanked.
         stretch_share: A stretch covers 0 to this share of an example's frames.
     """
     size, time, frequency = spectrogram.shape
-    everywhere = torch.full((size,), frequency, device=frames.device)
-    in_band = _spans(frequency, everywhere, torch.full_like(everywhere, min(band_width, frequency)), bands)
-    in_stretch = _spans(time, frames, (frames * stretch_share).long(), stretches)
+    in_band = _spans(frequency, torch.full((size,), frequency, device=frames.device), bands, band_share)
+    in_stretch = _spans(time, frames, stretches, stretch_share)
     return spectrogram.masked_fill(in_band.unsqueeze(1) | in_stretch.unsqueeze(2), 0.0)
 
 
-def _spans(size: int, lengths: Tensor, widest: Tensor, count: int) -> Tensor:
+def _spans(size: int, lengths: Tensor, count: int, share: float) -> Tensor:
     """Return a mask (B, size), true in ``count`` random spans within the first ``lengths`` (B,) places of each row."""
     chance = torch.rand(2, len(lengths), count, device=lengths.device)
-    width = (chance[0] * (widest + 1).unsqueeze(1)).floor()
+    width = (chance[0] * ((lengths * share).floor() + 1).unsqueeze(1)).floor()
     start = (chance[1] * (lengths.unsqueeze(1) - width + 1)).floor()
     place = torch.arange(size, device=lengths.device).view(1, 1, -1)
     inside = (place >= start.unsqueeze(2)) & (place < (start + width).unsqueeze(2))

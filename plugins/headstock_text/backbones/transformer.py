@@ -107,9 +107,7 @@ class TransformerText(Backbone):
         if "words" in inputs:
             encoded, starts = self._encode_words([_clean(word) for word in inputs["words"]])
         else:
-            pair = inputs.get("text_pair")
-            encoded = self._tokenize(_clean(inputs["text"]), None if pair is None else _clean(pair))
-            starts = None
+            encoded, starts = self._encode_texts(_clean(inputs["text"]), inputs.get("text_pair")), None
         # A tokenizer without special tokens makes nothing of an empty text.
         ids = encoded["input_ids"] or [self.tokenizer.convert_tokens_to_ids(self._unknown) or 0]
         example = {"input_ids": torch.tensor(ids, dtype=torch.int32)}
@@ -129,6 +127,17 @@ class TransformerText(Backbone):
             max_length=self.max_length,
             return_attention_mask=False,
         )
+
+    def _encode_texts(self, text: str, pair: str | None) -> Any:
+        if pair is None:
+            return self._tokenize(text)
+        # The time that tokenizers take to truncate a pair grows with the product of the two lengths.
+        return self._tokenize(self._shortened(text), self._shortened(_clean(pair)))
+
+    def _shortened(self, text: str) -> str:
+        """Return the part of a text of which any token could be kept."""
+        encoding = self._tokenize(text).encodings[0]
+        return text[: max(end for _, end in encoding.offsets)] if encoding.overflowing else text
 
     def _encode_words(self, words: list[str]) -> tuple[Any, list[int]]:
         # Every word is at least one token, so no more words than this can be kept.

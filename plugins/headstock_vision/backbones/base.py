@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import torch
@@ -13,7 +14,8 @@ from torchvision.transforms.v2 import functional as image_ops
 
 from headstock import HeadstockError
 from headstock.interfaces import Backbone, Config, Example
-from headstock_vision.decode import decode_image
+from headstock.interfaces.backbone import file_digest
+from headstock_vision import decode
 
 Channels = tuple[float, float, float]
 Result = TypeVar("Result")
@@ -79,15 +81,15 @@ class ImageBackbone(Backbone):
     def __init__(self, config: ImageConfig, facts: ImageFacts) -> None:
         super().__init__(config)
         self.facts = facts
-        # pixels come as 0…255, so one subtraction and one division do it all; not among the weights, for they are options
+        # for pixels in 0…255; these are options and not weights, so they are not saved
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", 255 * torch.tensor(facts.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(facts.std).view(3, 1, 1), persistent=False)
 
     def preprocess(self, inputs: Mapping[str, Any]) -> Example:
-        """Return ``pixels``, uint8 (3, size, size), of ``{"image": value}`` (see :func:`decode_image`)."""
-        pixels = decode_image(inputs["image"])
+        """Return ``pixels``, uint8 (3, size, size), of ``{"image": value}`` (see :func:`~headstock_vision.decode.decode_image`)."""
+        pixels = decode.decode_image(inputs["image"])
         if self.config.resize == "crop":
             # the square is cut before resizing: the same pixels, and a panorama never grows in between
             pixels = image_ops.center_crop(pixels, [min(pixels.shape[1:])] * 2)
@@ -96,8 +98,13 @@ class ImageBackbone(Backbone):
         return {"pixels": image_ops.resize(pixels, size, interpolation=mode, antialias=True)}
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return what makes the pixels; weights and architecture do not, so runs share the cache."""
-        return {"size": self.facts.image_size, "interpolation": self.facts.interpolation, "resize": self.config.resize}
+        """Return what makes the pixels; weights and other options do not, so that runs share the cache."""
+        return {
+            "size": self.facts.image_size,
+            "interpolation": self.facts.interpolation,
+            "resize": self.config.resize,
+            "decoder": file_digest(Path(decode.__file__)),
+        }
 
     def collate(self, examples: Sequence[Example]) -> dict[str, Tensor]:
         """Return ``pixels``, uint8 (B, 3, size, size)."""

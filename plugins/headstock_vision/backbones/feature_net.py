@@ -42,7 +42,7 @@ class FeatureNet(nn.Module):
         return self._seen.pop(), pooled
 
     def _watch(self) -> None:
-        """Keep a copy of what the last pooling takes; in networks that pool without a module, of what the trunk gives."""
+        """Look at what the last pooling takes or, in networks that pool without a module, at what the trunk gives."""
         final = [*self.network.named_children(), *getattr(self.network, "classifier", nn.Module()).named_children()]
         pools = [module for _, module in final if isinstance(module, nn.AdaptiveAvgPool2d)]
         if pools:

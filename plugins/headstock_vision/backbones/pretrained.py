@@ -61,9 +61,10 @@ def load_facts(name: str, revision: str | None, trust_remote_code: bool, config:
     """
     if config.image_size and config.mean and config.std:
         return ImageFacts(config.image_size).overridden(config)
+    auto: Any = AutoImageProcessor
     try:
         with quiet():
-            processor = AutoImageProcessor.from_pretrained(**_address(name, revision, trust_remote_code))
+            processor = auto.from_pretrained(**_address(name, revision, trust_remote_code))
     except Exception as error:  # as above
         raise HeadstockError(
             f"cannot tell how '{name}' wants its images: {_essence(error)}; set backbone.image_size, mean and std"
@@ -85,6 +86,7 @@ def save_facts(facts: ImageFacts, squash: bool, directory: Path) -> None:
         "resample": _RESAMPLING[facts.interpolation],
         "do_convert_rgb": True,
     }
+    processor: Any
     if squash:
         processor = ViTImageProcessor(size=size, **options)
     else:

@@ -1,4 +1,4 @@
-"""Weights and facts of backbones that are not from transformers, as files: ``model.safetensors`` and ``config.json``."""
+"""Files of backbones that are not from transformers: weights in ``model.safetensors``, facts in ``config.json``."""
 
 from __future__ import annotations
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torchvision
-from headstock_registry import UnknownNameError, nearest
 from torch import Tensor
 from torchvision.models import WeightsEnum
 
 from headstock import HeadstockError
+from headstock_registry import UnknownNameError, nearest
 from headstock_vision.backbones import efficientnet_lite
 from headstock_vision.backbones.base import ImageFacts
 from headstock_vision.backbones.feature_net import FeatureNet
@@ -52,7 +52,7 @@ def released_weights(model: str, weights: str) -> WeightsEnum:
         return known.DEFAULT
     if weights not in known.__members__:
         names = ", ".join(["none", "default", *(name for name in known.__members__ if name != "DEFAULT")])
-        raise UnknownNameError(f"{model} has no weights '{weights}'; there are {names}, or a path to a .safetensors file")
+        raise UnknownNameError(f"{model} has no weights '{weights}'; choose {names}, or a path to a .safetensors file")
     return known[weights]
 
 

@@ -136,7 +136,9 @@ class TransformersVision(ImageBackbone):
         if sequence is None:
             raise HeadstockError(f"'{self.config.model}' is a {kind}, which gives no last hidden state")
         # a map has no first token, whatever tokens the network has inside
-        has_token = sequence.ndim == 3 and any(name.endswith(("cls_token", "class_embedding")) for name, _ in model.named_parameters())
+        has_token = sequence.ndim == 3 and any(
+            name.endswith(("cls_token", "class_embedding")) for name, _ in model.named_parameters()
+        )
         has_pooler = getattr(output, "pooler_output", None) is not None
         wanted: str = self.config.pooling
         if wanted == "cls" and not has_token:

@@ -84,9 +84,10 @@ def test_words_are_tokenised_as_in_running_text(tiny_encoder: Encoder, architect
     by_words = backbone.preprocess({"words": text.split()})
 
     assert by_words["input_ids"].tolist() == backbone.preprocess({"text": text})["input_ids"].tolist()
+    starts = by_words["word_starts"].tolist()
     tokens = backbone.tokenizer.convert_ids_to_tokens(by_words["input_ids"].tolist())
-    for start, word in zip(by_words["word_starts"].tolist(), text.split(), strict=True):
-        assert tokens[start].strip("Ġ▁")[0] == word[0]
+    for start, end, word in zip(starts[:-1], starts[1:], text.split()[:-1], strict=True):
+        assert "".join(token.strip("Ġ▁#") for token in tokens[start:end]) == word
 
 
 def test_words_that_were_cut_off_have_no_start(bert: TransformerText) -> None:
@@ -132,6 +133,16 @@ def test_pairs_have_token_types_where_the_tokenizer_makes_them(tiny_encoder: Enc
     assert "token_type_ids" not in make(tiny_encoder("distilbert")).preprocess(pair)
 
 
+@pytest.mark.parametrize("architecture", ["bert", "roberta", "t5"])
+@pytest.mark.parametrize(("first", "second"), [(3, 4), (90, 4), (3, 90), (90, 90)])
+def test_pairs_are_cut_as_tokenizers_do(tiny_encoder: Encoder, architecture: str, first: int, second: int) -> None:
+    backbone = make(tiny_encoder(architecture), max_length=20)
+    text, pair = "the cat " * first, "a dog " * second
+    expected = backbone.tokenizer(text, pair, truncation=True, max_length=20)["input_ids"]
+
+    assert backbone.preprocess({"text": text, "text_pair": pair})["input_ids"].tolist() == expected
+
+
 def test_token_types_reach_the_model(bert: TransformerText) -> None:
     batch = bert.collate([bert.preprocess({"text": "the cat", "text_pair": "a dog"})])
     other = {**batch, "token_type_ids": torch.zeros_like(batch["token_type_ids"])}
@@ -173,19 +184,18 @@ def test_an_unused_pooler_is_dropped_so_that_all_weights_are_trained(tiny_encode
         assert [name for name, value in backbone.named_parameters() if value.grad is None] == []
 
 
-@pytest.mark.parametrize("architecture", ["bert", "roberta", "t5"])
-@pytest.mark.parametrize("pooling", ["mean", "pooler"])
+@pytest.mark.parametrize(
+    ("architecture", "pooling"), [("bert", "mean"), ("bert", "pooler"), ("roberta", "mean"), ("t5", "mean")]
+)
 def test_saved_and_loaded_is_the_same(
     tiny_encoder: Encoder, tmp_path: Path, architecture: str, pooling: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    if pooling == "pooler" and architecture == "t5":
-        pytest.skip("T5 has no pooler")
     backbone = make(tiny_encoder(architecture), pooling=pooling)
     example = backbone.preprocess({"words": ["the", "cat"]})
     capfd.readouterr()
     with torch.no_grad():
         for parameter in backbone.parameters():
-            parameter += 0.01
+            parameter.add_(0.01)
         before = backbone(backbone.collate([example])).pooled
         backbone.save(tmp_path)
         loaded = TransformerText.load(backbone.config, tmp_path)
@@ -224,7 +234,6 @@ def test_fingerprint_follows_tokenizer_and_length_only(tiny_encoder: Encoder) ->
 
     assert backbone.fingerprint() == fresh
     assert make(tiny_encoder("bert"), pooling="cls").fingerprint() == fresh
-    assert make(tiny_encoder("electra")).fingerprint() == fresh
     assert make(tiny_encoder("bert"), max_length=9).fingerprint() != fresh
     assert make(tiny_encoder("roberta")).fingerprint()["tokenizer"] != fresh["tokenizer"]
     json.dumps(fresh)
@@ -234,9 +243,6 @@ def test_fingerprint_follows_tokenizer_and_length_only(tiny_encoder: Encoder) ->
 def test_gradient_checkpointing_gives_the_same_gradients(tiny_encoder: Encoder, architecture: str) -> None:
     backbone = make(tiny_encoder(architecture))
     batch = backbone.collate([backbone.preprocess({"text": text}) for text in TEXTS])
-    for module in backbone.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
     weight = backbone.body.get_input_embeddings().weight
     gradients = []
     for checkpointing in (False, True):
@@ -244,11 +250,12 @@ def test_gradient_checkpointing_gives_the_same_gradients(tiny_encoder: Encoder, 
             backbone.enable_gradient_checkpointing()
         backbone.train()
         backbone.zero_grad()
+        torch.manual_seed(0)
         backbone(batch).pooled.pow(2).sum().backward()
         gradients.append(weight.grad.clone())
 
     torch.testing.assert_close(gradients[0], gradients[1])
-    assert backbone.body.is_gradient_checkpointing
+    assert any(getattr(module, "gradient_checkpointing", False) for module in backbone.modules())
 
 
 def test_gradient_checkpointing_is_declined_where_the_model_has_none(tiny_encoder: Encoder) -> None:
@@ -262,6 +269,7 @@ def test_trainer_defaults() -> None:
     assert defaults == {"learning_rate": 5e-5, "epochs": 3, "warmup_ratio": 0.1}
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # peft calls it
 def test_lora_in_place_of_the_body(bert: TransformerText) -> None:
     peft = pytest.importorskip("peft")
     batch = bert.collate([bert.preprocess({"text": text}) for text in TEXTS])

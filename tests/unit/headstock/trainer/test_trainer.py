@@ -132,9 +132,7 @@ def test_the_same_seed_gives_the_same_weights_whatever_ran_before(make_trainer: 
     assert_same(weights(first), weights(second))
 
 
-def test_a_loss_that_is_not_finite_stops_with_step_and_advice(
-    make_trainer: Make, collate: Collate, tmp_path: Path
-) -> None:
+def test_a_loss_that_is_not_finite_stops_with_step_and_advice(make_trainer: Make, collate: Collate) -> None:
     calls = 0
 
     def poisoned(indices: Any) -> Batch:
@@ -153,9 +151,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_advice(
     assert trainer.fit().steps == 40
 
 
-def test_a_damaged_checkpoint_is_passed_over(
-    make_trainer: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_checkpoint_is_passed_over(make_trainer: Make, tmp_path: Path) -> None:
     straight, trainer = make_trainer("straight")
     trainer.fit()
     damaged, trainer = make_trainer("damaged")
@@ -180,9 +176,7 @@ def test_all_checkpoints_damaged_is_an_error(make_trainer: Make, tmp_path: Path)
         trainer.resume()
 
 
-def test_nothing_is_asked_of_the_device_between_logged_steps(
-    make_trainer: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_asked_of_the_device_between_logs(make_trainer: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     counts: dict[str, int] = {}
     for name in ("item", "tolist", "__float__", "__int__", "__bool__", "cpu", "numpy"):
         original = getattr(Tensor, name)

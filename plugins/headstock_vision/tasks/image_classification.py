@@ -1,0 +1,80 @@
+"""Task ``image-classification``: one label per image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+from torch import Tensor
+
+from headstock.interfaces import BadExampleError, Column, Metric, Splits
+from headstock.interfaces.task import Row
+from headstock.kits import Classification, ClassificationConfig
+from headstock_vision.samples.digits import load_sample
+from headstock_vision.tasks.augmentation import Strong, shift_and_flip
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif")
+"""Endings of image files, in lower case."""
+
+
+class ImageClassificationConfig(ClassificationConfig):
+    """Options of ``image-classification``."""
+
+    augmentation: Literal["none", "light", "strong"] = Field(
+        "light",
+        description="random changes to training images: 'light' shifts by up to an eighth; 'strong' adds RandAugment "
+        "and random erasing",
+    )
+    horizontal_flip: bool = Field(
+        False,
+        description="mirror half of the training images (unless augmentation is 'none'): right for photographs, wrong "
+        "where left and right matter, as in digits, text and signs",
+    )
+
+
+class ImageClassification(Classification):
+    """Assigns one label to an image."""
+
+    Config = ImageClassificationConfig
+    modality: ClassVar[str] = "image"
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column(name="image", role="input", summary="an image file", content="file", suffixes=SUFFIXES),
+        Column(name="label", role="target", summary="its label", stratify=True),
+    )
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        *Classification.metrics,
+        Metric(name="top5_accuracy", better="higher", summary="share of images whose label is among the five best"),
+    )
+    default_backbone: ClassVar[str] = "smallcnn"
+    pipeline_tag: ClassVar[str | None] = "image-classification"
+
+    def __init__(self, config: ImageClassificationConfig) -> None:
+        super().__init__(config)
+        self._strong = Strong()
+
+    def sample(self) -> Splits:
+        """Return scikit-learn's handwritten digits."""
+        return load_sample()
+
+    def inputs(self, row: Row) -> Mapping[str, Any]:
+        """Return the image."""
+        image = row.get("image")
+        if image is None or (isinstance(image, str) and not image.strip()):
+            raise BadExampleError("no image")
+        return {"image": image}
+
+    def augment(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Change ``pixels``, uint8 (B, 3, H, W), each image by itself."""
+        if self.config.augmentation == "none":
+            return inputs
+        pixels = shift_and_flip(inputs["pixels"], self.config.horizontal_flip)
+        if self.config.augmentation == "strong":
+            pixels = self._strong(pixels)
+        return {**inputs, "pixels": pixels}
+
+    def score(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
+        """Return the figures of every classification, and top-5 accuracy (1 where there are at most five labels)."""
+        pairs = zip(predictions, references, strict=True)
+        hits = [any(scored["label"] == label for scored in prediction[:5]) for prediction, label in pairs]
+        return {**super().score(predictions, references), "top5_accuracy": sum(hits) / max(len(hits), 1)}
