@@ -173,9 +173,11 @@ def train_and_test(job: Job, reference: Reference) -> dict[str, Any]:
     parameters = list(reference.model.parameters())
     return {
         "parameters": sum(parameter.numel() for parameter in parameters),
-        "device_type": parameters[0].device.type,
-        "threads": torch.get_num_threads(),
-        "versions": {name: metadata.version(name) for name in LIBRARIES},
+        "environment": {
+            "device_type": parameters[0].device.type,
+            "threads": torch.get_num_threads(),
+            **{name: metadata.version(name) for name in LIBRARIES},
+        },
         "examples": {name: len(split) for name, split in reference.splits.items()},
         "steps": trainer.state.global_step,
         "best_value": trainer.state.best_metric,

@@ -2,7 +2,7 @@
 
 python benchmarks/peers/hf_image_classification.py benchmarks/peers/recipes/image_classification.yaml
 
-torchvision has no EfficientNet-Lite0; its definition is Headstock's, so that both sides surely train the same network.
+The network's definition is Headstock's, for torchvision has no EfficientNet-Lite0: both sides train the same network.
 """
 
 from __future__ import annotations

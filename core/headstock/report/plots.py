@@ -38,7 +38,8 @@ def plot_curves(records: list[dict[str, Any]], metric: str, best_step: int, path
     for axes in (left, right):
         axes.axvline(best_step, color="grey", linestyle=":", linewidth=1)
         axes.grid(alpha=0.3)
-    right.text(best_step, 0.02, " best", transform=right.get_xaxis_transform(), color="grey")
+        axes.set_xlim(left=0)
+    right.text(best_step, 0.02, "best ", transform=right.get_xaxis_transform(), color="grey", ha="right")
     figure.savefig(path, dpi=DOTS_PER_INCH)
 
 
@@ -47,24 +48,23 @@ def plot_confusion(matrix: ConfusionMatrix, path: Path) -> None:
     labels = list(matrix.labels)
     if not _drawable("".join(labels)):
         labels = [str(number) for number in range(len(labels))]
-    size = min(max(3.5, 0.45 * len(labels) + 2), 14)
-    figure = Figure(figsize=(size + 0.8, size), layout="constrained")
+    size = min(max(3.0, 0.45 * len(labels) + 1), 13)
+    figure = Figure(figsize=(size + 1.2, size))
     axes = figure.subplots()
     totals = [max(sum(row), 1) for row in matrix.counts]
     shares = [[count / total for count in row] for row, total in zip(matrix.counts, totals, strict=True)]
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, label="share of the reference label", fraction=0.046)
     axes.set(xlabel="predicted", ylabel="reference", title="test split")
-    axes.set_xticks(
-        range(len(labels)), labels, rotation=45 if len(labels) > 6 else 0, ha="right" if len(labels) > 6 else "center"
-    )
+    crowded = max(map(len, labels)) * len(labels) > 4 * size * 2
+    axes.set_xticks(range(len(labels)), labels, rotation=45 if crowded else 0, ha="right" if crowded else "center")
     axes.set_yticks(range(len(labels)), labels)
     if len(labels) <= NUMBERS_SHOWN:
         for row, counts in enumerate(matrix.counts):
             for column, count in enumerate(counts):
                 colour = "white" if shares[row][column] > 0.5 else "black"
                 axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
-    figure.savefig(path, dpi=DOTS_PER_INCH)
+    figure.savefig(path, dpi=DOTS_PER_INCH, bbox_inches="tight")
 
 
 def _drawable(text: str) -> bool:

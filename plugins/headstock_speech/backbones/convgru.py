@@ -56,10 +56,11 @@ class ConvGru(nn.Module):
         states = spectrogram.unsqueeze(1) * within(frames, spectrogram.shape[1])[:, None, :, None]
         for convolution in self.convolutions:
             states, frames = self._run(convolution, states, frames)
-        sequence = self.norm(self.project(states.transpose(1, 2).flatten(2)))
+        sequence: Tensor = self.norm(self.project(states.transpose(1, 2).flatten(2)))
         for recurrent in self.recurrent:
             sequence = self._run(recurrent, sequence, frames)
-        return self.dropout(sequence) * within(frames, sequence.shape[1]).unsqueeze(2)
+        sequence = self.dropout(sequence)
+        return sequence * within(frames, sequence.shape[1]).unsqueeze(2)
 
     def _run(self, part: nn.Module, *inputs: Tensor) -> Any:
         if self.checkpointing and self.training and torch.is_grad_enabled():
@@ -103,7 +104,8 @@ class _Recurrent(nn.Module):
         states = self.dropout(sequence)
         onwards, _ = self.forwards(states)
         returned, _ = self.backwards(_turn(states, frames))
-        return self.norm(sequence + torch.cat([onwards, _turn(returned, frames)], dim=2))
+        summed: Tensor = self.norm(sequence + torch.cat([onwards, _turn(returned, frames)], dim=2))
+        return summed
 
 
 def _turn(sequence: Tensor, frames: Tensor) -> Tensor:

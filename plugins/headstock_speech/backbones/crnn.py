@@ -87,7 +87,9 @@ class Crnn(SpeechBackbone):
 
     def save(self, directory: Path) -> None:
         """Write the weights; the options say all else."""
-        save_file({name: value.contiguous() for name, value in self.body.state_dict().items()}, directory / WEIGHTS_FILE)
+        save_file(
+            {name: value.contiguous() for name, value in self.body.state_dict().items()}, directory / WEIGHTS_FILE
+        )
 
     @classmethod
     def trainer_defaults(cls, config: CrnnConfig) -> Mapping[str, Any]:

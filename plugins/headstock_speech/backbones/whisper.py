@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -26,15 +26,11 @@ DECADES = 8.0
 """Whisper's spectrogram reaches this many powers of ten below the loudest point of a clip."""
 
 
-class MaskedWhisperEncoder(WhisperEncoder):
+class MaskedWhisperEncoder(WhisperEncoder):  # type: ignore[no-untyped-call]
     """``WhisperEncoder`` that takes any length up to its limit and keeps padding out of every example.
 
     The modules and the names of the weights are those of transformers; only the forward pass differs.
     """
-
-    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [
-        r"decoder\.", r"^proj_out\.", r"^projector\.", r"^classifier\.", r"^layer_weights$"
-    ]  # fmt: skip
 
     def forward(self, input_features: Tensor, frames: Tensor) -> BaseModelOutput:
         """Return ``last_hidden_state`` (B, (T + 1) // 2, D).
@@ -105,9 +101,7 @@ class WhisperFamily(Family):
             mirrored = waveform[:, 1 : half + 1].flip(1)
             around = torch.cat([mirrored, waveform], dim=1)
             around = F.pad(around, (0, (size - 1) * self.hop + self.window - around.shape[1]))
-            spectrum = torch.stft(
-                around, self.window, self.hop, window=self.hann, center=False, return_complex=True
-            )
+            spectrum = torch.stft(around, self.window, self.hop, window=self.hann, center=False, return_complex=True)
             power = self.filters @ spectrum.abs().square()
             mask = within(self._heard(lengths), size).unsqueeze(1)
             decades = power.clamp(min=POWER_FLOOR).log10()
@@ -115,10 +109,9 @@ class WhisperFamily(Family):
             return (torch.maximum(decades, loudest - DECADES) + 4.0) / 4.0 * mask
 
     def encode(self, body: nn.Module, embedded: Tensor, lengths: Tensor) -> Tensor:
-        """Return the encoder's last hidden states, of the clips without the silence behind them."""
-        longest = (int(embedded.shape[2]) - self.silence + 1) // 2
+        """Return the encoder's last hidden states; behind a clip's own frames stand those of its silence."""
         states: Tensor = body(embedded, frames=self._heard(lengths)).last_hidden_state
-        return states[:, : max(longest, 1)] if self.silence else states
+        return states
 
     def save(self, body: nn.Module, directory: Path) -> None:
         """Write the encoder so that ``AutoModelForAudioClassification`` and ``AutoModel`` load it as ``.encoder``."""

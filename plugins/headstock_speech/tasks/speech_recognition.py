@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
 import jiwer
@@ -129,7 +130,7 @@ class SpeechRecognition(Task):
         if "frames" not in example:
             raise DataError("this backbone's examples do not tell their number of 'frames', which this task needs")
         numbers = self.alphabet.encode(reference)
-        needed = len(numbers) + sum(first == second for first, second in zip(numbers, numbers[1:], strict=False))
+        needed = len(numbers) + sum(first == second for first, second in pairwise(numbers))
         frames = int(example["frames"])
         if frames < needed:
             raise BadExampleError(f"the recording is too short for '{reference}': {frames} frames, {needed} are needed")

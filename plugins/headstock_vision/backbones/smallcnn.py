@@ -17,7 +17,7 @@ from headstock_vision.backbones.checkpointing import checkpoint_stages
 from headstock_vision.backbones.stored import WEIGHTS_FILE, load_exactly, read_facts, read_weights, write_stored
 
 STAGES = 3
-GROUP = 16
+GROUP = 8
 """Channels of a group in group normalisation."""
 
 FACTS = ImageFacts(32, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
@@ -26,7 +26,7 @@ FACTS = ImageFacts(32, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 class SmallCNNConfig(ImageConfig):
     """Options of the ``smallcnn`` backbone; images are 32 pixels high and wide unless ``image_size`` says otherwise."""
 
-    width: int = Field(32, ge=16, le=512, multiple_of=16, description="channels at the start; they double three times")
+    width: int = Field(24, ge=8, le=512, multiple_of=8, description="channels at the start; they double three times")
     depth: int = Field(1, ge=1, le=16, description="residual blocks in each of the three stages")
     norm: Literal["batch", "group"] = Field(
         "batch",

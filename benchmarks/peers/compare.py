@@ -1,0 +1,188 @@
+"""Trains the same models with Headstock and with the Trainer of transformers, by turns, and compares them.
+
+python benchmarks/peers/compare.py                # everything: all tasks, seeds 0, 1, 2
+python benchmarks/peers/compare.py --task text_classification --seeds 0 --limit 64 --results try.json
+python benchmarks/peers/compare.py --table        # only the table of what was measured before
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import records
+import yaml
+from hf_common import LIBRARIES
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+RESULTS = HERE.parent / "results" / "peers.json"
+
+METRICS = {
+    "text_classification": ("accuracy", "higher"),
+    "token_classification": ("f1", "higher"),
+    "image_classification": ("accuracy", "higher"),
+    "speech_recognition": ("wer", "lower"),
+}
+"""By task the test metric that is compared, and whether higher or lower is better; it also chooses the best epoch."""
+
+SHOWN_ERROR = 2000
+"""Characters of a failed run's error output that are shown."""
+
+
+class Turn(NamedTuple):
+    """One run of one side.
+
+    Attributes:
+        side: ``headstock``, or ``trainer-`` with the variant.
+        command: Its command line, without the place for results.
+    """
+
+    side: str
+    command: list[str]
+
+
+def main() -> None:
+    """Measure and print the table."""
+    given = _arguments()
+    comparison = _now()
+    if not given.table:
+        for task in given.task or METRICS:
+            if given.check:
+                _call([sys.executable, str(HERE / "check.py"), task])
+                _say(f"{task}: both sides are the same model on the same data")
+            for precision in given.precision or [None]:
+                _compare(task, precision, comparison, given)
+    found = records.read(given.results)
+    print(records.table(found if given.table else [each for each in found if each["comparison"] == comparison]))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Compare Headstock with the Trainer of transformers.")
+    parser.add_argument("--task", nargs="+", choices=METRICS, help="default: all")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--variant", nargs="+", choices=["defaults", "best"], default=["best"], help="default: best")
+    parser.add_argument("--precision", nargs="+", choices=["fp32", "bf16"], help="default: what the recipe says")
+    parser.add_argument("--limit-epochs", type=int, help="epochs at most")
+    parser.add_argument("--limit", type=int, help="rows of each split at most, for a quick try")
+    parser.add_argument("--check", action="store_true", help="first check that both sides are the same model")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="file of records that is appended to")
+    parser.add_argument("--table", action="store_true", help="measure nothing, print the table of all records")
+    return parser.parse_args()
+
+
+def _compare(task: str, precision: str | None, comparison: str, given: argparse.Namespace) -> None:
+    recipe = HERE / "recipes" / f"{task}.yaml"
+    trainer = yaml.safe_load(recipe.read_text("utf-8"))["trainer"]
+    epochs = min(trainer["epochs"], given.limit_epochs or trainer["epochs"])
+    metric, better = METRICS[task]
+    for seed in given.seeds:
+        environment: dict[str, Any] = {}
+        for turn in _turns(recipe.relative_to(ROOT), precision, epochs, given.limit, seed, given.variant):
+            _say(f"{task}, seed {seed}: {turn.side}")
+            if turn.side == records.OURS:
+                figures, environment = _run_headstock(turn.command)
+            else:
+                figures = _run_trainer(turn.command, environment)
+            record = {
+                "comparison": comparison,
+                "date": _now(),
+                "task": task,
+                "side": turn.side,
+                "precision": precision or trainer["precision"],
+                "seed": seed,
+                "epochs": epochs,
+                "limit": given.limit,
+                "metric": metric,
+                "better": better,
+                **figures,
+                "command": shlex.join(["python", *turn.command[1:]]),
+                "environment": environment,
+            }
+            records.append(given.results, record)
+
+
+def _turns(
+    recipe: Path, precision: str | None, epochs: int, limit: int | None, seed: int, variants: Sequence[str]
+) -> Iterator[Turn]:
+    """Yield the runs of one seed: Headstock's, then the Trainer's."""
+    options = {"seed": seed, "trainer.epochs": epochs}
+    flags = {"--seed": seed, "--epochs": epochs}
+    if precision is not None:
+        options["trainer.precision"], flags["--precision"] = precision, precision
+    if limit is not None:
+        options["data.limit"], flags["--limit"] = limit, limit
+    overrides = [f"{name}={value}" for name, value in options.items()]
+    yield Turn(records.OURS, [sys.executable, "-m", "headstock", "run", str(recipe), *overrides])
+    script = HERE.relative_to(ROOT) / f"hf_{recipe.stem}.py"
+    arguments = [str(part) for pair in flags.items() for part in pair]
+    for variant in variants:
+        command = [sys.executable, str(script), str(recipe), *arguments, "--variant", variant]
+        yield Turn(f"trainer-{variant}", command)
+
+
+def _run_headstock(command: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Run Headstock; return its figures and what it says of where it ran."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        _call([*command, "--out", str(run), "--quiet"])
+        result = json.loads((run / "results.json").read_text("utf-8"))
+        environment = json.loads((run / "environment.json").read_text("utf-8"))
+    training = result["training"]
+    names = ("steps", "best_value", "examples_per_second", "seconds", "peak_memory_mb")
+    figures = {
+        "parameters": result["parameters"],
+        "examples": result["examples"],
+        **{name: training[name] for name in names},
+        "before": result["before"]["metrics"],
+        "after": result["after"]["metrics"],
+    }
+    if training["stopped_early"]:
+        raise SystemExit("Headstock stopped early; the recipe must set trainer.patience to null")
+    environment["versions"]["accelerate"] = metadata.version("accelerate")
+    return figures, {name: value for name, value in environment.items() if name != "seed"}
+
+
+def _run_trainer(command: Sequence[str], environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Run a reference script and return its figures; it must run where Headstock ran."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "record.json"
+        _call([*command, "--out", str(out)])
+        figures: dict[str, Any] = json.loads(out.read_text("utf-8"))
+    place = figures.pop("environment")
+    here = {name: environment["versions"][name] if name in LIBRARIES else environment[name] for name in place}
+    if place != here:
+        raise SystemExit(f"the Trainer ran with {place}, Headstock with {here}")
+    return figures
+
+
+def _call(command: Sequence[str]) -> None:
+    """Run a command from the repository's root in a process of its own.
+
+    Raises:
+        SystemExit: it failed; says why.
+    """
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{shlex.join(command)} failed ({done.returncode}):\n{done.stderr[-SHOWN_ERROR:]}")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
