@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import yaml
 from headstock import HeadstockError
 from headstock.engine.run import resolve_recipe
 from headstock.interfaces import Metric
-from headstock_bench.suite import Suite, SuiteError
+from headstock_bench.suite import SuiteError
 from headstock_registry import Catalogue
 
 
@@ -62,20 +62,28 @@ class CellFiles:
         return cls(run=folder / name, recipe=folder / f"{name}.yaml", log=folder / f"{name}.log")
 
 
-def plan_cells(catalogue: Catalogue, suite: Suite, seeds: Sequence[int], root: str | None) -> list[Cell]:
+def plan_cells(
+    catalogue: Catalogue, suite: str, recipes: Mapping[str, dict[str, Any]], seeds: Sequence[int]
+) -> list[Cell]:
     """Return the cells of all cases, in the suite's order, seeds one after the other.
 
     Every recipe is checked now, so that a mistake in the last case does not show up after hours.
 
+    Args:
+        catalogue: The installed plugins.
+        suite: The suite's name.
+        recipes: Recipe content by case, as :meth:`Suite.recipes` returns it.
+        seeds: Seeds for each case.
+
     Raises:
-        SuiteError: a recipe cannot be used (the message names its case), or the folder of data is not there.
+        SuiteError: a recipe cannot be used; the message names its case.
     """
     cells = []
-    for case, content in suite.recipes(root).items():
+    for case, content in recipes.items():
         try:
             resolved = resolve_recipe(catalogue, content)
         except HeadstockError as error:
-            raise SuiteError(f"suite '{suite.name}', case '{case}': {error}") from error
+            raise SuiteError(f"suite '{suite}', case '{case}': {error}") from error
         spelled_out = resolved.recipe.model_dump(mode="json")
         for seed in seeds:
             digest = recipe_digest({**spelled_out, "seed": seed})

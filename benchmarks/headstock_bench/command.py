@@ -73,22 +73,24 @@ def bench(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     if name is None:
         _list_suites(only_list, as_json)
         return
-    from headstock_bench.cells import plan_cells
-    from headstock_bench.harness import Harness, Settings
-    from headstock_bench.records import Results
     from headstock_bench.suite import load_suite
-    from headstock_bench.summary import summarise
-    from headstock_bench.table import markdown_page
 
     shell.warn()
     suite = load_suite(name)
+    recipes = suite.recipes(root)
+    if not any(_is_chosen(case, only) for case in recipes):
+        raise HeadstockError(f"no case of '{suite.name}' is called like {' or '.join(only)}{nearest(only[0], recipes)}")
+
+    # Only now what needs torch, so that mistakes in the command line show at once.
+    from headstock_bench.cells import plan_cells
+    from headstock_bench.harness import Harness, Settings
+    from headstock_bench.records import Results
+    from headstock_bench.summary import summarise
+    from headstock_bench.table import markdown_page
+
     wanted = seeds or suite.seeds
-    planned = plan_cells(shell.catalogue, suite, tuple(dict.fromkeys([*suite.seeds, *wanted])), root)
+    planned = plan_cells(shell.catalogue, suite.name, recipes, tuple(dict.fromkeys([*suite.seeds, *wanted])))
     selected = [cell for cell in planned if cell.seed in wanted and _is_chosen(cell.case, only)]
-    if not selected:
-        raise HeadstockError(
-            f"no case of suite '{suite.name}' is called like {' or '.join(only)}{nearest(only[0], suite.cases)}"
-        )
     settings = Settings(suite.name, out or RESULTS / suite.name, retry_failed, keep_weights)
     results = Results(settings.out / "results.jsonl")
     for problem in results.problems:

@@ -84,10 +84,8 @@ class Harness:
                 try:
                     record = self._run(cell, lock)
                 except StoppedError as stop:
-                    left = len(pending) - number + 1
-                    raise StoppedError(
-                        f"stopped; {left} runs are left, the same command goes on", stop.number
-                    ) from stop
+                    left = f"{len(pending) - number + 1} of {len(pending)} runs to go"
+                    raise StoppedError(f"stopped with {left}; the same command goes on", stop.number) from stop
                 self._results.append(record)
                 self._say(f"{label}: {_outcome(record, CellFiles.of(cell, self._settings.out))}")
                 if not self._settings.keep_weights:

@@ -102,26 +102,3 @@ def test_ctrl_c_saves_the_run_and_the_same_command_goes_on(
     assert after.returncode == 0, after.stderr
     (record,) = records(tmp_path)
     assert (record["status"], record["measurement"]["steps"], record["measurement"]["resumed"]) == ("ok", 400, True)
-
-
-def test_what_the_command_cannot_use_is_one_line(cli: Any, tmp_path: Path) -> None:
-    write_suite(tmp_path, good=GOOD)
-    for arguments, message in [
-        (["bench"], "which suite? quick, shared-data, or the path of a suite file"),
-        (["bench", "quik"], "there is no suite 'quik'; did you mean quick?"),
-        (["bench", "mine.yaml", "--seeds", "0,x"], "'x' is not a valid integer"),
-        (["bench", "mine.yaml", "--only", "goood"], "no case of suite 'mine' is called like goood; did you mean good?"),
-        (["bench", "shared-data"], "say where it is with --root DIR"),
-    ]:
-        answer = cli(*arguments)
-        assert answer.returncode == 2
-        assert message in answer.stderr
-        assert len(answer.stderr.splitlines()) == 1
-        assert answer.stdout == ""
-    assert not (tmp_path / "benchmarks-results").exists()
-
-
-def test_suites_are_listed(cli: Any) -> None:
-    answer = cli("bench", "--list")
-    assert answer.returncode == 0
-    assert [line.split()[0] for line in answer.stdout.splitlines()] == ["suite", "quick", "shared-data"]

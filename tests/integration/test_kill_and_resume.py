@@ -21,6 +21,9 @@ RECIPES = {
 }
 
 
+KILLS = 4
+
+
 def start(folder: Path, env: dict[str, str], arguments: list[str]) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "headstock", "run", *arguments]
     return subprocess.Popen(
@@ -31,6 +34,15 @@ def start(folder: Path, env: dict[str, str], arguments: list[str]) -> subprocess
 def finish(process: subprocess.Popen[str]) -> None:
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
+
+
+def wait_for(process: subprocess.Popen[str], log: Path, lines: int) -> None:
+    """Wait until a log has so many lines, counting only what this process may have added."""
+    deadline = time.monotonic() + 300
+    while process.poll() is None and time.monotonic() < deadline:
+        if log.exists() and len(log.read_text().splitlines()) >= lines:
+            return
+        time.sleep(0.01)
 
 
 def deterministic(run: Path) -> dict[str, Any]:
@@ -47,24 +59,20 @@ def deterministic(run: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("task", RECIPES)
 def test_killed_runs_end_the_same(task: str, tmp_path: Path, command_env: Any) -> None:
     arguments = [task, *RECIPES[task], "trainer.checkpoint_every=3", "trainer.log_every=2"]
-    began = time.monotonic()
     finish(start(tmp_path, command_env(), [*arguments, "--out", "straight"]))
-    duration = time.monotonic() - began
+    lines = len((tmp_path / "straight/metrics.jsonl").read_text().splitlines())
 
-    moments = random.Random(task)
-    kills = 0
+    chance = random.Random(task)
     process = start(tmp_path, command_env(), [*arguments, "--out", "killed"])
-    while kills < 5:
-        try:
-            process.wait(timeout=duration * moments.uniform(0.4, 0.9))
-            break
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            kills += 1
-            process = start(tmp_path, command_env(), [*arguments, "--out", "killed", "--resume"])
+    for kill in range(KILLS):
+        # Killed when so much is logged that was not before, and a moment later: in a step, a checkpoint, a validation.
+        wait_for(process, tmp_path / "killed/metrics.jsonl", 1 + kill * (lines - 2) // KILLS)
+        time.sleep(chance.uniform(0, 0.1))
+        assert process.poll() is None, "the run ended before it was killed"
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        process = start(tmp_path, command_env(), [*arguments, "--out", "killed", "--resume"])
     finish(process)
-    assert kills > 0
 
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     assert deterministic(straight) == deterministic(killed)
@@ -80,10 +88,7 @@ def test_killed_runs_end_the_same(task: str, tmp_path: Path, command_env: Any) -
 
 def test_sigint_saves_and_says_how_to_go_on(tmp_path: Path, command_env: Any) -> None:
     process = start(tmp_path, command_env(), ["text-classification", "trainer.epochs=500", "--out", "run"])
-    metrics = tmp_path / "run/metrics.jsonl"
-    deadline = time.monotonic() + 120
-    while not (metrics.exists() and metrics.read_text()) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    wait_for(process, tmp_path / "run/metrics.jsonl", 1)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130, errors

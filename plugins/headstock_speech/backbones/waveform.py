@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ class WaveformFamily(Family):
             model.adapter.layerdrop = 0.0  # would draw from numpy's global generator
         # Makes transformers ask for the gradient of the waveform in training, which only reentrant checkpoints need.
         model.feature_extractor._requires_grad = False
-        if config.feat_extract_norm == "group":
+        if getattr(config, "feat_extract_norm", "layer") == "group":
             first = model.feature_extractor.conv_layers[0]
             first.layer_norm = _masked(first.layer_norm)
 
@@ -104,7 +105,10 @@ class WaveformFamily(Family):
         kernel, stride = self.convolutions[0]
         self._count(body, (lengths - kernel) // stride + 1)
         mask = within(lengths, embedded.shape[1]).long()
-        states: Tensor = body(embedded, attention_mask=mask).last_hidden_state
+        with warnings.catch_warnings():
+            # WavLM in transformers hands torch two masks of different types, which torch takes with a warning.
+            warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask and attn_mask")
+            states: Tensor = body(embedded, attention_mask=mask).last_hidden_state
         return states
 
     def _by_length(self, body: nn.Module, embedded: Tensor, lengths: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ FIELDS = {
 MOST = 250
 """How many texts of a label are taken, so that labels are about even."""
 
-SHORTEST, LONGEST = 5, 60
+SHORTEST, LONGEST = 5, 40
 """Bounds on the number of words of a text; longer ones are cut."""
 
 BOUNDS = {"train": 70, "validation": 85, "test": 100}

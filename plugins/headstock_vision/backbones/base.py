@@ -88,7 +88,7 @@ class ImageBackbone(Backbone):
         self.register_buffer("std", 255 * torch.tensor(facts.std).view(3, 1, 1), persistent=False)
 
     def preprocess(self, inputs: Mapping[str, Any]) -> Example:
-        """Return ``pixels``, uint8 (3, size, size), of ``{"image": value}`` (for values see ``decode.decode_image``)."""
+        """Return ``pixels``, uint8 (3, size, size), of ``{"image": value}`` (values: ``decode.decode_image``)."""
         pixels = decode.decode_image(inputs["image"])
         if self.config.resize == "crop":
             # the square is cut before resizing: the same pixels, and a panorama never grows in between

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from transformers import AutoImageProcessor, AutoModel, CLIPImageProcessor, ViTImageProcessor
 from transformers.utils import logging as transformers_logging
 
@@ -65,14 +66,14 @@ def load_facts(name: str, revision: str | None, trust_remote_code: bool, config:
     try:
         with quiet():
             processor = auto.from_pretrained(**_address(name, revision, trust_remote_code))
+            size, mean, std = _measure(processor)
     except Exception as error:  # as above
         raise HeadstockError(
             f"cannot tell how '{name}' wants its images: {_essence(error)}; set backbone.image_size, mean and std"
         ) from error
-    size = config.image_size or _size(processor)
+    size = config.image_size or size
     if size is None:
         raise HeadstockError(f"'{name}' does not say one image size; set backbone.image_size")
-    mean, std = _normalisation(processor)
     cubic = getattr(processor, "resample", None) in (1, 3)  # Lanczos comes nearest to bicubic
     return ImageFacts(size, mean, std, "bicubic" if cubic else "bilinear").overridden(config)
 
@@ -107,31 +108,29 @@ def _address(name: str, revision: str | None, trust_remote_code: bool) -> dict[s
     return {"pretrained_model_name_or_path": name, "trust_remote_code": trust_remote_code, **options}
 
 
-def _size(processor: Any) -> int | None:
-    """Return the height of the images that a processor gives, if it always gives the same."""
-    size = getattr(processor, "size", None)
-    if getattr(processor, "do_center_crop", None) and getattr(processor, "crop_size", None):
-        size = processor.crop_size
-    values = {} if size is None else dict(size)
-    found = values.get("height") or values.get("shortest_edge")
-    return None if found is None else int(found)
+def _measure(processor: Any) -> tuple[int | None, Channels, Channels]:
+    """Return size, mean and deviation (pixels in 0…1) that a processor comes to, by what it makes of plain images.
+
+    What options mean differs from class to class (crops, scales, offsets, a second division); what comes out does not.
+    The size is ``None`` unless square images of every size come out alike and square.
+    """
+    black, white, larger = (
+        processor(Image.new("RGB", (side, side), colour), return_tensors="pt")["pixel_values"]
+        for side, colour in ((320, "black"), (320, "white"), (448, "black"))
+    )
+    if black.ndim != 4 or black.shape[1] != 3:
+        raise ValueError(f"its image processor gives tensors of shape {list(black.shape)}, not images")
+    size = black.shape[2] if black.shape == larger.shape and black.shape[2] == black.shape[3] else None
+    low, high = (image[0].double().mean(dim=(1, 2)) for image in (black, white))
+    if not bool((high > low).all()):
+        raise ValueError("its image processor does not tell black from white")
+    return size, _channels(-low / (high - low)), _channels(1 / (high - low))
 
 
-def _normalisation(processor: Any) -> tuple[Channels, Channels]:
-    """Return mean and deviation for pixels in 0…1, whatever a processor scales pixels by before it normalises."""
-    rescales = getattr(processor, "do_rescale", True)
-    scale = 255 * processor.rescale_factor if rescales else 255.0
-    # EfficientNet's processor moves pixels to -1…1 and then normalises
-    offset = 1.0 if rescales and getattr(processor, "rescale_offset", False) else 0.0
-    mean, std = (0.0,) * 3, (1.0,) * 3
-    if getattr(processor, "do_normalize", True):
-        mean, std = _channels(processor.image_mean), _channels(processor.image_std)
-    return _channels([(m + offset) / scale for m in mean]), _channels([s / scale for s in std])
-
-
-def _channels(values: Any) -> Channels:
-    red, green, blue = [values] * 3 if isinstance(values, int | float) else values
-    return float(red), float(green), float(blue)
+def _channels(values: torch.Tensor) -> Channels:
+    # rounded, so that facts that were saved and measured again stay the same
+    red, green, blue = (round(value, 6) for value in values.tolist())
+    return red, green, blue
 
 
 @contextlib.contextmanager

@@ -64,7 +64,7 @@ def load_exactly(network: nn.Module, state: Mapping[str, Tensor], origin: str) -
         HeadstockError: names or shapes differ; the message gives some.
     """
     own = network.state_dict()
-    shapes = [name for name in state if name in own and state[name].shape != own[name].shape]
+    shapes = [name for name in own if name in state and state[name].shape != own[name].shape]
     if shapes:
         name = shapes[0]
         raise HeadstockError(

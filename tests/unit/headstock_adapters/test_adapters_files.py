@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
-from adapter_backbones import BertBackbone, conv_backbone, torch_transformer_backbone
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 from transformers import AutoModel
 
 from headstock import HeadstockError
@@ -32,12 +33,14 @@ def tuned(backbone: Backbone) -> Lora:
 
 
 @pytest.mark.parametrize(
-    ("make", "inputs"),
-    [(BertBackbone, IDS), (conv_backbone, PIXELS), (torch_transformer_backbone, {"pixels": torch.rand(2, 5, 8)})],
+    ("kind", "inputs"),
+    [("bert", IDS), ("conv", PIXELS), ("torch_transformer", {"pixels": torch.linspace(0, 1, 80).reshape(2, 5, 8)})],
     ids=["bert", "conv", "torch-transformer"],
 )
-def test_saved_and_loaded_gives_equal_outputs(make, inputs, tmp_path: Path) -> None:
-    backbone, fresh = make(), make()
+def test_saved_and_loaded_gives_equal_outputs(
+    backbones: SimpleNamespace, kind: str, inputs: dict[str, Tensor], tmp_path: Path
+) -> None:
+    backbone, fresh = getattr(backbones, kind)(), getattr(backbones, kind)()
     tuned(backbone).save(backbone, tmp_path)
     assert {"adapter_config.json", "adapter_model.safetensors"} <= {path.name for path in tmp_path.iterdir()}
     adapter = Lora(Lora.Config())
@@ -53,8 +56,8 @@ def test_saved_and_loaded_gives_equal_outputs(make, inputs, tmp_path: Path) -> N
 
 
 @pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")  # peft's own call into transformers
-def test_plain_peft_loads_it_onto_a_plain_model(tmp_path: Path) -> None:
-    backbone = BertBackbone()
+def test_plain_peft_loads_it_onto_a_plain_model(backbones: SimpleNamespace, tmp_path: Path) -> None:
+    backbone = backbones.bert()
     base, files = tmp_path / "base", tmp_path / "adapter"
     backbone.body.save_pretrained(base)
     tuned(backbone).save(backbone, files)
@@ -64,33 +67,33 @@ def test_plain_peft_loads_it_onto_a_plain_model(tmp_path: Path) -> None:
         assert torch.equal(plain(input_ids=IDS["ids"]).last_hidden_state, expected)
 
 
-def test_nothing_but_added_matrices_is_saved(tmp_path: Path) -> None:
-    backbone = BertBackbone()
+def test_nothing_but_added_matrices_is_saved(backbones: SimpleNamespace, tmp_path: Path) -> None:
+    backbone = backbones.bert()
     tuned(backbone).save(backbone, tmp_path)
     assert all("lora_" in name for name in load_file(tmp_path / "adapter_model.safetensors"))
 
 
-def test_loading_from_an_empty_folder(tmp_path: Path) -> None:
+def test_loading_from_an_empty_folder(backbones: SimpleNamespace, tmp_path: Path) -> None:
     with pytest.raises(HeadstockError, match=r"has no adapter_config\.json"):
-        Lora(Lora.Config()).load(BertBackbone(), tmp_path)
+        Lora(Lora.Config()).load(backbones.bert(), tmp_path)
 
 
-def test_loading_files_that_lack_a_matrix(tmp_path: Path) -> None:
-    backbone = BertBackbone()
+def test_loading_files_that_lack_a_matrix(backbones: SimpleNamespace, tmp_path: Path) -> None:
+    backbone = backbones.bert()
     tuned(backbone).save(backbone, tmp_path)
     weights = load_file(tmp_path / "adapter_model.safetensors")
     weights.pop(sorted(weights)[0])
     save_file(weights, tmp_path / "adapter_model.safetensors")
     with pytest.raises(HeadstockError, match=r"cannot load the adapter in .*missing adapter keys"):
-        Lora(Lora.Config()).load(BertBackbone(), tmp_path)
+        Lora(Lora.Config()).load(backbones.bert(), tmp_path)
 
 
-def test_loading_damaged_files(tmp_path: Path) -> None:
-    backbone = BertBackbone()
+def test_loading_damaged_files(backbones: SimpleNamespace, tmp_path: Path) -> None:
+    backbone = backbones.bert()
     tuned(backbone).save(backbone, tmp_path)
     (tmp_path / "adapter_model.safetensors").write_bytes(b"damaged")
     with pytest.raises(HeadstockError, match="cannot load the adapter in "):
-        Lora(Lora.Config()).load(BertBackbone(), tmp_path)
+        Lora(Lora.Config()).load(backbones.bert(), tmp_path)
 
 
 def test_entries_resolve_to_adapters() -> None:

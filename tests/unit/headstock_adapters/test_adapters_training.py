@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
-from adapter_backbones import BertBackbone, ModuleBackbone, Recurrent, conv_backbone, torch_transformer_backbone
 from torch import Tensor, nn
 from transformers import WavLMConfig, WavLMModel
 
@@ -19,7 +19,6 @@ INPUTS = {
     "bert": lambda: {"ids": torch.arange(12).reshape(2, 6)},
     "conv": lambda: {"pixels": torch.randn(4, 3, 6, 6, generator=torch.Generator().manual_seed(1))},
 }
-BACKBONES = {"bert": BertBackbone, "conv": conv_backbone}
 
 
 def make(adapter: type[Adapter], **options: object) -> Adapter:
@@ -45,8 +44,8 @@ def train_step(adapter: Adapter, backbone: Backbone, inputs: dict[str, Tensor]) 
 
 
 @pytest.mark.parametrize("kind", ["bert", "conv"])
-def test_full_trains_everything(kind: str) -> None:
-    backbone = BACKBONES[kind]()
+def test_full_trains_everything(backbones: SimpleNamespace, kind: str) -> None:
+    backbone = getattr(backbones, kind)()
     backbone.requires_grad_(False)
     adapter = make(Full)
     adapter.attach(backbone)
@@ -59,8 +58,8 @@ def test_full_trains_everything(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["bert", "conv"])
-def test_linear_probe_changes_nothing_and_stays_in_evaluation_mode(kind: str) -> None:
-    backbone = BACKBONES[kind]()
+def test_linear_probe_changes_nothing_and_stays_in_evaluation_mode(backbones: SimpleNamespace, kind: str) -> None:
+    backbone = getattr(backbones, kind)()
     adapter = make(LinearProbe)
     adapter.attach(backbone)
     assert train_step(adapter, backbone, INPUTS[kind]()) == set()
@@ -68,8 +67,8 @@ def test_linear_probe_changes_nothing_and_stays_in_evaluation_mode(kind: str) ->
 
 
 @pytest.mark.parametrize("kind", ["bert", "conv"])
-def test_bitfit_changes_biases_only(kind: str) -> None:
-    backbone = BACKBONES[kind]()
+def test_bitfit_changes_biases_only(backbones: SimpleNamespace, kind: str) -> None:
+    backbone = getattr(backbones, kind)()
     adapter = make(BitFit)
     adapter.attach(backbone)
     changed = train_step(adapter, backbone, INPUTS[kind]())
@@ -80,22 +79,22 @@ def test_bitfit_changes_biases_only(kind: str) -> None:
     assert expected[kind] in changed
 
 
-def test_bitfit_finds_the_biases_of_recurrent_layers() -> None:
-    backbone = ModuleBackbone(Recurrent())
+def test_bitfit_finds_the_biases_of_recurrent_layers(backbones: SimpleNamespace) -> None:
+    backbone = backbones.recurrent()
     make(BitFit).attach(backbone)
     trained = {name for name, parameter in backbone.named_parameters() if parameter.requires_grad}
     assert trained == {f"body.rnn.bias_{part}_l0{end}" for part in ("ih", "hh") for end in ("", "_reverse")}
 
 
-def test_bitfit_needs_a_bias() -> None:
+def test_bitfit_needs_a_bias(backbones: SimpleNamespace) -> None:
     with pytest.raises(HeadstockError, match="Linear has none; take 'lora'"):
-        make(BitFit).attach(ModuleBackbone(nn.Linear(3, 3, bias=False)))
+        make(BitFit).attach(backbones.module(nn.Linear(3, 3, bias=False)))
 
 
 @pytest.mark.parametrize("kind", ["bert", "conv"])
 @pytest.mark.parametrize("options", [{}, {"use_dora": True}, {"rslora": True, "r": 3}])
-def test_lora_changes_only_what_it_added(kind: str, options: dict[str, object]) -> None:
-    backbone = BACKBONES[kind]()
+def test_lora_changes_only_what_it_added(backbones: SimpleNamespace, kind: str, options: dict[str, object]) -> None:
+    backbone = getattr(backbones, kind)()
     inputs = INPUTS[kind]()
     backbone.eval()
     with torch.no_grad():
@@ -110,8 +109,8 @@ def test_lora_changes_only_what_it_added(kind: str, options: dict[str, object]) 
     assert all("lora_" in name for name in changed)
 
 
-def test_lora_in_training_keeps_statistics_but_drops_out() -> None:
-    backbone = conv_backbone()
+def test_lora_in_training_keeps_statistics_but_drops_out(backbones: SimpleNamespace) -> None:
+    backbone = backbones.conv()
     adapter = make(Lora)
     adapter.attach(backbone)
     adapter.set_mode(backbone, True)
@@ -122,8 +121,8 @@ def test_lora_in_training_keeps_statistics_but_drops_out() -> None:
     assert not any(module.training for module in backbone.modules())
 
 
-def test_lora_acts_the_same_in_both_modes() -> None:
-    backbone = torch_transformer_backbone()
+def test_lora_acts_the_same_in_both_modes(backbones: SimpleNamespace) -> None:
+    backbone = backbones.torch_transformer()
     adapter = make(Lora, dropout=0.0)
     adapter.attach(backbone)
     inputs = {"pixels": torch.rand(2, 5, 8)}
@@ -134,21 +133,21 @@ def test_lora_acts_the_same_in_both_modes() -> None:
         torch.testing.assert_close(backbone(inputs).sequence, trained)
 
 
-def test_lora_auto_takes_every_layer_that_can_learn() -> None:
-    backbone = conv_backbone()
+def test_lora_auto_takes_every_layer_that_can_learn(backbones: SimpleNamespace) -> None:
+    backbone = backbones.conv()
     make(Lora).attach(backbone)
     adapted = {name.split(".lora_A")[0] for name, _ in backbone.body.named_parameters() if "lora_A" in name}
     assert adapted == {"base_model.model.conv", "base_model.model.out"}
 
 
-def test_lora_matrices_are_float32_on_a_bfloat16_backbone() -> None:
-    backbone = BertBackbone().bfloat16()
+def test_lora_matrices_are_float32_on_a_bfloat16_backbone(backbones: SimpleNamespace) -> None:
+    backbone = backbones.bert().bfloat16()
     make(Lora).attach(backbone)
     assert {parameter.dtype for parameter in backbone.parameters() if parameter.requires_grad} == {torch.float32}
 
 
-def test_lora_trains_under_autocast_and_gradient_checkpointing() -> None:
-    backbone = BertBackbone()
+def test_lora_trains_under_autocast_and_gradient_checkpointing(backbones: SimpleNamespace) -> None:
+    backbone = backbones.bert()
     adapter = make(Lora)
     adapter.attach(backbone)
     with warnings.catch_warnings():
@@ -160,8 +159,8 @@ def test_lora_trains_under_autocast_and_gradient_checkpointing() -> None:
     assert all("lora_" in name for name in changed)
 
 
-def test_lora_with_named_layers() -> None:
-    backbone = BertBackbone()
+def test_lora_with_named_layers(backbones: SimpleNamespace) -> None:
+    backbone = backbones.bert()
     make(Lora, target_modules=["query", "encoder.layer.1.output.dense"]).attach(backbone)
     adapted = {name.split(".lora_A")[0] for name, _ in backbone.body.named_parameters() if "lora_A" in name}
     assert {name.removeprefix("base_model.model.encoder.") for name in adapted} == {
@@ -171,25 +170,25 @@ def test_lora_with_named_layers() -> None:
     }
 
 
-def test_lora_names_a_layer_that_is_not_there() -> None:
+def test_lora_names_a_layer_that_is_not_there(backbones: SimpleNamespace) -> None:
     with pytest.raises(HeadstockError, match=r"no layer 'qery'; its layers: dense, key.*query"):
-        make(Lora, target_modules=["query", "qery"]).attach(BertBackbone())
+        make(Lora, target_modules=["query", "qery"]).attach(backbones.bert())
 
 
-def test_lora_names_a_layer_that_it_does_not_fit() -> None:
+def test_lora_names_a_layer_that_it_does_not_fit(backbones: SimpleNamespace) -> None:
     with pytest.raises(HeadstockError, match=r"'rnn' is a LSTM; LoRA fits Linear, "):
-        make(Lora, target_modules=["rnn"]).attach(ModuleBackbone(Recurrent()))
+        make(Lora, target_modules=["rnn"]).attach(backbones.recurrent())
 
 
-def test_lora_refuses_a_layer_that_is_never_called() -> None:
+def test_lora_refuses_a_layer_that_is_never_called(backbones: SimpleNamespace) -> None:
     with pytest.raises(HeadstockError, match="LoRA on 'out_proj' would have no effect"):
-        make(Lora, target_modules=["out_proj"]).attach(conv_backbone())
+        make(Lora, target_modules=["out_proj"]).attach(backbones.conv())
 
 
-def test_lora_auto_passes_by_layers_of_wavlm_that_are_never_called() -> None:
+def test_lora_auto_passes_by_layers_of_wavlm_that_are_never_called(backbones: SimpleNamespace) -> None:
     size = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
     convolutions = {"conv_dim": (8,), "conv_kernel": (4,), "conv_stride": (4,)}
-    backbone = ModuleBackbone(WavLMModel(WavLMConfig(**size, **convolutions, num_conv_pos_embedding_groups=2)))
+    backbone = backbones.module(WavLMModel(WavLMConfig(**size, **convolutions, num_conv_pos_embedding_groups=2)))
     make(Lora).attach(backbone)
     adapted = {name.split(".lora_A")[0] for name, _ in backbone.body.named_parameters() if "lora_A" in name}
     assert {name.removeprefix("base_model.model.encoder.layers.0.") for name in adapted} == {
@@ -200,14 +199,14 @@ def test_lora_auto_passes_by_layers_of_wavlm_that_are_never_called() -> None:
     }
 
 
-def test_lora_without_a_fitting_layer() -> None:
+def test_lora_without_a_fitting_layer(backbones: SimpleNamespace) -> None:
     with pytest.raises(HeadstockError, match=r"no linear layer and no ungrouped convolution in the backbone's Recurr"):
-        make(Lora).attach(ModuleBackbone(Recurrent()))
+        make(Lora).attach(backbones.recurrent())
 
 
-def test_lora_reports_peft_errors_in_one_line() -> None:
+def test_lora_reports_peft_errors_in_one_line(backbones: SimpleNamespace) -> None:
     with pytest.raises(HeadstockError, match=r"does not fit this backbone") as caught:
-        make(Lora, target_modules=["depthwise"], r=3).attach(conv_backbone())
+        make(Lora, target_modules=["depthwise"], r=3).attach(backbones.conv())
     assert "\n" not in str(caught.value)
 
 

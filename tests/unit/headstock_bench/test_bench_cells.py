@@ -27,7 +27,7 @@ def test_a_cell_for_each_case_and_seed(catalogue: Catalogue) -> None:
     both = suite().model_copy(
         update={"cases": {"a": Case(task="text-classification"), "b": Case(task="token-classification")}}
     )
-    cells = plan_cells(catalogue, both, (3, 5), None)
+    cells = plan_cells(catalogue, "mine", both.recipes(), (3, 5))
     assert [(cell.case, cell.seed) for cell in cells] == [("a", 3), ("a", 5), ("b", 3), ("b", 5)]
     assert cells[0].content == {"task": {"name": "text-classification"}, "seed": 3}
     assert [cell.metric.name for cell in cells] == ["accuracy", "accuracy", "f1", "f1"]
@@ -36,7 +36,7 @@ def test_a_cell_for_each_case_and_seed(catalogue: Catalogue) -> None:
 
 def test_the_digest_is_of_what_is_run_not_of_how_it_is_written(catalogue: Catalogue) -> None:
     def digest(**options: Any) -> str:
-        return only(plan_cells(catalogue, suite(**options), (0,), None)).digest
+        return only(plan_cells(catalogue, "mine", suite(**options).recipes(), (0,))).digest
 
     plain = digest()
     assert digest(trainer={"batch_size": 32}) == plain  # spells out a default
@@ -46,7 +46,7 @@ def test_the_digest_is_of_what_is_run_not_of_how_it_is_written(catalogue: Catalo
 
 
 def test_the_digest_is_found_again_in_the_run_directory(catalogue: Catalogue, tmp_path: Path) -> None:
-    cell = only(plan_cells(catalogue, suite(trainer={"learning_rate": 3e-4}), (7,), None))
+    cell = only(plan_cells(catalogue, "mine", suite(trainer={"learning_rate": 3e-4}).recipes(), (7,)))
     run = CellFiles.of(cell, tmp_path).run
     assert digest_of_run(run) is None
     run.mkdir(parents=True)
@@ -59,14 +59,14 @@ def test_the_digest_is_found_again_in_the_run_directory(catalogue: Catalogue, tm
     [
         ({"trainer": {"epoch": 3}}, "suite 'mine', case 'a': unknown option 'trainer.epoch'; did you mean"),
         ({"backbone": "texcnn"}, "suite 'mine', case 'a': no backbone named 'texcnn' is installed"),
-        ({"adapter": {"r": 3}}, "suite 'mine', case 'a': recipe: 'adapter.name' is required"),
+        ({"adapter": {"name": "lora", "rank": 3}}, "suite 'mine', case 'a': unknown option 'adapter.rank'"),
     ],
 )
 def test_a_recipe_at_fault_is_told_before_anything_runs(
     catalogue: Catalogue, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(SuiteError) as error:
-        plan_cells(catalogue, suite(**options), (0,), None)
+        plan_cells(catalogue, "mine", suite(**options).recipes(), (0,))
     assert str(error.value).startswith(message)
 
 
@@ -75,5 +75,6 @@ def test_shipped_suites_can_be_run(catalogue: Catalogue, tmp_path: Path) -> None
 
     for name in shipped_suites():
         shipped = load_suite(name)
-        cells = plan_cells(catalogue, shipped, shipped.seeds, str(tmp_path) if shipped.root else None)
+        recipes = shipped.recipes(str(tmp_path) if shipped.root else None)
+        cells = plan_cells(catalogue, name, recipes, shipped.seeds)
         assert len(cells) == len(shipped.cases) * len(shipped.seeds)

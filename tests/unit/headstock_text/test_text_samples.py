@@ -31,7 +31,7 @@ def test_no_text_is_in_two_splits_or_has_two_labels() -> None:
     texts = [row["text"] for rows in library_docs.splits().values() for row in rows]
 
     assert len(texts) == len(set(texts))
-    assert all(5 <= len(text.split()) <= 60 for text in texts)
+    assert all(5 <= len(text.split()) <= 40 for text in texts)
 
 
 def test_sentences_are_tagged_well() -> None:

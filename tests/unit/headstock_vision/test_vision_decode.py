@@ -43,7 +43,7 @@ def test_black_and_white_images_span_the_whole_range() -> None:
     assert pixels.tolist() == [[[255, 0]]] * 3
 
 
-@pytest.mark.parametrize("mode", ["RGBA", "LA", "PA"])
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_transparent_parts_lie_on_white(mode: str) -> None:
     image = Image.new("LA", (2, 1), (0, 255))
     image.putpixel((0, 0), (0, 0))
@@ -56,6 +56,13 @@ def test_palette_with_transparent_entry_lies_on_white() -> None:
     image.putpixel((1, 0), 1)
     content = _encoded(image, transparency=b"\x00\xff")
     assert decode_image(content)[:, 0].T.tolist() == [[255] * 3, [10, 20, 30]]
+
+
+def test_palette_with_alpha_channel_lies_on_white() -> None:
+    image = Image.new("PA", (2, 1))
+    image.putpalette([0, 0, 0, 10, 20, 30])
+    image.putpixel((1, 0), (1, 255))
+    assert decode_image(image)[:, 0].T.tolist() == [[255] * 3, [10, 20, 30]]
 
 
 def test_palette_without_transparency_keeps_its_colours(photo: Image.Image) -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import copy
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,9 +74,11 @@ def test_unknown_model_names_the_nearest() -> None:
 
 
 def test_unknown_weights_say_which_there_are() -> None:
-    with pytest.raises(HeadstockError, match=r"resnet18 has no weights 'imagenet'; choose none, default, IMAGENET1K_V1"):
+    with pytest.raises(
+        HeadstockError, match=r"resnet18 has no weights 'imagenet'; choose none, default, IMAGENET1K_V1"
+    ):
         _create("resnet18", "imagenet")
-    with pytest.raises(HeadstockError, match="give the path of a .safetensors file"):
+    with pytest.raises(HeadstockError, match=r"give the path of a \.safetensors file"):
         _create("efficientnet_lite0", "default")
 
 
@@ -138,14 +139,16 @@ def test_source_and_size_survive_saving(half_file: Path, tmp_path: Path) -> None
 
 
 def test_file_of_another_network_is_refused(half_file: Path) -> None:
-    with pytest.raises(HeadstockError, match=r"it lacks .*classifier|it lacks features\.") as caught:
+    with pytest.raises(HeadstockError, match=r"it lacks features\.") as caught:
         _create("mobilenet_v3_small", str(half_file))
     assert "has unknown" in str(caught.value)
     assert "\n" not in str(caught.value)
     state = load_file(half_file)
-    state["conv1.weight"] = state["conv1.weight"][:, :1]
+    state["conv1.weight"] = state["conv1.weight"][:, :1].contiguous()
     save_file(state, half_file)
-    with pytest.raises(HeadstockError, match=r"conv1\.weight has shape \[64, 1, 7, 7\], the network has \[64, 3, 7, 7\]"):
+    with pytest.raises(
+        HeadstockError, match=r"conv1\.weight has shape \[64, 1, 7, 7\], the network has \[64, 3, 7, 7\]"
+    ):
         _create("resnet18", str(half_file))
 
 
@@ -195,8 +198,10 @@ def test_no_network_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError("Name or service\nnot known")
 
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", fail)
-    with pytest.raises(HeadstockError, match=r"cannot fetch weights from https://.*: Name or service not known") as caught:
-        _create("resnet18")
+    with pytest.raises(
+        HeadstockError, match=r"cannot fetch weights from https://.*: Name or service not known"
+    ) as caught:
+        _create("resnet18", "default")
     assert "\n" not in str(caught.value)
 
 
@@ -218,7 +223,9 @@ def test_networks_without_stages_cannot_be_checkpointed() -> None:
         _create("alexnet", image_size=64).enable_gradient_checkpointing()
 
 
-@pytest.mark.parametrize("model", ["densenet121", "shufflenet_v2_x0_5", "swin_t", "regnet_y_400mf", "efficientnet_lite0"])
+@pytest.mark.parametrize(
+    "model", ["densenet121", "shufflenet_v2_x0_5", "swin_t", "regnet_y_400mf", "efficientnet_lite0"]
+)
 def test_checkpointing_gives_the_same_gradients(model: str, noise_batch: Batcher) -> None:
     plain = _create(model, image_size=64).eval()
     sparing = copy.deepcopy(plain)
@@ -247,7 +254,8 @@ def test_efficientnet_lite0_recognises_ants_and_bees(shared_data: Path) -> None:
         pooled = backbone(inputs).pooled
         scores = network.classifier(pooled)
         assert torch.allclose(scores, network(backbone.embed(inputs)), atol=1e-3)
-    classes = {"ants": 310, "bees": 309}
-    right = Counter(label for (label, _), best in zip(files, scores.argmax(dim=1).tolist(), strict=True) if best == classes[label])
-    assert right["ants"] + right["bees"] > 0.5 * len(files)
-    assert min(right.values()) > 3
+    ant, bee = 310, 309
+    truth = torch.tensor([ant if label == "ants" else bee for label, _ in files])
+    assert (scores.argmax(dim=1) == truth).float().mean() > 0.4
+    between = torch.where(scores[:, ant] > scores[:, bee], ant, bee)
+    assert (between == truth).float().mean() > 0.9

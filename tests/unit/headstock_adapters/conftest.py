@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Self
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -121,3 +123,14 @@ class TorchTransformer(nn.Module):
 def torch_transformer_backbone() -> ModuleBackbone:
     torch.manual_seed(0)
     return ModuleBackbone(TorchTransformer())
+
+
+@pytest.fixture
+def backbones() -> SimpleNamespace:
+    return SimpleNamespace(
+        bert=BertBackbone,
+        conv=conv_backbone,
+        torch_transformer=torch_transformer_backbone,
+        module=ModuleBackbone,
+        recurrent=lambda: ModuleBackbone(Recurrent()),
+    )
