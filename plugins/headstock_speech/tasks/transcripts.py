@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Literal
 
 from headstock.interfaces import DataError
@@ -76,9 +77,6 @@ class Alphabet:
 
     def decode(self, numbers: Sequence[int]) -> str:
         """Return what a best path of character numbers says: repetitions count once, blanks not at all."""
-        kept = [
-            number
-            for number, previous in zip(numbers, [BLANK, *numbers[:-1]], strict=True)
-            if number not in (BLANK, previous)
-        ]
+        pairs = pairwise([BLANK, *numbers])
+        kept = [number for previous, number in pairs if number not in (BLANK, previous)]
         return " ".join("".join(self.characters[number - 1] for number in kept).split())

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
+from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar
 
 import torch
 from pydantic import Field
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as image_ops
 
@@ -72,11 +73,16 @@ class ImageBackbone(Backbone):
     Args:
         config: The backbone's options.
         facts: How the network wants its images, the user's options included.
+
+    Attributes:
+        fixed_statistics: Batch norms keep the mean and variance that they have, in training too. Their scales and
+            shifts are trained all the same. Then an example's features never depend on its neighbours.
     """
 
     modality: ClassVar[str] = "image"
     cost_unit: ClassVar[str] = "pixels"
     config: ImageConfig
+    fixed_statistics: bool = False
 
     def __init__(self, config: ImageConfig, facts: ImageFacts) -> None:
         super().__init__(config)
@@ -86,6 +92,15 @@ class ImageBackbone(Backbone):
         self.std: Tensor
         self.register_buffer("mean", 255 * torch.tensor(facts.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(facts.std).view(3, 1, 1), persistent=False)
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch between training and evaluation; batch norms with fixed statistics stay in evaluation."""
+        super().train(mode)
+        if self.fixed_statistics:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
 
     def preprocess(self, inputs: Mapping[str, Any]) -> Example:
         """Return ``pixels``, uint8 (3, size, size), of ``{"image": value}`` (values: ``decode.decode_image``)."""

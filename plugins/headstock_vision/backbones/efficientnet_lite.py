@@ -6,6 +6,8 @@ https://blog.tensorflow.org/2020/03/higher-accuracy-on-vision-models-with-effici
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import nn
 from torchvision.models import efficientnet_b0
 from torchvision.ops import SqueezeExcitation
@@ -17,10 +19,13 @@ NAME = "efficientnet_lite0"
 FACTS = ImageFacts(224, mean=(127 / 255,) * 3, std=(128 / 255,) * 3, interpolation="bicubic")
 """Inputs are (x - 127) / 128 with x in 0…255."""
 
+EPSILON = 1e-3
+"""What TensorFlow's EfficientNets add to the variance in batch norm, with which the released weights were trained."""
+
 
 def efficientnet_lite0() -> nn.Module:
     """Return the network with new weights; its modules are named as in torchvision's EfficientNet-B0."""
-    network: nn.Module = efficientnet_b0(weights=None, norm_layer=_norm)
+    network: nn.Module = efficientnet_b0(weights=None, norm_layer=partial(nn.BatchNorm2d, eps=EPSILON))
     for module in list(network.modules()):
         for name, child in module.named_children():
             if isinstance(child, SqueezeExcitation):
@@ -28,8 +33,3 @@ def efficientnet_lite0() -> nn.Module:
             elif isinstance(child, nn.SiLU):
                 setattr(module, name, nn.ReLU6(inplace=True))
     return network
-
-
-def _norm(channels: int) -> nn.BatchNorm2d:
-    """Return batch norm with the constants that TensorFlow's EfficientNets are trained with."""
-    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field
 from torch import Tensor
@@ -16,6 +16,9 @@ from headstock_vision.backbones.feature_net import FeatureNet
 from headstock_vision.backbones.stored import WEIGHTS_FILE, load_exactly, read_facts, read_weights, write_stored
 from headstock_vision.backbones.torchvision_build import check_name, load_weights, make_network, pretraining_facts
 
+_TRANSFORMER_LIKE = ("vit_", "swin_", "maxvit_", "convnext_")
+"""Networks with layer norm and attention, or made in their image: they want smaller steps."""
+
 
 class TorchvisionConfig(ImageConfig):
     """Options of the ``torchvision`` backbone."""
@@ -26,14 +29,20 @@ class TorchvisionConfig(ImageConfig):
         description="'default' or another name of weights that torchvision has released, the path of a .safetensors "
         "file, or 'none' to train from scratch",
     )
+    batch_norm: Literal["auto", "fixed", "updated"] = Field(
+        "auto",
+        description="whether training updates the statistics of batch norm; 'auto': only without pretrained weights",
+    )
 
 
 class Torchvision(ImageBackbone):
     """A convolutional network or vision transformer of torchvision.
 
     ``pooled`` is what the network's classifier sees. ``sequence`` is the last feature map where it is as wide as
-    ``pooled``, else ``pooled`` alone. Most of these networks have batch norm: in training an example's features
-    depend on its neighbours, in evaluation they do not.
+    ``pooled``, else ``pooled`` alone.
+
+    Pretrained batch norm keeps its statistics: with EfficientNet-Lite0 and 140 pictures of ants and bees, 89 % of 150
+    others were right instead of 85 %; with 500 images of CIFAR-10, 62 % of 300 instead of 48 % (one seed each).
     """
 
     Config = TorchvisionConfig
@@ -43,6 +52,8 @@ class Torchvision(ImageBackbone):
     def __init__(self, config: TorchvisionConfig, facts: ImageFacts, body: FeatureNet) -> None:
         super().__init__(config, facts)
         self.body = body
+        pretrained = config.weights != "none"
+        self.fixed_statistics = config.batch_norm == "fixed" or (config.batch_norm == "auto" and pretrained)
         self.feature_dim = self.probe(self).pooled.shape[1]
 
     @classmethod
@@ -50,7 +61,7 @@ class Torchvision(ImageBackbone):
         """Return gentle rates for pretrained weights, and more epochs without."""
         if config.weights == "none":
             return {"learning_rate": 2e-3, "epochs": 15}
-        return {"learning_rate": 5e-4, "epochs": 5}
+        return {"learning_rate": 1e-4 if config.model.startswith(_TRANSFORMER_LIKE) else 5e-4, "epochs": 5}
 
     @classmethod
     def create(cls, config: TorchvisionConfig, inputs: Iterable[Mapping[str, Any]]) -> Self:

@@ -26,6 +26,9 @@ class TransformersVisionConfig(ImageConfig):
         description="vector of an image: class token, mean of all tokens, or the model's own pooler; 'auto': what the "
         "model's family classifies with",
     )
+    batch_norm: Literal["fixed", "updated"] = Field(
+        "fixed", description="whether training updates the statistics of batch norm (ResNet and the like)"
+    )
     trust_remote_code: bool = Field(False, description="run Python code that lies beside the weights")
 
 
@@ -44,6 +47,7 @@ class TransformersVision(ImageBackbone):
     def __init__(self, config: TransformersVisionConfig, facts: ImageFacts, model: Any) -> None:
         super().__init__(config, facts)
         self.source = config.model
+        self.fixed_statistics = config.batch_norm == "fixed"
         self.body = model
         self._options = self._size_options(model)
         output = self.probe(lambda inputs: model(self.embed(inputs), **self._options))

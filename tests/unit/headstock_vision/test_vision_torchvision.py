@@ -126,6 +126,27 @@ def test_local_file_is_loaded_but_for_its_classifier(half_file: Path) -> None:
     assert backbone.source == str(half_file)
 
 
+@pytest.mark.parametrize(("batch_norm", "moves"), [("auto", False), ("fixed", False), ("updated", True)])
+def test_statistics_of_pretrained_batch_norm(
+    batch_norm: str, moves: bool, half_file: Path, noise_batch: Batcher
+) -> None:
+    backbone = _create("resnet18", str(half_file), image_size=64, batch_norm=batch_norm).train()
+    before = backbone.body.network.bn1.running_mean.clone()
+    inputs = noise_batch(backbone)
+    together = backbone(inputs).pooled[:1]
+    assert torch.equal(before, backbone.body.network.bn1.running_mean) is not moves
+    alone = backbone({name: value[:1] for name, value in inputs.items()}).pooled
+    assert torch.allclose(together, alone, atol=1e-4) is not moves
+    assert backbone.body.network.bn1.weight.requires_grad
+    assert backbone.body.training
+
+
+def test_statistics_move_when_trained_from_scratch(noise_batch: Batcher) -> None:
+    backbone = _create("resnet18", image_size=64).train()
+    backbone(noise_batch(backbone))
+    assert backbone.body.network.bn1.running_mean.abs().sum() > 0
+
+
 def test_source_and_size_survive_saving(half_file: Path, tmp_path: Path) -> None:
     backbone = _create("resnet18", str(half_file), image_size=64)
     (tmp_path / "saved").mkdir()

@@ -1,0 +1,40 @@
+"""What only a GPU can show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import headstock
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
+
+
+@pytest.mark.parametrize("task", ["text-classification", "image-classification", "automatic-speech-recognition"])
+def test_a_sample_trains_on_the_gpu(task: str, tmp_path: Path) -> None:
+    result = headstock.run(task, {"trainer.max_steps": 20}, out=tmp_path / "run")
+    assert result.training.steps == 20
+    assert headstock.load(result.path, device="cuda").predict([]) == []
+
+
+def test_nothing_waits_for_the_gpu_between_logged_steps(tmp_path: Path) -> None:
+    options = {"trainer.max_steps": 5, "trainer.log_every": 1000, "data.limit": 60}
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        from headstock.trainer.trainer import Trainer
+
+        original = Trainer._update
+
+        def strict(self: Trainer, *arguments: object) -> None:
+            torch.cuda.set_sync_debug_mode("error")
+            original(self, *arguments)  # type: ignore[arg-type]
+            torch.cuda.set_sync_debug_mode("default")
+
+        torch.cuda.set_sync_debug_mode("default")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Trainer, "_update", strict)
+            headstock.run("image-classification", options, out=tmp_path / "run")
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
