@@ -141,6 +141,7 @@ def training_arguments(job: Job, reference: Reference, folder: str) -> TrainingA
         seed=job.seed,
         eval_strategy="epoch",
         save_strategy="epoch",
+        save_total_limit=1,  # beside the best
         load_best_model_at_end=True,
         metric_for_best_model=reference.metric,
         greater_is_better=reference.better == "higher",

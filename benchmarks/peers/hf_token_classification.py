@@ -20,6 +20,10 @@ from transformers.trainer_utils import EvalPrediction
 IGNORED = -100
 """Label of tokens that do not start a word."""
 
+BEST_TRAINING_LENGTH = 128
+"""Tokens of a training sentence at most in the variant ``best``, as is usual: batches are of a fixed number of
+sentences, and the one very long sentence would make all others of its batch as long as itself."""
+
 
 class TokenClassifier(nn.Module):
     """An encoder, dropout, a linear layer on every token; only the first token of a word has a label."""
@@ -56,18 +60,24 @@ def prepare(job: Job) -> Reference:
     numbers = {name: number for number, name in enumerate(names)}
     tokenizer = AutoTokenizer.from_pretrained(job.backbone["model"])
 
-    def tokenize_and_align_labels(rows: dict[str, list[Any]]) -> dict[str, Any]:
-        encoded = tokenizer(
-            rows["words"], truncation=True, max_length=job.backbone["max_length"], is_split_into_words=True
-        )
+    def tokenize_and_align_labels(rows: dict[str, list[Any]], max_length: int) -> dict[str, Any]:
+        encoded = tokenizer(rows["words"], truncation=True, max_length=max_length, is_split_into_words=True)
         labels = [
             first_tokens(encoded.word_ids(index), [numbers[tag] for tag in tags])
             for index, tags in enumerate(rows["tags"])
         ]
         return {**encoded, "labels": labels}
 
+    lengths = dict.fromkeys(raw, job.backbone["max_length"])
+    if job.variant == "best":
+        lengths["train"] = min(BEST_TRAINING_LENGTH, lengths["train"])
     splits = {
-        name: split.map(tokenize_and_align_labels, batched=True, remove_columns=split.column_names)
+        name: split.map(
+            tokenize_and_align_labels,
+            batched=True,
+            fn_kwargs={"max_length": lengths[name]},
+            remove_columns=split.column_names,
+        )
         for name, split in raw.items()
     }
     encoder = AutoModel.from_pretrained(job.backbone["model"], dtype="float32", add_pooling_layer=False)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -97,7 +98,8 @@ class Torchvision(ImageBackbone):
     def encode(self, embedded: Tensor, inputs: dict[str, Tensor]) -> Features:
         """Return the last feature map as a sequence, row by row, and the penultimate features."""
         del inputs
-        seen, pooled = self.body(embedded)
+        # convolutions are faster with channels last, on the CPU too; the input decides it for all layers
+        seen, pooled = self.body(embedded.contiguous(memory_format=torch.channels_last))
         if seen.ndim == 4 and seen.shape[1] == pooled.shape[1]:
             sequence = flatten_map(seen)
         elif seen.ndim == 3 and seen.shape[2] == pooled.shape[1]:
