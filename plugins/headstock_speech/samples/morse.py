@@ -44,7 +44,7 @@ def morse_splits() -> dict[str, list[dict[str, Any]]]:
 def _row(generator: Generator) -> dict[str, Any]:
     """Key a group of letters; pitch, speed, loudness and noise differ from row to row."""
     letters = generator.choice(list(CODE), generator.integers(1, MOST_LETTERS, endpoint=True))
-    keyed = _keyed("".join(letters), generator.uniform(0.03, 0.04), generator)
+    keyed = _keyed("".join(letters), generator.uniform(0.018, 0.024), generator)
     ramp = np.hanning(round(2 * RAMP_SECONDS * SAMPLING_RATE) + 1)
     envelope = np.convolve(keyed, ramp / ramp.sum(), mode="same")
     turns = generator.uniform(500, 700) * np.arange(len(envelope)) / SAMPLING_RATE + generator.uniform()
