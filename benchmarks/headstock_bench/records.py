@@ -44,8 +44,9 @@ class Measurement(BaseModel):
         metric: Name of the task's first metric.
         before: Test metrics before tuning.
         after: Test metrics after tuning.
-        examples_per_second: Training examples per second of training time.
-        seconds: From start to end of the run, data preparation included, start-up of the process not.
+        examples_per_second: Training examples per second of training time; 0 if the last session took no step.
+        seconds: From start to end of the run without start-up of the process; preprocessing is in it only where the
+            cache lacks it, that is for a case's first seed.
         peak_memory_mb: MiB of the process, or of the GPU's memory where it ran there.
     """
 

@@ -32,7 +32,7 @@ class Figures(BaseModel):
     Attributes:
         before: The metric on the test split before tuning.
         after: The metric after tuning.
-        examples_per_second: Median of the training speed.
+        examples_per_second: Median of the training speed; None if no run took a step in its last session.
         peak_memory_mb: The largest, in MiB.
         seconds: Median time of a run; None if all were interrupted and went on, so that none has a time.
     """
@@ -41,7 +41,7 @@ class Figures(BaseModel):
 
     before: Spread
     after: Spread
-    examples_per_second: float
+    examples_per_second: float | None
     peak_memory_mb: float
     seconds: float | None
     parameters: int
@@ -103,10 +103,11 @@ def _summary(case: str, cells: Sequence[Cell], results: Results) -> CaseSummary:
 
 def _figures(metric: str, found: Sequence[Measurement]) -> Figures:
     in_one_go = [each.seconds for each in found if not each.resumed]
+    speeds = [each.examples_per_second for each in found if each.examples_per_second > 0]
     return Figures(
         before=Spread.of([each.before[metric] for each in found]),
         after=Spread.of([each.after[metric] for each in found]),
-        examples_per_second=statistics.median(each.examples_per_second for each in found),
+        examples_per_second=statistics.median(speeds) if speeds else None,
         peak_memory_mb=max(each.peak_memory_mb for each in found),
         seconds=statistics.median(in_one_go) if in_one_go else None,
         parameters=found[0].parameters,

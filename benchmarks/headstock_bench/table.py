@@ -37,7 +37,7 @@ def _row(summary: CaseSummary) -> tuple[str, ...]:
         *start,
         _spread(figures.before),
         _spread(figures.after),
-        f"{figures.examples_per_second:.1f}",
+        "" if figures.examples_per_second is None else f"{figures.examples_per_second:.1f}",
         f"{figures.peak_memory_mb:.0f}",
         "" if figures.seconds is None else f"{figures.seconds:.0f}",
     )

@@ -80,7 +80,7 @@ class SpeechRecognition(Task):
     def trainer_defaults(cls, config: SpeechRecognitionConfig) -> Mapping[str, Any]:
         """Return more patience than usual: a recognizer first learns to say nothing, and every word stays wrong."""
         del config
-        return {"patience": 10}
+        return {"patience": 20}
 
     # Data
 

@@ -39,7 +39,7 @@ def results(make: Any, cells: list[Cell], path: Path) -> Results:
         )
     )
     results.append(make.record(cells[3], error="no | file", device=None))
-    results.append(make.record(cells[4], make.measurement(0.5, 0.5, resumed=True)))
+    results.append(make.record(cells[4], make.measurement(0.5, 0.5, examples_per_second=0.0, resumed=True)))
     return results
 
 
@@ -56,7 +56,8 @@ def test_summary_has_mean_deviation_median_and_maximum(cells: list[Cell], result
     assert (second.failed, second.figures) == ({0: "no | file"}, None)
     assert (third.done, third.waiting) == ((0,), (1,))
     assert third.figures is not None
-    assert (third.figures.after.std, third.figures.seconds) == (None, None)
+    assert third.figures.after.std is None
+    assert (third.figures.seconds, third.figures.examples_per_second) == (None, None)
 
 
 def test_rows_of_the_table(cells: list[Cell], results: Results) -> None:
@@ -64,7 +65,7 @@ def test_rows_of_the_table(cells: list[Cell], results: Results) -> None:
     assert all(len(row) == len(HEADER) for row in rows)
     assert rows[0] == ("a", "3/3", "accuracy ↑", "0.2500 ± 0.0000", "0.8000 ± 0.1000", "100.0", "700", "10")
     assert rows[1] == ("b", "0/1, 1 failed", "accuracy ↑", "", "", "", "", "")
-    assert rows[2] == ("c", "1/2", "accuracy ↑", "0.5000", "0.5000", "100.0", "500", "")
+    assert rows[2] == ("c", "1/2", "accuracy ↑", "0.5000", "0.5000", "", "500", "")
     assert failure_lines(summarise(cells, results)) == ["b seed 0: no | file"]
 
 
