@@ -33,7 +33,7 @@ def _seeds(context: click.Context, parameter: click.Parameter, text: str | None)
 
 
 @click.command()
-@click.argument("name", metavar="SUITE", required=False)
+@click.argument("name", metavar="[SUITE]", required=False)
 @click.option("--out", type=click.Path(path_type=Path), help=f"Folder of the results; default {RESULTS}/SUITE.")
 @click.option("--only", multiple=True, metavar="PATTERN", help="Only cases with such names, e.g. 'sst2*'; repeatable.")
 @click.option("--seeds", callback=_seeds, metavar="0,1,2", help="Seeds to run with instead of the suite's.")

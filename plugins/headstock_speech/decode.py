@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
-from scipy.signal import resample_poly  # type: ignore[import-untyped]
+from scipy.signal import resample_poly
 
 from headstock.interfaces import BadExampleError, is_file_value, read_bytes
 

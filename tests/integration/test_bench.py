@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 GOOD = {"task": "text-classification", "data": {"limit": 40}, "trainer": {"max_steps": 2}}
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # for networks this small more threads only wait for each other
 BAD = {"task": "text-classification", "data": {"path": "nowhere.csv"}}
 
 
@@ -35,7 +36,7 @@ def test_a_suite_is_run_once_told_of_failures_and_tabulated(cli: Any, tmp_path: 
     write_suite(tmp_path, bad=BAD, good=GOOD)
     out = tmp_path / "benchmarks-results" / "mine"
 
-    first = cli("bench", "mine.yaml")
+    first = cli("bench", "mine.yaml", env=ONE_THREAD)
     assert first.returncode == 1, first.stderr
     assert "bad seed 0: failed after" in first.stderr
     assert "nowhere.csv does not exist" in first.stderr
@@ -55,7 +56,7 @@ def test_a_suite_is_run_once_told_of_failures_and_tabulated(cli: Any, tmp_path: 
     assert "| good | 1/1 | accuracy ↑ |" in page
     assert "- command: `headstock bench mine.yaml`" in page
 
-    again = cli("bench", "mine.yaml", "--json")
+    again = cli("bench", "mine.yaml", "--json", env=ONE_THREAD)
     assert again.returncode == 1
     assert "2 of 2 runs are recorded already" in again.stderr
     assert len(records(tmp_path)) == 2
@@ -64,10 +65,7 @@ def test_a_suite_is_run_once_told_of_failures_and_tabulated(cli: Any, tmp_path: 
     assert summaries[1]["figures"]["after"]["mean"] == pytest.approx(result["after"]["metrics"]["accuracy"])
 
     write_suite(tmp_path, bad=BAD, good={**GOOD, "trainer": {"max_steps": 3}})
-    listed = cli("bench", "mine.yaml", "--list", "--json", "--only", "good")
-    assert listed.returncode == 0
-    assert [(case["case"], case["waiting"]) for case in json.loads(listed.stdout)] == [("good", [0])]
-    changed = cli("bench", "mine.yaml", "--only", "g*", "--keep-weights")
+    changed = cli("bench", "mine.yaml", "--only", "g*", "--keep-weights", env=ONE_THREAD)
     assert changed.returncode == 0, changed.stderr
     assert [record["case"] for record in records(tmp_path)] == ["bad", "good", "good"]
     assert records(tmp_path)[-1]["measurement"]["steps"] == 3
@@ -78,12 +76,12 @@ def test_a_suite_is_run_once_told_of_failures_and_tabulated(cli: Any, tmp_path: 
 def test_ctrl_c_saves_the_run_and_the_same_command_goes_on(
     cli: Any, command_env: Callable[..., dict[str, str]], tmp_path: Path
 ) -> None:
-    slow = {**GOOD, "trainer": {"max_steps": 400, "evaluate_every": 50, "log_every": 1, "patience": None}}
+    slow = {**GOOD, "trainer": {"max_steps": 300, "batch_size": 8, "evaluate_every": 100, "log_every": 1}}
     write_suite(tmp_path, slow=slow)
     run = tmp_path / "benchmarks-results" / "mine" / "cells" / "slow" / "seed-0"
     bench = subprocess.Popen(
         [sys.executable, "-m", "headstock", "bench", "mine.yaml"],
-        env=command_env(),
+        env={**command_env(), **ONE_THREAD},
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         encoding="utf-8",
@@ -98,7 +96,7 @@ def test_ctrl_c_saves_the_run_and_the_same_command_goes_on(
     assert not (run / "results.json").exists()
     assert any((run / "checkpoints").iterdir())
 
-    after = cli("bench", "mine.yaml")
+    after = cli("bench", "mine.yaml", env=ONE_THREAD)
     assert after.returncode == 0, after.stderr
     (record,) = records(tmp_path)
-    assert (record["status"], record["measurement"]["steps"], record["measurement"]["resumed"]) == ("ok", 400, True)
+    assert (record["status"], record["measurement"]["steps"], record["measurement"]["resumed"]) == ("ok", 300, True)

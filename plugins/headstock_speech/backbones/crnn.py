@@ -95,7 +95,7 @@ class Crnn(SpeechBackbone):
     def trainer_defaults(cls, config: CrnnConfig) -> Mapping[str, Any]:
         """Return what trains a small recognizer from scratch."""
         del config
-        return {"learning_rate": 2e-3, "epochs": 30, "batch_size": 16}
+        return {"learning_rate": 3e-3, "epochs": 30, "batch_size": 16}
 
     def frames(self, samples: int) -> int:
         """Return the number of output frames, one every 20 or 40 ms."""
@@ -113,7 +113,7 @@ class Crnn(SpeechBackbone):
 
     def encode(self, embedded: Tensor, inputs: dict[str, Tensor]) -> Features:
         """Return the states of the last layer; ``pooled`` is their mean."""
-        frames = inputs["lengths"] // self.spectrogram.hop + 1
+        frames = self.spectrogram.counts(inputs["lengths"])
         if self.training:
             config = self.config
             embedded = spec_augment(

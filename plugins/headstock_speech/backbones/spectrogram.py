@@ -46,6 +46,10 @@ class LogMel(nn.Module):
         """Return the number of frames of a clip, 0 if it is shorter than a window."""
         return samples // self.hop + 1 if samples >= self.window else 0
 
+    def counts(self, lengths: Tensor) -> Tensor:
+        """Return the number of frames of clips that are long enough (B,)."""
+        return lengths // self.hop + 1
+
     def forward(self, waveform: Tensor, lengths: Tensor) -> Tensor:
         """Return float32 (B, T, bands), 0 behind each clip's end.
 
@@ -57,7 +61,7 @@ class LogMel(nn.Module):
         with torch.autocast(waveform.device.type, enabled=False):
             power: Tensor = self.mel(F.pad(waveform.float(), (around, around)))
             spectrogram = power.clamp(min=QUIETEST).log().transpose(1, 2)
-            frames = lengths // self.hop + 1
+            frames = self.counts(lengths)
             mask = within(frames, spectrogram.shape[1]).unsqueeze(2)
             count = frames.view(-1, 1, 1)
             centred = spectrogram - (spectrogram * mask).sum(dim=1, keepdim=True) / count

@@ -31,7 +31,7 @@ CODE = {
 MOST_LETTERS = 5
 """Each recording is a group of one to this many letters, without meaning, as operators practise them.
 
-They are keyed at some 50 to 65 words a minute, much faster than by hand, so that training takes a minute.
+They are keyed at some 50 to 60 words a minute, much faster than by hand, so that training takes a minute.
 """
 
 RAMP_SECONDS = 0.005
@@ -47,11 +47,11 @@ def morse_splits() -> dict[str, list[dict[str, Any]]]:
 def _row(generator: Generator) -> dict[str, Any]:
     """Key a group of letters; pitch, speed, loudness and noise differ from row to row."""
     letters = generator.choice(list(CODE), generator.integers(1, MOST_LETTERS, endpoint=True))
-    keyed = _keyed("".join(letters), generator.uniform(0.018, 0.024), generator)
+    keyed = _keyed("".join(letters), generator.uniform(0.020, 0.025), generator)
     ramp = np.hanning(round(2 * RAMP_SECONDS * SAMPLING_RATE) + 1)
     envelope = np.convolve(keyed, ramp / ramp.sum(), mode="same")
     turns = generator.uniform(500, 700) * np.arange(len(envelope)) / SAMPLING_RATE + generator.uniform()
-    noise = generator.normal(0, generator.uniform(0.05, 0.3), len(envelope))
+    noise = generator.normal(0, generator.uniform(0.05, 0.2), len(envelope))
     samples = generator.uniform(0.1, 0.6) * (envelope * np.sin(2 * np.pi * turns) + noise)
     audio = {"array": np.clip(samples, -1, 1).astype(np.float32), "sampling_rate": SAMPLING_RATE}
     return {"audio": audio, "text": "".join(letters)}

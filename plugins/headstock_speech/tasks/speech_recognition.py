@@ -29,7 +29,7 @@ from headstock.interfaces import (
 )
 from headstock.interfaces.task import Row
 from headstock_speech.samples.morse import morse_splits
-from headstock_speech.tasks.transcripts import BLANK, Alphabet, normalise
+from headstock_speech.tasks.transcripts import BLANK, Alphabet, normalise, shortened
 
 IGNORED = -100
 """Padding of target characters."""
@@ -133,7 +133,9 @@ class SpeechRecognition(Task):
         needed = len(numbers) + sum(first == second for first, second in pairwise(numbers))
         frames = int(example["frames"])
         if frames < needed:
-            raise BadExampleError(f"the recording is too short for '{reference}': {frames} frames, {needed} are needed")
+            raise BadExampleError(
+                f"the recording is too short for '{shortened(reference)}': {frames} frames, {needed} are needed"
+            )
         return {"characters": torch.tensor(numbers)}
 
     # Model

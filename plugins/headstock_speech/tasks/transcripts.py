@@ -12,6 +12,8 @@ from headstock.interfaces import DataError
 BLANK = 0
 """Number that stands for no character; CTC puts it between and around characters."""
 
+SHOWN_CHARACTERS = 60
+
 APOSTROPHES = "'’ʼ"
 
 
@@ -37,6 +39,11 @@ def _spoken(character: str) -> str:
     if category == "Pd" or character == "/":
         return " "
     return "" if category[0] in "PS" else character
+
+
+def shortened(transcript: str) -> str:
+    """Return the beginning of a transcript, for messages."""
+    return transcript if len(transcript) <= SHOWN_CHARACTERS else transcript[:SHOWN_CHARACTERS] + "…"
 
 
 class Alphabet:
@@ -70,8 +77,9 @@ class Alphabet:
         unknown = next((character for character in transcript if character not in self._numbers), None)
         if unknown is not None:
             raise DataError(
-                f"character '{unknown}' (U+{ord(unknown):04X}) of '{transcript}' is in no training transcript; "
-                "task.remove_punctuation drops punctuation and symbols, task.case unites upper and lower case"
+                f"character '{unknown}' (U+{ord(unknown):04X}) of '{shortened(transcript)}' is in no training "
+                "transcript; task.remove_punctuation drops punctuation and symbols, "
+                "task.case unites upper and lower case"
             )
         return [self._numbers[character] for character in transcript]
 
