@@ -62,8 +62,8 @@ def test_neighbours_do_not_matter_in_evaluation(make: Callable[[], ImageBackbone
     inputs = noise_batch(backbone)
     together = backbone(inputs)
     alone = backbone({name: value[1:2] for name, value in inputs.items()})
-    assert torch.allclose(together.pooled[1:2], alone.pooled, atol=1e-5)
-    assert torch.allclose(together.sequence[1:2], alone.sequence, atol=1e-5)
+    torch.testing.assert_close(together.pooled[1:2], alone.pooled, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(together.sequence[1:2], alone.sequence, rtol=1e-4, atol=1e-5)
 
 
 def test_neighbours_do_not_matter_with_group_norm_in_training(noise_batch: Batcher) -> None:
