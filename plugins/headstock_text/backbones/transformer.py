@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from headstock import HeadstockError
 from headstock.interfaces import Backbone, Config, Example, Features
 from headstock.interfaces.task import pad_stack
+from headstock.kits.pretrained import quiet
 from headstock_text.backbones.pooling import masked_mean
-from headstock_text.backbones.pretrained import load_pretrained, quiet
+from headstock_text.backbones.pretrained import load_pretrained
 
 TOLERANCE = 1e-3
 """How far, relative to the largest feature, features from embeddings may lie from features from ids."""

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModel, CLIPImageProcessor, ViTImageProcessor
-from transformers.utils import logging as transformers_logging
 
 from headstock import HeadstockError
+from headstock.kits.pretrained import explain, loading, locate, quiet, require_weights
 from headstock_vision.backbones.base import Channels, ImageConfig, ImageFacts
-
-SHOWN_NAMES = 3
-"""How many missing weights an error names."""
 
 _RESAMPLING = {"bilinear": 2, "bicubic": 3}
 """Pillow's numbers for ways to resize, which image processors keep."""
@@ -35,20 +30,14 @@ def load_encoder(name: str, revision: str | None, trust_remote_code: bool, poole
         HeadstockError: there is no such model, it cannot be reached or read, or weights are missing.
     """
     options: dict[str, Any] = {"dtype": torch.float32, "use_safetensors": True, "output_loading_info": True}
-    try:
-        with quiet():
-            model, info = AutoModel.from_pretrained(**_address(name, revision, trust_remote_code), **options)
-    except HeadstockError:
-        raise
-    except Exception as error:  # transformers and the Hub client raise a dozen kinds, all about this model
-        raise HeadstockError(f"cannot load '{name}': {_essence(error)}") from error
+    with loading(name):
+        model, info = AutoModel.from_pretrained(**_address(name, revision, trust_remote_code), **options)
     # a mask token takes part in masked pretraining only
     missing = {key for key in info["missing_keys"] if not key.endswith("mask_token")}
     of_pooler = {key for key in missing if key.startswith("pooler.")}
-    if lacking := sorted(missing if pooler else missing - of_pooler):
-        shown = ", ".join(lacking[:SHOWN_NAMES]) + (", …" if len(lacking) > SHOWN_NAMES else "")
-        advice = "; set backbone.pooling to cls or mean" if set(lacking) == of_pooler else ""
-        raise HeadstockError(f"'{name}' lacks {len(lacking)} weights of {type(model).__name__}: {shown}{advice}")
+    if pooler and missing == of_pooler and missing:
+        raise HeadstockError(f"'{name}' has no weights for its pooler; set backbone.pooling to cls or mean")
+    require_weights(name, model, missing if pooler else missing - of_pooler)
     if of_pooler:
         model.pooler = None
     return model
@@ -69,7 +58,7 @@ def load_facts(name: str, revision: str | None, trust_remote_code: bool, config:
             size, mean, std = _measure(processor)
     except Exception as error:  # as above
         raise HeadstockError(
-            f"cannot tell how '{name}' wants its images: {_essence(error)}; set backbone.image_size, mean and std"
+            f"cannot tell how '{name}' wants its images: {explain(error)}; set backbone.image_size, mean and std"
         ) from error
     size = config.image_size or size
     if size is None:
@@ -97,15 +86,9 @@ def save_facts(facts: ImageFacts, squash: bool, directory: Path) -> None:
 
 
 def _address(name: str, revision: str | None, trust_remote_code: bool) -> dict[str, Any]:
-    path = Path(name).expanduser()
-    if path.is_dir():
-        if revision is not None:
-            raise HeadstockError(f"backbone.revision '{revision}' is for models on the Hub, but '{name}' is a folder")
-        name = str(path)
-    elif path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
-        raise HeadstockError(f"cannot load '{name}': there is no such folder")
     options = {} if revision is None else {"revision": revision}
-    return {"pretrained_model_name_or_path": name, "trust_remote_code": trust_remote_code, **options}
+    place = locate(name, revision)
+    return {"pretrained_model_name_or_path": place, "trust_remote_code": trust_remote_code, **options}
 
 
 def _measure(processor: Any) -> tuple[int | None, Channels, Channels]:
@@ -131,33 +114,3 @@ def _channels(values: torch.Tensor) -> Channels:
     # rounded, so that facts that were saved and measured again stay the same
     red, green, blue = (round(value, 6) for value in values.tolist())
     return red, green, blue
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers from reporting what is checked here, and from drawing bars over the loading of a file."""
-    logging: Any = transformers_logging
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
-
-
-def _essence(error: Exception) -> str:
-    """Return the first line of an error, or what it means where that is known."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    first = lines[0].rstrip(".") if lines else type(error).__name__
-    if "custom code" in first:
-        return "it comes with Python code of its own; set backbone.trust_remote_code to true if you trust that code"
-    if "connect to" in first:
-        return f"there is no folder of that name, the Hub cannot be reached, and no copy is in the cache ({first})"
-    if "safetensors" in first and ("does not appear to have" in first or "no file named" in first):
-        return "it has no weights in safetensors format (model.safetensors), the only format that is read"
-    if "not a valid model identifier" in first:
-        return "there is no folder of that name and no such model on the Hub (a private one needs 'hf auth login')"
-    return first

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from headstock import HeadstockError
 from headstock.interfaces import Features
+from headstock.kits.pretrained import quiet
 from headstock_vision.backbones.base import ImageBackbone, ImageConfig, ImageFacts, all_true, flatten_map
-from headstock_vision.backbones.pretrained import load_encoder, load_facts, quiet, save_facts
+from headstock_vision.backbones.pretrained import load_encoder, load_facts, save_facts
 
 
 class TransformersVisionConfig(ImageConfig):

@@ -69,7 +69,7 @@ def test_an_empty_folder(tmp_path: Path) -> None:
 
 
 def test_a_revision_of_a_folder(folder: Path) -> None:
-    assert problem(folder, revision="v1") == f"revision 'v1' is for models on the Hub, but '{folder}' is a folder"
+    assert problem(folder, revision="v1") == f"backbone.revision 'v1' is for models on the Hub, but '{folder}' is a folder"
 
 
 def test_a_config_that_is_not_json(folder: Path) -> None:
@@ -86,7 +86,7 @@ def test_code_of_its_own_is_not_run_unless_trusted(folder: Path) -> None:
     change_config(folder, model_type="mine", auto_map={"AutoConfig": "mine.Config", "AutoModel": "mine.Model"})
     (folder / "mine.py").write_text("raise SystemExit('was run')")
 
-    assert "set trust_remote_code to true" in problem(folder)
+    assert "set backbone.trust_remote_code to true" in problem(folder)
 
 
 def test_no_weights(folder: Path) -> None:
