@@ -17,11 +17,14 @@ class BestSoFar(BaseModel):
     metric: str
     better: str
     value: float | None = None
+    loss: float = math.inf
     step: int = 0
     stale: int = 0
 
     def after(self, metrics: dict[str, float], step: int) -> BestSoFar:
-        """Return the record after one more validation; a tie keeps the earlier one.
+        """Return the record after one more validation. Of two with the same value the one of lower loss is better.
+
+        Some metrics stand still while a model learns: a word error rate stays at 1 until the first word is right.
 
         Raises:
             HeadstockError: the metric is not among those computed, or is not a number.
@@ -31,6 +34,8 @@ class BestSoFar(BaseModel):
         value = metrics[self.metric]
         if math.isnan(value):
             raise HeadstockError(f"validation metric '{self.metric}' is not a number at step {step}")
-        if self.value is None or (value > self.value if self.better == "higher" else value < self.value):
-            return self.model_copy(update={"value": value, "step": step, "stale": 0})
+        loss = metrics.get("loss", math.inf)
+        gain = math.inf if self.value is None else (value - self.value) * (1 if self.better == "higher" else -1)
+        if gain > 0 or (gain == 0 and loss < self.loss):
+            return self.model_copy(update={"value": value, "loss": loss, "step": step, "stale": 0})
         return self.model_copy(update={"stale": self.stale + 1})
