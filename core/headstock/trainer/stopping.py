@@ -17,7 +17,7 @@ class BestSoFar(BaseModel):
     metric: str
     better: str
     value: float | None = None
-    loss: float = math.inf
+    loss: float | None = None
     step: int = 0
     stale: int = 0
 
@@ -34,8 +34,9 @@ class BestSoFar(BaseModel):
         value = metrics[self.metric]
         if math.isnan(value):
             raise HeadstockError(f"validation metric '{self.metric}' is not a number at step {step}")
-        loss = metrics.get("loss", math.inf)
+        loss = metrics.get("loss")
         gain = math.inf if self.value is None else (value - self.value) * (1 if self.better == "higher" else -1)
-        if gain > 0 or (gain == 0 and loss < self.loss):
+        lower_loss = loss is not None and self.loss is not None and loss < self.loss
+        if gain > 0 or (gain == 0 and lower_loss):
             return self.model_copy(update={"value": value, "loss": loss, "step": step, "stale": 0})
         return self.model_copy(update={"stale": self.stale + 1})

@@ -69,7 +69,8 @@ def test_an_empty_folder(tmp_path: Path) -> None:
 
 
 def test_a_revision_of_a_folder(folder: Path) -> None:
-    assert problem(folder, revision="v1") == f"backbone.revision 'v1' is for models on the Hub, but '{folder}' is a folder"
+    expected = f"backbone.revision 'v1' is for models on the Hub, but '{folder}' is a folder"
+    assert problem(folder, revision="v1") == expected
 
 
 def test_a_config_that_is_not_json(folder: Path) -> None:
