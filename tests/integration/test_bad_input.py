@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from headstock.cli.main import cli as command
+from headstock.engine.directory import DirectoryLock, RunDirectory
 
 Invoke = Callable[..., Result]
 ROWS = [("great fun", "good"), ("very dull", "bad")] * 20
@@ -29,6 +30,11 @@ def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
 def table(path: Path, rows: list[tuple[str, str]], header: str = "text,label") -> Path:
     path.write_text("\n".join([header, *(f'"{text}",{label}' for text, label in rows)]) + "\n", encoding="utf-8")
     return path
+
+
+def interrupted(*_: object) -> None:
+    """Stand in for training that the user stops at once."""
+    raise KeyboardInterrupt
 
 
 def assert_refused(result: Result, *parts: str) -> None:
@@ -139,14 +145,12 @@ def test_unwritable_run_directory(invoke: Invoke, tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_while_running_names_the_file(invoke: Invoke, tmp_path: Path) -> None:
     table(tmp_path / "reviews.csv", ROWS)
-    (tmp_path / "run").mkdir()
+    options = ["run", "text-classification", "path=reviews.csv", "max_steps=30", "--out", "run"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("headstock.engine.run._train", interrupted)
+        assert invoke(*options).exit_code == 130
     (tmp_path / "run/speed.jsonl").symlink_to("/dev/full")
-    (tmp_path / "run/recipe.yaml").write_text("")
-    recipe = CliRunner().invoke(command, ["run", "text-classification", "path=reviews.csv", "--dry-run"])
-    assert recipe.exit_code == 0, recipe.output
-    (tmp_path / "run/recipe.yaml").write_text(recipe.stdout.partition("\nexamples:")[0])
-    result = invoke("run", "text-classification", "path=reviews.csv", "--out", "run", "--resume")
-    assert_refused(result, "speed.jsonl", "No space left on device")
+    assert_refused(invoke(*options, "--resume"), "speed.jsonl", "No space left on device")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs the right to mount a file system")
@@ -170,6 +174,38 @@ def test_a_folder_that_is_no_run(invoke: Invoke, tmp_path: Path) -> None:
     assert (tmp_path / "precious/thesis.txt").read_text() == "years of work"
 
 
+def test_a_folder_with_a_recipe_of_ones_own_is_no_run(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text("task: text-classification\n")
+    (tmp_path / "README.md").write_text("my project")
+    result = invoke("run", "recipe.yaml", "--out", ".", "--force")
+    assert_refused(result, "not a run directory")
+    assert (tmp_path / "README.md").read_text() == "my project"
+
+
+def test_resume_and_force_exclude_each_other(invoke: Invoke) -> None:
+    assert_refused(invoke("run", "text-classification", "--out", "run", "--resume", "--force"), "one of them")
+
+
+def test_resuming_with_other_data(invoke: Invoke, tmp_path: Path) -> None:
+    table(tmp_path / "reviews.csv", ROWS)
+    options = ["run", "text-classification", "path=reviews.csv", "--out", "run"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("headstock.engine.run._train", interrupted)
+        assert invoke(*options).exit_code == 130
+    table(tmp_path / "reviews.csv", [*ROWS, ("quite good", "good")])
+    assert_refused(invoke(*options, "--resume"), "data of run has changed", "--force")
+
+
+def test_a_run_that_is_running_is_left_alone(invoke: Invoke, tmp_path: Path) -> None:
+    table(tmp_path / "reviews.csv", ROWS)
+    lock = DirectoryLock(RunDirectory(tmp_path / "run"))
+    assert lock.acquire()
+    result = invoke("run", "text-classification", "path=reviews.csv", "--out", "run")
+    assert_refused(result, "another process is running in run")
+    lock.release()
+    assert not (tmp_path / "run").exists()
+
+
 def test_resuming_another_recipe(invoke: Invoke, tmp_path: Path) -> None:
     table(tmp_path / "reviews.csv", ROWS)
     first = invoke("run", "text-classification", "path=reviews.csv", "max_steps=1", "--out", "run")
@@ -191,3 +227,4 @@ def test_no_gpu(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     result = invoke("run", "text-classification", "device=cuda", "limit=50")
     assert_refused(result, "trainer.device=cuda", "no CUDA device")
+    assert not any(Path("runs").glob("*"))

@@ -93,9 +93,10 @@ def test_a_run_leaves_everything_it_promises(folder: Path, finished: subprocess.
     assert "before" in finished.stdout
     assert "after" in finished.stdout
     run = folder / "run"
-    assert {path.name for path in run.iterdir()} == {
+    assert {path.name for path in run.iterdir() if not path.name.startswith(".")} == {
         "README.md",
         "before.json",
+        "data.json",
         "environment.json",
         "metrics.jsonl",
         "model",

@@ -42,7 +42,6 @@ def run(
     left out where only one has the key. `headstock show NAME` lists a component's options.
     """
     from headstock.console import Console
-    from headstock.engine.directory import choose_directory
     from headstock.engine.dry_run import dry_run
     from headstock.engine.run import resolve_recipe, run_resolved
     from headstock.report.hub import upload_run
@@ -55,10 +54,9 @@ def run(
         raise HeadstockError("--resume needs to know which run: add --out DIR, or name its folder instead of a task")
     resolved = resolve_recipe(catalogue, recipe, overrides)
     if only_check:
-        click.echo(dry_run(resolved, console))
+        click.echo(dry_run(resolved, out, console))
         return
-    directory = choose_directory(out, resolved.task.entry.name)
-    result = run_resolved(catalogue, resolved, directory, resume=resume, force=force, console=console)
+    result = run_resolved(catalogue, resolved, out, resume=resume, force=force, console=console)
     click.echo(before_after(result))
     if push_to_hub:
         click.echo(f"uploaded to {upload_run(result.path, push_to_hub)}")
@@ -69,7 +67,7 @@ def _run_directory(target: str, out: Path | None, resume: bool) -> tuple[str, Pa
     from headstock.engine.directory import RunDirectory
 
     directory = RunDirectory(Path(target))
-    if not directory.recipe.is_file():
+    if not directory.marker.is_file():
         return target, out
     if out is None and not resume:
         raise HeadstockError(

@@ -1,13 +1,15 @@
-"""The run directory: named, claimed, resumed or replaced, so that nothing on disk is lost by mistake."""
+"""The run directory: named, locked, resumed or replaced, so that nothing on disk is lost by mistake."""
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 from pathlib import Path
 
 import yaml
 
-from headstock.atomic import explain_write_errors, write_text
+from headstock.atomic import explain_write_errors, write_json, write_text
 from headstock.recipe.resolve import ResolvedRecipe
 from headstock_registry import HeadstockError
 
@@ -15,16 +17,25 @@ RUNS = Path("runs")
 
 
 class RunDirectory:
-    """One run's folder and the paths in it."""
+    """One run's folder and the paths in it.
+
+    ``marker`` tells a run from any other folder that happens to hold files of the same names; only a folder that has it
+    is ever resumed or replaced. Names that begin with a dot are for work in progress.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.marker = path / ".headstock-run"
+        self.lock = path / ".lock"
+        self.base = path / ".base"
         self.recipe = path / "recipe.yaml"
+        self.data = path / "data.json"
         self.environment = path / "environment.json"
         self.before = path / "before.json"
         self.metrics = path / "metrics.jsonl"
+        self.speed = path / "speed.jsonl"
+        self.tensorboard = path / "tensorboard"
         self.checkpoints = path / "checkpoints"
-        self.base = path / "checkpoints" / "base"
         self.model = path / "model"
         self.predictions = path / "predictions.jsonl"
         self.plots = path / "plots"
@@ -38,43 +49,123 @@ class RunDirectory:
 
     @property
     def started(self) -> bool:
-        """Whether there is something in the folder."""
-        return self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))
+        """Whether there is something in the folder besides work in progress."""
+        if not self.path.is_dir():
+            return self.path.exists()
+        return self.marker.exists() or any(not entry.name.startswith(".") for entry in self.path.iterdir())
+
+    def clear(self) -> None:
+        """Remove what a run leaves, and nothing else."""
+        with explain_write_errors(self.path):
+            for path in (
+                self.results,
+                self.model,
+                self.checkpoints,
+                self.plots,
+                self.tensorboard,
+                self.card,
+                self.predictions,
+                self.metrics,
+                self.speed,
+                self.before,
+                self.environment,
+                self.data,
+                self.recipe,
+                self.marker,
+            ):
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
 
 
-def choose_directory(out: Path | None, task: str) -> RunDirectory:
-    """Return the folder asked for, or the first free one of ``runs/TASK``, ``runs/TASK-2``, …"""
+class DirectoryLock:
+    """Holds a run directory, so that no two processes write to it. Released when the process ends, however it ends."""
+
+    def __init__(self, directory: RunDirectory) -> None:
+        self._directory = directory
+        self._descriptor: int | None = None
+
+    def acquire(self) -> bool:
+        """Make the folder if need be and lock it; return False when another process holds it.
+
+        Raises:
+            WriteError: the folder cannot be written.
+        """
+        with explain_write_errors(self._directory.path):
+            self._directory.path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._directory.lock, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        """Let go of the folder, and remove it if the run left nothing in it."""
+        if self._descriptor is None:
+            return
+        directory = self._directory
+        if not directory.started and directory.base.exists():
+            shutil.rmtree(directory.base)
+        if not directory.started:
+            directory.lock.unlink(missing_ok=True)
+            if not any(directory.path.iterdir()):
+                directory.path.rmdir()
+        os.close(self._descriptor)
+        self._descriptor = None
+
+
+def lock_directory(
+    out: Path | None, resolved: ResolvedRecipe, resume: bool, force: bool
+) -> tuple[RunDirectory, DirectoryLock]:
+    """Choose the run directory and lock it.
+
+    Without ``out`` it is the first of ``runs/TASK``, ``runs/TASK-2``, … that is free.
+
+    Raises:
+        HeadstockError: ``out`` cannot be used, see :func:`check_directory`, or another process is running there.
+    """
     if out is not None:
-        return RunDirectory(out)
+        directory = RunDirectory(out)
+        check_directory(directory, resolved, resume, force)
+        lock = DirectoryLock(directory)
+        if not lock.acquire():
+            raise HeadstockError(f"another process is running in {out}; wait for it, or choose another --out")
+        return directory, lock
     number = 1
     while True:
+        task = resolved.task.entry.name
         directory = RunDirectory(RUNS / (task if number == 1 else f"{task}-{number}"))
         if not directory.started:
-            return directory
+            lock = DirectoryLock(directory)
+            if lock.acquire():
+                return directory, lock
         number += 1
 
 
 def check_directory(directory: RunDirectory, resolved: ResolvedRecipe, resume: bool, force: bool) -> None:
-    """Make the folder if it is new, and say at once if it cannot be used.
+    """Say whether a folder can be used; changes nothing.
 
     Raises:
         HeadstockError: it holds something and neither ``resume`` nor ``force`` is set; it holds no run; it is a run of
-            another recipe; it cannot be written.
+            another recipe.
     """
     path = directory.path
+    if resume and force:
+        raise HeadstockError("--resume goes on with a run and --force replaces it; give one of them")
     if not directory.started:
-        with explain_write_errors(path):
-            path.mkdir(parents=True, exist_ok=True)
-            probe = path / ".probe"
-            probe.touch()
-            probe.unlink()
         return
-    if not directory.recipe.exists():
+    if not directory.marker.exists():
         raise HeadstockError(f"{path} exists and is not a run directory; choose another with --out")
     if force:
         return
     if not resume:
         raise HeadstockError(f"{path} exists; --resume goes on with it, --force replaces it, --out chooses another")
+    if not directory.recipe.exists():
+        return
     before = yaml.safe_load(directory.recipe.read_text("utf-8"))
     differences = _differences(before, resolved.recipe.model_dump(mode="json"))
     if differences:
@@ -83,14 +174,34 @@ def check_directory(directory: RunDirectory, resolved: ResolvedRecipe, resume: b
         )
 
 
-def claim_directory(directory: RunDirectory, resolved: ResolvedRecipe, resume: bool, force: bool) -> None:
-    """Write the recipe into the folder; with ``force`` and without ``resume``, remove what was there first."""
-    if force and not resume and directory.started:
-        with explain_write_errors(directory.path):
-            shutil.rmtree(directory.path)
-            directory.path.mkdir(parents=True)
+def claim_directory(directory: RunDirectory, resolved: ResolvedRecipe, data: dict[str, str], force: bool) -> None:
+    """Write down which run the folder is of; with ``force`` remove the one that was there first.
+
+    Args:
+        directory: A folder that is locked and checked.
+        resolved: The recipe.
+        data: A digest of each split, as read.
+        force: Whether to replace a run that is there.
+
+    Raises:
+        HeadstockError: the run that is there was made from other data.
+    """
+    if force:
+        directory.clear()
+    if directory.data.exists():
+        before = yaml.safe_load(directory.data.read_text("utf-8"))
+        changed = [split for split in data if before.get(split) != data[split]]
+        if changed:
+            raise HeadstockError(
+                f"the {' and '.join(changed)} data of {directory.path} has changed since the run began; "
+                "--force starts again"
+            )
+    with explain_write_errors(directory.marker):
+        directory.marker.touch()
     if not directory.recipe.exists():
         write_text(directory.recipe, resolved.to_yaml())
+    if not directory.data.exists():
+        write_json(directory.data, data)
 
 
 def _differences(before: object, now: object, key: str = "") -> list[str]:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from headstock.console import Console
-from headstock.engine.setup import build_module, count, prepare_data
+from headstock.engine.directory import RunDirectory, check_directory
+from headstock.engine.setup import build_module, check_options, count, prepare_data
 from headstock.recipe.resolve import ResolvedRecipe
 from headstock.trainer.batches import BatchPlan
 from headstock.trainer.trainer import total_steps
 
 
-def dry_run(resolved: ResolvedRecipe, console: Console) -> str:
-    """Do all that a run does before its first step, and return a summary for people.
+def dry_run(resolved: ResolvedRecipe, out: Path | None, console: Console) -> str:
+    """Do all that a run does before its first step, and return a summary for people. Only the example cache is written.
 
     Raises:
         HeadstockError: what the run would raise.
     """
+    check_options(resolved)
+    if out is not None:
+        check_directory(RunDirectory(out), resolved, resume=False, force=False)
     data = prepare_data(resolved, console)
     module = build_module(resolved, data)
     train, config = data.splits["train"], resolved.trainer
@@ -32,6 +38,6 @@ def dry_run(resolved: ResolvedRecipe, console: Console) -> str:
         f"batches:    {len(batches)} an epoch, at most {plan.budget} {unit} each, {padding:.1%} padding",
         f"steps:      {total_steps(plan, config)}",
         f"device:     {next(module.parameters()).device}",
-        "nothing was trained or written",
+        "nothing was trained",
     ]
     return "\n".join(lines)

@@ -15,11 +15,11 @@ import torch
 
 from headstock.atomic import explain_write_errors, write_json, write_text
 from headstock.console import Console
-from headstock.engine.directory import RunDirectory, check_directory, choose_directory, claim_directory
+from headstock.engine.directory import RunDirectory, claim_directory, lock_directory
 from headstock.engine.evaluate import Evaluation, evaluate_split
 from headstock.engine.module import TuningModule
 from headstock.engine.saved import save_model
-from headstock.engine.setup import PreparedData, build_module, count, prepare_data
+from headstock.engine.setup import PreparedData, build_module, check_options, count, prepare_data
 from headstock.examples.prepare import PreparedSplit
 from headstock.interfaces import Task
 from headstock.recipe.model import Recipe
@@ -34,7 +34,7 @@ from headstock.trainer.checkpoints import CheckpointFolder
 from headstock.trainer.log import TrainingLog
 from headstock.trainer.optimizer import ParameterGroup
 from headstock.trainer.trainer import Surroundings, Trainer, TrainResult
-from headstock_registry import Catalogue, load_catalogue
+from headstock_registry import Catalogue, HeadstockError, load_catalogue
 
 
 def run(
@@ -66,8 +66,8 @@ def run(
     """
     catalogue = catalogue or load_catalogue()
     resolved = resolve_recipe(catalogue, recipe, overrides)
-    directory = choose_directory(None if out is None else Path(out), resolved.task.entry.name)
-    return run_resolved(catalogue, resolved, directory, resume=resume, force=force, console=Console(quiet))
+    place = None if out is None else Path(out)
+    return run_resolved(catalogue, resolved, place, resume=resume, force=force, console=Console(quiet))
 
 
 def resolve_recipe(
@@ -90,6 +90,24 @@ def resolve_recipe(
 
 
 def run_resolved(
+    catalogue: Catalogue, resolved: ResolvedRecipe, out: Path | None, *, resume: bool, force: bool, console: Console
+) -> RunResult:
+    """Run a recipe that is checked already. See :func:`run`."""
+    if resume and out is None:
+        raise HeadstockError("resuming needs to know which run: name its folder (--out, or out= in Python)")
+    check_options(resolved)
+    directory, lock = lock_directory(out, resolved, resume, force)
+    try:
+        if resume and directory.finished:
+            console.line(f"{directory.path} is finished already")
+            CheckpointFolder(directory.checkpoints).remove()
+            return RunResult.read(directory.path)
+        return _run_locked(catalogue, resolved, directory, resume=resume, force=force, console=console)
+    finally:
+        lock.release()
+
+
+def _run_locked(
     catalogue: Catalogue,
     resolved: ResolvedRecipe,
     directory: RunDirectory,
@@ -98,24 +116,13 @@ def run_resolved(
     force: bool,
     console: Console,
 ) -> RunResult:
-    """Run a recipe that is checked already. See :func:`run`."""
-    check_directory(directory, resolved, resume, force)
-    if resume and directory.finished:
-        console.line(f"{directory.path} is finished already")
-        return RunResult.read(directory.path)
     started = time.perf_counter()
-    try:
-        data = prepare_data(resolved, console)
-    except BaseException:
-        if not directory.started:
-            directory.path.rmdir()
-        raise
-    claim_directory(directory, resolved, resume, force)
+    data = prepare_data(resolved, console)
     source = data.backbone.source
     module = build_module(resolved, data, directory.base)
+    claim_directory(directory, resolved, data.digests(), force)
     device = next(module.parameters()).device
-    environment = describe_environment(catalogue, device, resolved.seed)
-    write_json(directory.environment, environment)
+    write_json(directory.environment, describe_environment(catalogue, device, resolved.seed))
     trainable = count(parameter for parameter in module.parameters() if parameter.requires_grad)
     sizes = ", ".join(f"{len(split)} {name}" for name, split in data.splits.items())
     console.line(f"{sizes} examples; training {trainable:,} of {count(module.parameters()):,} parameters on {device}")

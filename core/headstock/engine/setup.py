@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +17,7 @@ from headstock.data import load_splits
 from headstock.engine.module import TuningModule
 from headstock.engine.saved import save_base
 from headstock.examples.prepare import PreparedSplit, prepare_split
-from headstock.examples.reading import read_split
+from headstock.examples.reading import ReadSplit, read_split
 from headstock.interfaces import Backbone, Task
 from headstock.recipe.resolve import ResolvedRecipe
 from headstock_registry import HeadstockError
@@ -38,6 +41,27 @@ class PreparedData:
     def skipped(self) -> dict[str, list[str]]:
         """One line for each row that was left out, by split."""
         return {name: split.split.skipped for name, split in self.splits.items()}
+
+    def digests(self) -> dict[str, str]:
+        """Return a digest of each split's inputs and references."""
+        return {name: _digest(split.split) for name, split in self.splits.items()}
+
+
+def _digest(split: ReadSplit) -> str:
+    hasher = hashlib.blake2b(b"".join(split.digests), digest_size=16)
+    hasher.update(json.dumps(split.references).encode())
+    return hasher.hexdigest()
+
+
+def check_options(resolved: ResolvedRecipe) -> None:
+    """Raise at once for options that cannot work here, before any work is done.
+
+    Raises:
+        HeadstockError: the device or a package that an option needs is not there.
+    """
+    choose_device(resolved.trainer.device)
+    if resolved.trainer.tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise HeadstockError("trainer.tensorboard needs the tensorboard package: pip install 'headstock[tensorboard]'")
 
 
 def prepare_data(resolved: ResolvedRecipe, console: Console) -> PreparedData:
