@@ -161,18 +161,14 @@ def test_bf16_autocast_trains(build: Callable[..., Built], task: str, backbone: 
     ("task", "backbone", "adapter"),
     [
         *((task, backbone, "full") for task, backbone in PAIRS),
-        *((task, backbone, adapter) for task, backbone in PAIRS[:: len(PAIRS) // 4] for adapter in ADAPTERS),
+        *((task, backbone, adapter) for task, backbone in PAIRS for adapter in ADAPTERS if adapter != "full"),
     ],
 )
 def test_a_saved_model_predicts_the_same(
     build: Callable[..., Built], tmp_path: Path, task: str, backbone: str, adapter: str
 ) -> None:
-    try:
-        resolved, module, splits = build(task, backbone, adapter, tmp_path / "base")
-    except Exception as error:
-        if type(error).__name__ in {"HeadstockError", "LoraError", "RecipeError"} and adapter == "lora":
-            pytest.skip(f"{backbone} has nothing for LoRA to wrap: {error}")
-        raise
+    _skip_unless_it_fits(backbone, adapter)
+    resolved, module, splits = build(task, backbone, adapter, tmp_path / "base")
     _nudge(module)
     save_model(resolved, module, tmp_path / "model", tmp_path / "base" if (tmp_path / "base").exists() else None)
     _, loaded = load_model(CATALOGUE, tmp_path / "model")
@@ -186,6 +182,11 @@ def test_a_saved_model_predicts_the_same(
     assert not [path for path in tmp_path.rglob("*") if path.suffix in {".pt", ".pkl", ".pth"}]
 
 
+def _skip_unless_it_fits(backbone: str, adapter: str) -> None:
+    if (backbone, adapter) == ("bilstm", "lora"):
+        pytest.skip("an LSTM has no linear layer for LoRA to wrap")
+
+
 def _nudge(module: TuningModule) -> None:
     """Change what is trainable a little, as training would."""
     torch.manual_seed(0)
@@ -196,14 +197,10 @@ def _nudge(module: TuningModule) -> None:
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
-@pytest.mark.parametrize(("task", "backbone"), PAIRS[:: len(PAIRS) // 4])
+@pytest.mark.parametrize(("task", "backbone"), PAIRS)
 def test_an_adapter_changes_what_it_says(build: Callable[..., Built], task: str, backbone: str, adapter: str) -> None:
-    try:
-        _, module, splits = build(task, backbone, adapter)
-    except Exception as error:
-        if adapter == "lora":
-            pytest.skip(f"{backbone} has nothing for LoRA to wrap: {error}")
-        raise
+    _skip_unless_it_fits(backbone, adapter)
+    _, module, splits = build(task, backbone, adapter)
     before = {name: value.clone() for name, value in module.state_dict().items()}
     trainable = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
     optimizer = torch.optim.SGD([p for p in module.parameters() if p.requires_grad], lr=0.1)

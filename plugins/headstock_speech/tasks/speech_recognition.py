@@ -124,8 +124,8 @@ class SpeechRecognition(Task):
 
         Raises:
             BadExampleError: the recording has fewer frames than the characters need, each one frame and one more
-                between two that are the same.
-            DataError: a character that no training transcript has, or a backbone that does not tell its frames.
+                between two that are the same; or the transcript has a character that no training transcript has.
+            DataError: the backbone does not tell its frames.
         """
         if "frames" not in example:
             raise DataError("this backbone's examples do not tell their number of 'frames', which this task needs")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Literal
 
-from headstock.interfaces import DataError
+from headstock.interfaces import BadExampleError, DataError
 
 BLANK = 0
 """Number that stands for no character; CTC puts it between and around characters."""
@@ -72,11 +72,11 @@ class Alphabet:
         """Return the number of each character.
 
         Raises:
-            DataError: a character that no training transcript has.
+            BadExampleError: a character that no training transcript has.
         """
         unknown = next((character for character in transcript if character not in self._numbers), None)
         if unknown is not None:
-            raise DataError(
+            raise BadExampleError(
                 f"character '{unknown}' (U+{ord(unknown):04X}) of '{shortened(transcript)}' is in no training "
                 "transcript; task.remove_punctuation drops punctuation and symbols, "
                 "task.case unites upper and lower case"

@@ -100,8 +100,13 @@ class TransformerText(Backbone):
     # Inputs
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return what the ids depend on: the tokenizer and the length."""
-        return {"max_length": self.max_length, "tokenizer": self._digest}
+        """Return what the ids depend on: the tokenizer, the length, and what the model takes."""
+        return {
+            "max_length": self.max_length,
+            "tokenizer": self._digest,
+            "token_types": self._takes_token_types and "token_type_ids" in self.tokenizer.model_input_names,
+            "unknown": self._unknown,
+        }
 
     def preprocess(self, inputs: Mapping[str, Any]) -> Example:
         """Return ``input_ids`` (T,) and, as the case may be, ``token_type_ids`` (T,) and ``word_starts`` (W,)."""

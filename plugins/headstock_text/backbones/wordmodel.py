@@ -9,9 +9,11 @@ from typing import Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from headstock import HeadstockError
 from headstock.interfaces import Backbone, Config, Example, Features
 from headstock.interfaces.task import pad_stack
 from headstock_text.backbones.embedding import TokenEmbedding
@@ -87,9 +89,17 @@ class WordModel(Backbone):
 
     @classmethod
     def load(cls, config: Any, directory: Path) -> Self:
-        """Make the backbone that :meth:`save` wrote."""
-        backbone = cls(config, Vocabulary.load(directory / "vocabulary.json"))
-        backbone.load_state_dict(load_file(directory / "model.safetensors"))
+        """Make the backbone that :meth:`save` wrote.
+
+        Raises:
+            HeadstockError: a file is missing, damaged or of a network with other options.
+        """
+        try:
+            backbone = cls(config, Vocabulary.load(directory / "vocabulary.json"))
+            backbone.load_state_dict(load_file(directory / "model.safetensors"))
+        except (OSError, ValueError, KeyError, SafetensorError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            raise HeadstockError(f"cannot load the backbone from {directory}: {reason}") from error
         return backbone
 
     def save(self, directory: Path) -> None:

@@ -56,7 +56,7 @@ def load_facts(name: str, revision: str | None, trust_remote_code: bool, config:
         with quiet():
             processor = auto.from_pretrained(**_address(name, revision, trust_remote_code))
             size, mean, std = _measure(processor)
-    except Exception as error:  # as above
+    except Exception as error:  # transformers and the Hub client raise a dozen kinds, all about this model
         raise HeadstockError(
             f"cannot tell how '{name}' wants its images: {explain(error)}; set backbone.image_size, mean and std"
         ) from error

@@ -236,6 +236,7 @@ def test_fingerprint_follows_tokenizer_and_length_only(tiny_encoder: Encoder) ->
     assert make(tiny_encoder("bert"), pooling="cls").fingerprint() == fresh
     assert make(tiny_encoder("bert"), max_length=9).fingerprint() != fresh
     assert make(tiny_encoder("roberta")).fingerprint()["tokenizer"] != fresh["tokenizer"]
+    assert make(tiny_encoder("distilbert")).fingerprint() != fresh  # the same tokenizer, but no token types
     json.dumps(fresh)
 
 
