@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -172,8 +173,8 @@ def locked(out: Path) -> Iterator[int]:
 def _measurement(cell: Cell, result: RunResult, resumed: bool) -> Measurement:
     return Measurement(
         metric=cell.metric.name,
-        before=result.before.metrics,
-        after=result.after.metrics,
+        before=_figures(result.before.metrics),
+        after=_figures(result.after.metrics),
         examples_per_second=result.training.examples_per_second,
         seconds=result.training.seconds,
         peak_memory_mb=result.training.peak_memory_mb,
@@ -182,6 +183,10 @@ def _measurement(cell: Cell, result: RunResult, resumed: bool) -> Measurement:
         steps=result.training.steps,
         resumed=resumed,
     )
+
+
+def _figures(metrics: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: math.nan if value is None else value for name, value in metrics.items()}
 
 
 def _outcome(record: Record, files: CellFiles) -> str:

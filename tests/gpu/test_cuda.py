@@ -14,13 +14,13 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(),
 
 @pytest.mark.parametrize("task", ["text-classification", "image-classification", "automatic-speech-recognition"])
 def test_a_sample_trains_on_the_gpu(task: str, tmp_path: Path) -> None:
-    result = headstock.run(task, {"trainer.max_steps": 20}, out=tmp_path / "run")
+    result = headstock.run(task, {"trainer.epochs": 9, "trainer.max_steps": 20}, out=tmp_path / "run")
     assert result.training.steps == 20
     assert headstock.load(result.path, device="cuda").predict([]) == []
 
 
 def test_nothing_waits_for_the_gpu_between_logged_steps(tmp_path: Path) -> None:
-    options = {"trainer.max_steps": 5, "trainer.log_every": 1000, "data.limit": 60}
+    options = {"trainer.epochs": 9, "trainer.max_steps": 5, "trainer.log_every": 1000, "data.limit": 60}
     torch.cuda.set_sync_debug_mode("error")
     try:
         from headstock.trainer.trainer import Trainer

@@ -76,7 +76,10 @@ def test_a_suite_is_run_once_told_of_failures_and_tabulated(cli: Any, tmp_path: 
 def test_ctrl_c_saves_the_run_and_the_same_command_goes_on(
     cli: Any, command_env: Callable[..., dict[str, str]], tmp_path: Path
 ) -> None:
-    slow = {**GOOD, "trainer": {"max_steps": 300, "batch_size": 8, "evaluate_every": 100, "log_every": 1}}
+    slow = {
+        **GOOD,
+        "trainer": {"epochs": 100, "max_steps": 300, "batch_size": 8, "evaluate_every": 100, "log_every": 1},
+    }
     write_suite(tmp_path, slow=slow)
     run = tmp_path / "benchmarks-results" / "mine" / "cells" / "slow" / "seed-0"
     bench = subprocess.Popen(

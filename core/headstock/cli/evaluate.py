@@ -27,7 +27,8 @@ def evaluate(
 ) -> None:
     """Score the tuned model of RUN on other labelled data.
 
-    Of a folder with several splits, or of a Hub data set, the test split is taken.
+    Of a folder with several splits, or of a Hub data set, the test split is taken. With on_bad_example=skip, rows that
+    cannot be used are left out and counted.
 
     \b
     headstock evaluate runs/text-classification --data new_reviews.csv columns.text=review
@@ -36,6 +37,7 @@ def evaluate(
     from headstock.engine.tuned import load
     from headstock.recipe.errors import RecipeError
     from headstock.recipe.source import parse_assignments
+    from headstock.report.result import finite
     from headstock.report.table import metrics_table
 
     data: dict[str, object] = {"path": path} if Path(path).exists() or _is_path(path) else {"hub": path}
@@ -52,10 +54,19 @@ def evaluate(
     model = load(run_dir, device=device, catalogue=context.obj.catalogue)
     evaluation = model.evaluate(data, quiet=quiet)
     if as_json:
-        details = evaluation.details.model_dump(mode="json")
-        click.echo(json.dumps({"metrics": evaluation.metrics, "details": details}, ensure_ascii=False, indent=2))
-    else:
-        click.echo(metrics_table(evaluation.metrics, evaluation.details))
+        record = {
+            "metrics": {name: finite(value) for name, value in evaluation.metrics.items()},
+            "details": evaluation.details.model_dump(mode="json"),
+            "examples": evaluation.examples,
+            "skipped": evaluation.skipped,
+        }
+        click.echo(json.dumps(record, ensure_ascii=False, indent=2))
+        return
+    left_out = ""
+    if evaluation.skipped:
+        left_out = f", {len(evaluation.skipped)} bad rows left out, the first: {evaluation.skipped[0]}"
+    click.echo(f"{evaluation.examples} examples{left_out}\n")
+    click.echo(metrics_table(evaluation.metrics, evaluation.details))
 
 
 def _is_path(text: str) -> bool:

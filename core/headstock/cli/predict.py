@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,8 +28,9 @@ TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".conll")
 def predict(context: click.Context, run_dir: Path, inputs: tuple[str, ...], device: str) -> None:
     """Predict with the tuned model of RUN; one line of JSON an input, in Hugging Face's wire format.
 
-    An INPUT is a text, or a file for tasks that take files; a CSV, TSV, JSONL or Parquet file is read as a table with
-    the task's columns. Without INPUT, or with -, standard input is read: one input a line.
+    An INPUT is a text, or a file for tasks that take files. Where the task takes text, a file that exists is read as
+    one text. A CSV, TSV, JSONL, Parquet or CoNLL file is read as a table with the task's columns. Without INPUT, or
+    with -, standard input is read: one input a line, or a JSON object with several columns.
 
     \b
     headstock predict runs/text-classification "what a film" "what a bore"
@@ -38,17 +40,47 @@ def predict(context: click.Context, run_dir: Path, inputs: tuple[str, ...], devi
     from headstock.engine.tuned import load
 
     model = load(run_dir, device=device, catalogue=context.obj.catalogue)
+    takes_files = model.task.columns[0].content == "file"
     texts: list[Any] = []
     for value in inputs or ("-",):
         if value == "-":
-            texts += [_row(line.rstrip("\n")) for line in sys.stdin if line.strip()]
-        elif value.lower().endswith(TABLES):
+            texts += _standard_input()
+        elif _is_table(value):
             _print(model.predict(texts))
             texts = []
             _print(model.predict_table(_table(model, Path(value))))
+        elif not takes_files and os.path.isfile(value):
+            texts.append(_content(Path(value)))
         else:
             texts.append(value)
     _print(model.predict(texts))
+
+
+def _is_table(value: str) -> bool:
+    """Tell a table from a text that ends like one: "I lost all of my data.csv"."""
+    blank = any(character.isspace() for character in value)
+    return value.lower().endswith(TABLES) and (os.path.exists(value) or not blank)
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.read_text("utf-8").strip()
+    except UnicodeDecodeError as error:
+        raise HeadstockError(f"{path} is not a text in UTF-8, and the task takes text") from error
+    except OSError as error:
+        raise HeadstockError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _standard_input() -> list[Any]:
+    rows: list[Any] = []
+    for number, line in enumerate(sys.stdin.buffer, start=1):
+        try:
+            text = line.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise HeadstockError(f"standard input, line {number}: not UTF-8") from error
+        if text.strip():
+            rows.append(_row(text))
+    return rows
 
 
 def _table(model: TunedModel, path: Path) -> Table:

@@ -22,11 +22,15 @@ class Evaluation(NamedTuple):
         metrics: Figures by name, ``loss`` first; empty when references are not known.
         predictions: One JSON value an example, in the split's order.
         details: Metrics per class and the like.
+        examples: How many examples were evaluated.
+        skipped: One line for each row that was left out because it cannot be used.
     """
 
     metrics: dict[str, float]
     predictions: list[Any]
     details: Details
+    examples: int
+    skipped: list[str]
 
 
 def predict_split(
@@ -64,7 +68,8 @@ def evaluate_split(
     references = split.split.references
     metrics = {} if loss is None else {"loss": loss}
     metrics.update(module.task.score(predictions, references))
-    return Evaluation(metrics, predictions, module.task.details(predictions, references))
+    details = module.task.details(predictions, references)
+    return Evaluation(metrics, predictions, details, len(split), list(split.split.skipped))
 
 
 def _doubled(budget: int | None) -> int | None:

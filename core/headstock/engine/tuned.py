@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from headstock.console import Console
 from headstock.data import DataConfig, MemoryRows, Table, load_evaluation
 from headstock.engine.directory import RunDirectory
@@ -19,8 +17,9 @@ from headstock.examples.prepare import PreparedSplit, prepare_split
 from headstock.examples.reading import read_split
 from headstock.interfaces import Task
 from headstock.recipe.errors import validated
+from headstock.recipe.source import parse_recipe, read_yaml
 from headstock.trainer.config import TrainerConfig
-from headstock_registry import Catalogue, load_catalogue
+from headstock_registry import Catalogue, HeadstockError, load_catalogue
 
 
 class TunedModel:
@@ -68,14 +67,17 @@ class TunedModel:
 
         Args:
             data: A file or folder, or a mapping as in a recipe's ``data`` section. Of a folder with several splits,
-                or of a Hub data set, the test split is taken.
+                or of a Hub data set, the test split is taken. ``columns`` are added to the run's own.
             quiet: Show no progress.
 
         Raises:
             DataError: the data cannot be used.
         """
-        given = {"path": str(data)} if isinstance(data, str | Path) else dict(data)
-        config = validated(DataConfig, {"columns": self.columns, **given}, "data")
+        given: dict[str, Any] = {"path": str(data)} if isinstance(data, str | Path) else dict(data)
+        columns = given.get("columns") or {}
+        if isinstance(columns, Mapping):
+            given["columns"] = {**self.columns, **columns}
+        config = validated(DataConfig, given, "data")
         console = Console(quiet)
         table = load_evaluation(config, self.task.columns)
         split = self._prepare("evaluation", table, console, with_references=True, policy=config.on_bad_example)
@@ -97,11 +99,24 @@ def load(run_dir: str | Path, *, device: str = "auto", catalogue: Catalogue | No
         catalogue: The installed plugins, if they are loaded already.
 
     Raises:
-        HeadstockError: there is no finished run, or what it needs is not installed.
+        HeadstockError: there is no finished run, one of its files is damaged, or what it needs is not installed.
     """
     directory = RunDirectory(Path(run_dir))
+    if not directory.finished and (directory.recipe.exists() or directory.model.exists()):
+        raise HeadstockError(f"{run_dir} is not finished; go on with: headstock run {run_dir} --resume")
+    config, columns = _settings(directory.recipe)
     saved, module = load_model(catalogue or load_catalogue(), directory.model)
     module.to(choose_device(device))
-    recipe = yaml.safe_load(directory.recipe.read_text("utf-8")) if directory.recipe.exists() else {}
-    columns = recipe.get("data", {}).get("columns", {})
-    return TunedModel(saved, module, TrainerConfig.model_validate(recipe.get("trainer", {})), columns)
+    return TunedModel(saved, module, config, columns)
+
+
+def _settings(path: Path) -> tuple[TrainerConfig, dict[str, str]]:
+    """Return how the run made batches and which columns it read; the defaults where its recipe was not kept."""
+    if not path.exists():
+        return TrainerConfig(), {}
+    recipe = parse_recipe(read_yaml(path), str(path))
+    try:
+        columns = validated(DataConfig, {"columns": recipe.data.get("columns", {})}, "data").columns
+        return validated(TrainerConfig, recipe.trainer, "trainer"), columns
+    except HeadstockError as error:
+        raise HeadstockError(f"{path}: {error}") from error

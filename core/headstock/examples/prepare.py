@@ -95,7 +95,7 @@ def prepare_split(
 def _through_cache(split: ReadSplit, backbone: Backbone, task: Task, console: Console) -> ExampleStore:
     folder = _cache_folder(split, backbone)
     if not folder.exists():
-        with new_directory(folder) as beside:
+        with new_directory(folder, keep_existing=True) as beside:
             writer = StoreWriter(beside)
             writer.close(_preprocess(split, backbone, task, console, writer.append))
     return ExampleStore(folder)

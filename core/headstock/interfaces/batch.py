@@ -37,7 +37,14 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on ``device``; the copy does not block the host."""
-        return self.map(lambda value: value.to(device, non_blocking=True))
+
+        def move(value: Tensor) -> Tensor:
+            # Only from pinned memory does a copy to the GPU run beside the host.
+            if device.type == "cuda" and value.device.type == "cpu":
+                value = value.pin_memory()
+            return value.to(device, non_blocking=True)
+
+        return self.map(move)
 
 
 class Features(NamedTuple):

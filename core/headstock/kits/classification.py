@@ -66,6 +66,7 @@ class Classification(Task):
         super().__init__(config)
         self.labels = LabelSet(())
         self.weights: list[float] | None = None
+        self._placed: tuple[list[float], Tensor] | None = None
 
     @property
     def multi_label(self) -> bool:
@@ -141,16 +142,24 @@ class Classification(Task):
     def loss(self, outputs: dict[str, Tensor], batch: Batch) -> Loss:
         """Return cross-entropy, or for multi-label the mean over labels of binary cross-entropy."""
         logits, target = outputs["logits"].float(), batch.targets["label"]
-        weights = None if self.weights is None else torch.tensor(self.weights, device=logits.device)
+        weights = self._weights_on(logits.device)
         smoothing = self.config.label_smoothing
         if self.multi_label:
             target = target * (1 - smoothing) + smoothing / 2
             each = F.binary_cross_entropy_with_logits(logits, target, weight=weights, reduction="none")
-            return Loss(each.mean(dim=1).sum(), torch.tensor(float(len(target)), device=logits.device))
+            return Loss(each.mean(dim=1).sum(), logits.new_full((), float(len(target))))
         total = F.cross_entropy(logits, target, weight=weights, label_smoothing=smoothing, reduction="sum")
         if weights is None:
-            return Loss(total, torch.tensor(float(len(target)), device=logits.device))
+            return Loss(total, logits.new_full((), float(len(target))))
         return Loss(total, weights[target].sum())
+
+    def _weights_on(self, device: torch.device) -> Tensor | None:
+        """Return the class weights as a tensor, made once: a copy to the GPU in every step would stop the host."""
+        if self.weights is None:
+            return None
+        if self._placed is None or self._placed[0] is not self.weights or self._placed[1].device != device:
+            self._placed = self.weights, torch.tensor(self.weights, device=device)
+        return self._placed[1]
 
     # Predictions
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCardData
 
 from headstock.report.result import RunResult, TestResult
+from headstock.report.table import changes, class_rows, figure
 
 TEMPLATE = """---
 {metadata}
@@ -26,7 +28,7 @@ Before tuning, the head is untrained and the backbone has its {origin} weights.
 ## Training
 
 {train} training, {validation} validation and {test} test examples{skipped}. {steps} optimizer steps; the weights are
-those of step {best_step}, which had the best validation {best_metric} ({best_value:.4f}).
+those of step {best_step}, which had the best validation {best_metric} ({best_value}).
 
 ![loss and validation curve](plots/curves.png)
 {confusion}
@@ -68,11 +70,10 @@ def model_card(
         data: What the data is, in words.
         files: Paths within the run directory that exist, to say how they are loaded.
     """
-    is_hub_id = source is not None and not source.startswith((".", "/")) and source.count("/") <= 1
     card = ModelCardData(
         library_name="headstock",
         pipeline_tag=pipeline_tag,
-        base_model=source if is_hub_id else None,
+        base_model=source if source is not None and _is_hub_id(source) else None,
         tags=["headstock", result.adapter],
         model_name=f"{result.task} {result.backbone}",
         eval_results=[
@@ -85,7 +86,7 @@ def model_card(
                 metric_value=round(value, 6),
             )
             for name, value in result.after.metrics.items()
-            if name != "loss"
+            if name != "loss" and value is not None
         ],
     )
     skipped = sum(len(lines) for lines in result.skipped.values())
@@ -107,31 +108,32 @@ def model_card(
         plain=_plain_loading(files),
         recipe=recipe,
         **result.examples,
-        **result.training.model_dump(exclude={"stopped_early"}),
+        best_value=figure(result.training.best_value),
+        **result.training.model_dump(include={"steps", "best_step", "best_metric"}),
     )
 
 
-def markdown_table(before: dict[str, float], after: dict[str, float]) -> str:
+def markdown_table(before: Mapping[str, float | None], after: Mapping[str, float | None]) -> str:
     """Return metrics before and after as a Markdown table."""
     rows = ["| metric | before | after | change |", "| --- | ---: | ---: | ---: |"]
-    rows += [
-        f"| {name} | {before[name]:.4f} | {value:.4f} | {value - before[name]:+.4f} |" for name, value in after.items()
-    ]
+    rows += [_row(row) for row in changes(before, after)]
     return "\n".join(rows)
 
 
 def _details(test: TestResult) -> str:
-    per_class = test.details.per_class
-    if not per_class:
+    if not test.details.per_class:
         return ""
-    columns = list(next(iter(per_class.values())))
-    rows = [f"| class | {' | '.join(columns)} |", f"| --- | {' | '.join('---:' for _ in columns)} |"]
-    rows += [f"| {name} | {' | '.join(_figure(values[c]) for c in columns)} |" for name, values in per_class.items()]
-    return "\n## Test metrics per class\n\n" + "\n".join(rows) + "\n"
+    header, *rows = class_rows(test.details)
+    lines = [_row(header), _row(["---", *("---:" for _ in header[1:])]), *map(_row, rows)]
+    return "\n## Test metrics per class\n\n" + "\n".join(lines) + "\n"
 
 
-def _figure(value: Any) -> str:
-    return str(int(value)) if float(value).is_integer() and value > 1 else f"{value:.4f}"
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _is_hub_id(source: str) -> bool:
+    return not source.startswith((".", "/", "~")) and source.count("/") <= 1 and not Path(source).exists()
 
 
 def _plain_loading(files: set[str]) -> str:

@@ -34,9 +34,11 @@ def describe_environment(catalogue: Catalogue, device: torch.device, seed: int) 
 
 
 def source_commit() -> str | None:
-    """Return the git commit that Headstock runs from, with ``+`` when files are changed; None outside a checkout."""
+    """Return the git commit that Headstock runs from, with ``+`` when files are changed; None outside its checkout."""
     here = Path(__file__).parent
     try:
+        # Installed below a repository of the user's, git would name that one's commit.
+        _git(here, "ls-files", "--error-unmatch", Path(__file__).name)
         commit = _git(here, "rev-parse", "HEAD")
         changed = _git(here, "status", "--porcelain", "--untracked-files=no", ".")
     except (OSError, subprocess.CalledProcessError):

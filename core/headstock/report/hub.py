@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
+from huggingface_hub import HfApi, errors
+from huggingface_hub.errors import HFValidationError
 
 from headstock_registry import HeadstockError
 
-LEFT_OUT = ["checkpoints/*", "tensorboard/*", "predictions.jsonl"]
-"""Not uploaded. Predictions are left out because they repeat the test data."""
+LEFT_OUT = ["checkpoints/*", "tensorboard/*", "predictions.jsonl", "*.tmp", ".*", "*/.*"]
+"""Not uploaded. Predictions are left out because they repeat the test data, hidden and ``.tmp`` files because a killed
+run may leave them half written."""
+
+
+HTTP_ERROR: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]
+"""Base of all errors of the HTTP library that huggingface_hub uses (httpx or httpx2), failed connections among them."""
 
 
 def upload_run(path: Path, repository: str) -> str:
@@ -23,7 +28,7 @@ def upload_run(path: Path, repository: str) -> str:
     try:
         api.create_repo(repository, exist_ok=True, private=True)
         commit = api.upload_folder(folder_path=path, repo_id=repository, ignore_patterns=LEFT_OUT)
-    except (HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, OSError) as error:
-        reason = " ".join(str(error).split())
+    except (HTTP_ERROR, HFValidationError, OSError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise HeadstockError(f"cannot upload to '{repository}': {reason}; the run is safe in {path}") from error
     return str(commit)

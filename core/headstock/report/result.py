@@ -3,36 +3,60 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from headstock.interfaces import Details
 
 
+def finite(value: Any) -> Any:
+    """Return ``None`` for a number that JSON has no way to write (NaN, infinity), anything else as it is."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 class TestResult(BaseModel):
-    """Metrics on the test split, and details per class where the task gives them."""
+    """Metrics on the test split, and details per class where the task gives them.
+
+    A metric that is not a finite number, such as the loss of a model that diverged, is ``None``.
+    """
 
     __test__ = False
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    metrics: dict[str, float]
+    metrics: Mapping[str, float | None]
     details: Details
+
+    @field_validator("metrics", mode="before")
+    @classmethod
+    def _finite(cls, value: Any) -> Any:
+        return {name: finite(figure) for name, figure in value.items()} if isinstance(value, Mapping) else value
 
 
 class TrainingSummary(BaseModel):
-    """How training went. Times are of the last session of a resumed run."""
+    """How training went. Times are of the last session of a resumed run.
+
+    ``best_value`` is ``None`` where no validation gave a finite number.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     steps: int
     best_step: int
     best_metric: str
-    best_value: float
+    best_value: float | None
     stopped_early: bool
     examples_per_second: float
     seconds: float
     peak_memory_mb: float
+
+    @field_validator("best_value", mode="before")
+    @classmethod
+    def _finite(cls, value: Any) -> Any:
+        return finite(value)
 
 
 class RunResult(BaseModel):

@@ -2,36 +2,67 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
 from headstock.interfaces import Details
 from headstock.report.result import RunResult
+
+UNKNOWN = "–"
+"""Printed for a metric that is not a finite number."""
 
 
 def before_after(result: RunResult) -> str:
     """Return the test metrics before and after tuning, and where everything is."""
-    before, after = result.before.metrics, result.after.metrics
-    rows = [(name, f"{before[name]:.4f}", f"{after[name]:.4f}", f"{after[name] - before[name]:+.4f}") for name in after]
     lines = [f"{result.task} on {result.examples['test']} test examples", ""]
-    lines += _aligned([("metric", "before", "after", "change"), *rows])
+    lines += _aligned([("metric", "before", "after", "change"), *changes(result.before.metrics, result.after.metrics)])
     training = result.training
     lines += [
         "",
         f"{result.trainable_parameters:,} of {result.parameters:,} parameters trained in {training.steps} steps, "
         f"{training.examples_per_second:.0f} examples/s; best validation {training.best_metric} "
-        f"{training.best_value:.4f} at step {training.best_step}"
+        f"{figure(training.best_value)} at step {training.best_step}"
         + (", stopped early" if training.stopped_early else ""),
         f"everything is in {result.path}; use it: headstock predict {result.path} INPUT…",
     ]
     return "\n".join(lines)
 
 
-def metrics_table(metrics: dict[str, float], details: Details) -> str:
+def metrics_table(metrics: Mapping[str, float | None], details: Details) -> str:
     """Return metrics, and under them the metrics per class where there are any."""
-    lines = _aligned([("metric", "value"), *((name, f"{value:.4f}") for name, value in metrics.items())])
+    lines = _aligned([("metric", "value"), *((name, figure(value)) for name, value in metrics.items())])
     if details.per_class:
-        columns = list(next(iter(details.per_class.values())))
-        rows = [(name, *(f"{values[c]:.4f}" for c in columns)) for name, values in details.per_class.items()]
-        lines += ["", *_aligned([("class", *columns), *rows])]
+        lines += ["", *_aligned(class_rows(details))]
     return "\n".join(lines)
+
+
+def figure(value: float | None, sign: str = "") -> str:
+    """Return a metric for people, a dash where it is not a number. ``sign="+"`` shows the sign of positive ones too."""
+    return UNKNOWN if value is None or not math.isfinite(value) else f"{value:{sign}.4f}"
+
+
+def changes(before: Mapping[str, float | None], after: Mapping[str, float | None]) -> list[tuple[str, ...]]:
+    """Return a row of name, before, after and change for each metric."""
+    rows: list[tuple[str, ...]] = []
+    for name, value in after.items():
+        was = before[name]
+        change = None if value is None or was is None else value - was
+        rows.append((name, figure(was), figure(value), figure(change, "+")))
+    return rows
+
+
+def class_rows(details: Details) -> list[tuple[str, ...]]:
+    """Return the metrics per class as rows, the header first. A column of counts is printed as whole numbers."""
+    columns = list(next(iter(details.per_class.values())))
+    counts = {column for column in columns if _is_count([values[column] for values in details.per_class.values()])}
+    rows: list[tuple[str, ...]] = [("class", *columns)]
+    for name, values in details.per_class.items():
+        rows.append((name, *(str(int(values[c])) if c in counts else figure(values[c]) for c in columns)))
+    return rows
+
+
+def _is_count(values: list[float]) -> bool:
+    return all(float(value).is_integer() for value in values) and max(values) > 1
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> list[str]:

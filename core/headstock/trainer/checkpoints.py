@@ -98,6 +98,16 @@ class CheckpointFolder:
             raise HeadstockError(f"no sound checkpoint in {self.folder}: {problems[0]}; start again with --force")
         return None, []
 
+    def discard_after(self, step: int) -> None:
+        """Delete the checkpoints after ``step``, and what a save that was killed left behind.
+
+        A run that goes on from ``step`` makes them anew; until then nothing may be taken from them.
+        """
+        later = [self._path(found) for found in self._steps() if found > step]
+        with explain_write_errors(self.folder):
+            for path in [*later, *self.folder.glob(".step-*.tmp")]:
+                shutil.rmtree(path)
+
     def model(self, step: int) -> dict[str, Tensor]:
         """Return the model tensors of a checkpoint."""
         return load_file(self._path(step) / MODEL)

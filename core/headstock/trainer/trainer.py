@@ -120,10 +120,10 @@ class Trainer:
         self._seconds, self._examples_timed = 0.0, 0
 
     def resume(self) -> None:
-        """Go on from the newest sound checkpoint, if there is one.
+        """Go on from the newest sound checkpoint, if there is one; later ones are deleted.
 
         Raises:
-            HeadstockError: all checkpoints are damaged.
+            HeadstockError: all checkpoints are damaged, or they are of another model.
         """
         state, problems = self._around.checkpoints.newest()
         for problem in problems:
@@ -132,6 +132,7 @@ class Trainer:
             return
         load_state(self._model, self._around.checkpoints.model(state.step))
         load_optimizer_tensors(self._optimizer, self._around.checkpoints.optimizer(state.step))
+        self._around.checkpoints.discard_after(state.step)
         self._state = state
         self._around.console.line(f"resuming at step {state.step} of {self._total_steps}")
 
@@ -186,6 +187,7 @@ class Trainer:
                 self._state = self._state.model_copy(
                     update={"loss_total": total, "loss_count": count, "log_bytes": log.size, "finished": finished}
                 )
+                log.flush()
                 tensors = trained_state(self._model)
                 self._around.checkpoints.save(self._state, tensors, optimizer_tensors(self._optimizer), improved)
             if self._state.finished:
@@ -221,7 +223,7 @@ class Trainer:
         size = self._config.gradient_accumulation_steps
         if self._state.finished:
             return
-        for epoch in range(self._state.epoch, self._config.epochs if self._config.max_steps is None else 2**31):
+        for epoch in range(self._state.epoch, self._config.epochs):
             batches = self._plan.epoch(epoch)
             first = self._state.batch if epoch == self._state.epoch else 0
             for start in range(first, len(batches), size):
@@ -272,11 +274,13 @@ class Trainer:
 
 
 def total_steps(plan: BatchPlan, config: TrainerConfig) -> int:
-    """Return how many optimizer steps a full run takes."""
-    if config.max_steps is not None:
-        return config.max_steps
-    size = config.gradient_accumulation_steps
-    return sum(-(-len(plan.epoch(epoch)) // size) for epoch in range(config.epochs))
+    """Return how many optimizer steps a full run takes: those of all epochs, ``max_steps`` at most."""
+    steps = 0
+    for epoch in range(config.epochs):
+        steps += -(-len(plan.epoch(epoch)) // config.gradient_accumulation_steps)
+        if config.max_steps is not None and steps >= config.max_steps:
+            return config.max_steps
+    return steps
 
 
 def seed_everything(seed: int, step: int, number: int) -> None:
@@ -308,8 +312,12 @@ def load_state(model: nn.Module, tensors: dict[str, Tensor]) -> None:
     Raises:
         HeadstockError: the tensors are those of another model.
     """
-    unexpected = model.load_state_dict(tensors, strict=False).unexpected_keys
-    missing = set(trained_state(model)) - set(tensors)
-    if unexpected or missing:
-        names = ", ".join(sorted([*unexpected, *missing])[:3])
+    own = model.state_dict()
+    # load_state_dict raises on another shape, whatever strict says.
+    differing = {name for name, value in tensors.items() if name in own and own[name].shape != value.shape}
+    differing |= set(trained_state(model)) - set(tensors)
+    if not differing:
+        differing |= set(model.load_state_dict(tensors, strict=False).unexpected_keys)
+    if differing:
+        names = ", ".join(sorted(differing)[:3])
         raise HeadstockError(f"the checkpoint is of another model (differs in {names}); start again with --force")

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from headstock.console import Console
 from headstock.data import MemoryRows, Table
 from headstock.engine.run import resolve_recipe
 from headstock.engine.setup import prepare_data
-from headstock.examples.fingerprint import content_digest
+from headstock.examples import fingerprint
+from headstock.examples.fingerprint import code_digest, content_digest
 from headstock.examples.prepare import prepare_split
 from headstock.examples.reading import read_split
 from headstock.examples.store import ExampleStore, Skipped, StoreWriter
@@ -122,6 +126,87 @@ def test_a_file_counts_by_content_not_by_name(tmp_path: Path) -> None:
 def test_values_that_differ_have_digests_that_differ() -> None:
     values: list[Any] = [None, "", "1", 1, 1.5, True, [1, 2], [[1], 2], ["1", 2], {"a": 1}, {"b": 1}, b"1"]
     assert len({content_digest(value, files=False) for value in values}) == len(values)
+
+
+def test_where_a_mapping_ends_counts() -> None:
+    values: list[Any] = [
+        [{"a": 1}, {"b": 2}],
+        [{"a": 1, "b": 2}, {}],
+        [{}, {"a": 1, "b": 2}],
+        {"a": {"b": 1}, "c": 2},
+        {"a": {"b": 1, "c": 2}},
+        {"a": {}, "b": 1, "c": 2},
+    ]
+    assert len({content_digest(value, files=False) for value in values}) == len(values)
+    assert content_digest({"a": 1, "b": 2}, files=False) == content_digest({"b": 2, "a": 1}, files=False)
+
+
+def test_an_image_counts_with_its_mode_and_palette() -> None:
+    def palette_image(*palette: int) -> Image.Image:
+        image = Image.new("P", (2, 2), 1)
+        image.putpalette(palette)
+        return image
+
+    red, blue = palette_image(0, 0, 0, 255, 0, 0), palette_image(0, 0, 0, 0, 0, 255)
+    images = [red, blue, Image.new("L", (2, 2), 1)]
+    assert len({content_digest(image, files=False) for image in images}) == 3
+    assert content_digest(red, files=False) == content_digest(red.copy(), files=False)
+
+
+@pytest.fixture
+def digest_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], str]]:
+    """The digest, computed as a new process would, of a class whose package has a helper module."""
+    package = tmp_path / "plugin_of_the_test"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "helper.py").write_text("x = 1\n")
+    (package / "component.py").write_text("class Component: ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    cls = import_module("plugin_of_the_test.component").Component
+    cached = (fingerprint.code_digest, fingerprint._package_digest, fingerprint._library_versions)
+
+    def digest() -> str:
+        for function in cached:
+            function.cache_clear()
+        return code_digest(cls)
+
+    yield digest
+    for function in cached:
+        function.cache_clear()
+    for name in ("plugin_of_the_test", "plugin_of_the_test.component"):
+        del sys.modules[name]
+
+
+def test_helper_modules_of_a_component_count(digest_anew: Callable[[], str], tmp_path: Path) -> None:
+    first = digest_anew()
+    assert digest_anew() == first
+    (tmp_path / "plugin_of_the_test/helper.py").write_text("x = 2\n")
+    assert digest_anew() != first
+
+
+def test_versions_of_the_libraries_count(digest_anew: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    first = digest_anew()
+    original = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: "99" if name == "transformers" else original(name))
+    assert digest_anew() != first
+
+
+def test_two_processes_that_preprocess_the_same_agree(counted: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    task, backbone = make()
+    original = type(backbone).preprocess
+    nested: list[Any] = []
+
+    def overtaken(self: Any, inputs: Mapping[str, Any]) -> Any:
+        if not nested:
+            nested.append(None)
+            nested[0] = prepare(task, backbone, ROWS)
+        return original(self, inputs)
+
+    monkeypatch.setattr(type(backbone), "preprocess", overtaken)
+    slow = prepare(task, backbone, ROWS)
+    assert len(counted) == 24
+    for name, value in slow.store[3].items():
+        assert value.equal(nested[0].store[3][name])
 
 
 def test_a_store_returns_what_was_put_in(tmp_path: Path) -> None:

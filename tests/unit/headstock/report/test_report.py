@@ -1,18 +1,24 @@
 from __future__ import annotations
 
+import json
+import math
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard
+from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.utils import filter_repo_objects
 from PIL import Image
 
 from headstock import ConfusionMatrix, Details, HeadstockError, RunResult
 from headstock.report.card import model_card
-from headstock.report.hub import upload_run
+from headstock.report.environment import source_commit
+from headstock.report.hub import HTTP_ERROR, LEFT_OUT, upload_run
 from headstock.report.plots import plot_confusion, plot_curves
 from headstock.report.result import TestResult, TrainingSummary
-from headstock.report.table import before_after
+from headstock.report.table import before_after, metrics_table
 
 
 @pytest.fixture
@@ -110,3 +116,69 @@ def test_a_failed_upload_says_that_the_run_is_safe(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(HeadstockError, match=r"cannot upload to 'me//model'.*is safe in"):
         upload_run(tmp_path, "me//model")
+
+
+def test_an_upload_without_a_connection_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Any, *arguments: Any, **options: Any) -> None:
+        raise HTTP_ERROR("connection refused\nby peer")
+
+    assert issubclass(HfHubHTTPError, HTTP_ERROR)
+    monkeypatch.setattr("headstock.report.hub.HfApi.create_repo", refuse)
+    with pytest.raises(HeadstockError, match=r"cannot upload to 'me/model': connection refused by peer; the run is"):
+        upload_run(tmp_path, "me/model")
+
+
+def test_unfinished_and_hidden_files_are_not_uploaded() -> None:
+    kept = ["model/model.json", "README.md"]
+    left = [".model.7.tmp/head.safetensors", "plots/.curves.png.7.tmp", ".env", "model/.cache/x", "checkpoints/1/a"]
+    assert list(filter_repo_objects([*kept, *left], ignore_patterns=LEFT_OUT)) == kept
+
+
+def test_a_relative_folder_is_no_base_model(result: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models/minilm").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    text = model_card(result, "", "0.1", None, "models/minilm", "reviews", set())
+    assert ModelCard(text).data.base_model is None
+
+
+def test_counts_are_whole_numbers_and_rates_are_not(result: RunResult) -> None:
+    details = Details(per_class={"a": {"f1": 1.0, "support": 1.0}, "b": {"f1": 0.0, "support": 4.0}})
+    after = TestResult(metrics={"loss": 0.1, "accuracy": 0.5}, details=details)
+    text = model_card(result.model_copy(update={"after": after}), "", "0.1", None, None, "reviews", set())
+    assert "| a | 1.0000 | 1 |" in text
+    assert "| b | 0.0000 | 4 |" in text
+    assert metrics_table({}, details).splitlines()[-1].split() == ["b", "0.0000", "4"]
+
+
+def test_figures_that_are_not_finite_are_null_and_a_dash(result: RunResult) -> None:
+    broken = result.model_copy(
+        update={
+            "after": TestResult(metrics={"loss": math.nan, "accuracy": math.inf}, details=Details()),
+            "training": TrainingSummary.model_validate({**result.training.model_dump(), "best_value": math.nan}),
+        }
+    )
+    record = json.loads(json.dumps(broken.model_dump(mode="json"), allow_nan=False))
+    assert record["after"]["metrics"] == {"loss": None, "accuracy": None}
+    assert record["training"]["best_value"] is None
+    (result.path / "results.json").write_text(json.dumps(record))
+    assert RunResult.read(result.path) == broken
+    assert "accuracy  0.5000      –       –" in before_after(broken)
+    text = model_card(broken, "", "0.1", None, None, "reviews", set())
+    assert "| accuracy | 0.5000 | – | – |" in text
+    assert "best validation accuracy (–)" in text
+
+
+def test_the_commit_is_that_of_headstock_and_not_of_the_repository_around_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / "venv/environment.py"
+    installed.parent.mkdir()
+    installed.write_text("")
+    (tmp_path / "own.py").write_text("")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=me", "-c", "user.email=me@example.org"]
+    for arguments in (["init", "-q"], ["add", "own.py"], ["commit", "-q", "-m", "mine"]):
+        subprocess.run([*git, *arguments], check=True)
+    monkeypatch.setattr("headstock.report.environment.__file__", str(installed))
+    assert source_commit() is None
+    subprocess.run([*git, "add", "."], check=True)
+    assert str(source_commit()).endswith("+")

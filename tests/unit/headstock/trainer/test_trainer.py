@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from headstock import HeadstockError
 from headstock.interfaces import Batch, Loss, StepOutput
 from headstock.trainer.signals import InterruptedRunError
-from headstock.trainer.trainer import Trainer
+from headstock.trainer.trainer import Trainer, load_state, trained_state
 
 Make = Callable[..., tuple[nn.Module, Trainer]]
 Collate = Callable[[Any], Batch]
@@ -162,6 +162,75 @@ def test_a_damaged_checkpoint_is_passed_over(make_trainer: Make, tmp_path: Path)
     trainer.resume()
     trainer.fit()
     assert_same(weights(straight), weights(damaged))
+
+
+def interrupt_after(collate: Collate, steps: int) -> Collate:
+    calls = 0
+
+    def interrupting(indices: Any) -> Batch:
+        nonlocal calls
+        calls += 1
+        if calls == steps:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return collate(indices)
+
+    return interrupting
+
+
+def test_nothing_is_taken_from_a_damaged_checkpoint(make_trainer: Make, collate: Collate, tmp_path: Path) -> None:
+    def rising() -> Callable[[nn.Module], dict[str, float]]:
+        # The first validation is the best, so each later checkpoint takes its best weights from the one before.
+        values = iter([1.0, 2.0, 3.0, 4.0])
+        return lambda _: {"loss": next(values)}
+
+    options: dict[str, Any] = {"patience": None, "checkpoint_every": 5}
+    straight, trainer = make_trainer("straight", validate=rising(), **options)
+    trainer.fit()
+    _, trainer = make_trainer("damaged", validate=rising(), collate=interrupt_after(collate, 18), **options)
+    with pytest.raises(InterruptedRunError):
+        trainer.fit()
+    folder = tmp_path / "damaged/checkpoints"
+    assert [path.name for path in sorted(folder.iterdir())] == ["step-00000015", "step-00000018"]
+    best = folder / "step-00000018/best.safetensors"
+    content = bytearray(best.read_bytes())
+    content[-1] ^= 1
+    best.unlink()  # it may be a hard link to the best weights of the sound checkpoint
+    best.write_bytes(content)
+    values = iter([2.0, 3.0, 4.0])
+    resumed, trainer = make_trainer("damaged", validate=lambda _: {"loss": next(values)}, **options)
+    trainer.resume()
+    assert [path.name for path in folder.iterdir()] == ["step-00000015"]
+    assert trainer.fit().best.step == 10
+    assert_same(weights(straight), weights(resumed))
+    logs = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("straight", "damaged")]
+    assert logs[0] == logs[1]
+
+
+def test_what_a_killed_save_left_is_removed(make_trainer: Make, collate: Collate, tmp_path: Path) -> None:
+    _, trainer = make_trainer(collate=interrupt_after(collate, 3))
+    with pytest.raises(InterruptedRunError):
+        trainer.fit()
+    (tmp_path / "run/checkpoints/.step-00000004.0123.tmp").mkdir()
+    _, trainer = make_trainer()
+    trainer.resume()
+    assert [path.name for path in (tmp_path / "run/checkpoints").iterdir()] == ["step-00000003"]
+
+
+@pytest.mark.parametrize(("options", "steps"), [({}, 40), ({"max_steps": 15}, 15), ({"max_steps": 500}, 40)])
+def test_max_steps_is_at_most(make_trainer: Make, options: dict[str, int], steps: int) -> None:
+    _, trainer = make_trainer(**options)
+    result = trainer.fit()
+    assert (result.steps, result.stopped_early) == (steps, False)
+
+
+def test_tensors_of_another_shape_are_of_another_model() -> None:
+    model = nn.Linear(4, 2)
+    before = weights(model)
+    with pytest.raises(HeadstockError, match=r"another model \(differs in weight\); start again with --force"):
+        load_state(model, trained_state(nn.Linear(5, 2)))
+    assert_same(weights(model), before)
+    with pytest.raises(HeadstockError, match=r"another model \(differs in bias\)"):
+        load_state(model, {"weight": model.weight.detach()})
 
 
 def test_all_checkpoints_damaged_is_an_error(make_trainer: Make, tmp_path: Path) -> None:
