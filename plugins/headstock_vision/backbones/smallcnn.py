@@ -117,23 +117,25 @@ class _StandardisedConvolution(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         shape = self.weight.shape[1:]
         weight = functional.layer_norm(self.weight, shape) / math.sqrt(shape.numel())
-        return self._conv_forward(input, weight, None)
+        return functional.conv2d(input, weight, padding=1)
 
 
 class _Residual(nn.Module):
+    """Two convolutions beside a straight way; at the start they give nothing, so that the network starts shallow."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.block = nn.Sequential(_convolution(width, width), _convolution(width, width))
-        # a block starts as nothing, so that the network starts shallow
-        nn.init.zeros_(self.block[1][1].weight)
+        self.block = nn.Sequential(_convolution(width, width), _convolution(width, width, scale=0.0))
 
     def forward(self, values: Tensor) -> Tensor:
         changed: Tensor = self.block(values)
         return values + changed
 
 
-def _convolution(taken: int, given: int) -> nn.Sequential:
-    return nn.Sequential(_StandardisedConvolution(taken, given), nn.GroupNorm(given // GROUP, given), nn.GELU())
+def _convolution(taken: int, given: int, scale: float = 1.0) -> nn.Sequential:
+    norm = nn.GroupNorm(given // GROUP, given)
+    nn.init.constant_(norm.weight, scale)
+    return nn.Sequential(_StandardisedConvolution(taken, given), norm, nn.GELU())
 
 
 def _stage(taken: int, given: int, depth: int) -> nn.Sequential:
