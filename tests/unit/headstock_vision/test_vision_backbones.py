@@ -195,6 +195,24 @@ def test_gradient_checkpointing_keeps_less(noise_batch: Batcher) -> None:
     assert kept(True) < kept(False) / 2
 
 
+def test_scale_and_offset_of_filters_do_not_matter(small: SmallCNN, noise_batch: Batcher) -> None:
+    inputs = noise_batch(small)
+    before = small(inputs).pooled
+    with torch.no_grad():
+        for module in small.modules():
+            if isinstance(module, nn.Conv2d):
+                module.weight.mul_(3).add_(0.5)
+    assert torch.allclose(small(inputs).pooled, before, atol=1e-3)
+
+
+def test_convolutions_that_peft_adds_are_plain(small: SmallCNN) -> None:
+    layer = next(module for module in small.modules() if isinstance(module, nn.Conv2d))
+    added = type(layer)(3, 2, layer.kernel_size, layer.stride, layer.padding, bias=False)
+    images = torch.rand(1, 3, 8, 8)
+    expected = nn.functional.conv2d(images, added.weight, padding=1)
+    assert torch.equal(added(images), expected)
+
+
 def test_handful_of_digits_is_learnt() -> None:
     from headstock_vision.samples.digits import load_sample
 
