@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import headstock
+from headstock.trainer.trainer import Trainer
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 
@@ -21,20 +22,15 @@ def test_a_sample_trains_on_the_gpu(task: str, tmp_path: Path) -> None:
 
 def test_nothing_waits_for_the_gpu_between_logged_steps(tmp_path: Path) -> None:
     options = {"trainer.epochs": 9, "trainer.max_steps": 5, "trainer.log_every": 1000, "data.limit": 60}
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        from headstock.trainer.trainer import Trainer
+    original = Trainer._update
 
-        original = Trainer._update
-
-        def strict(self: Trainer, *arguments: object) -> None:
-            torch.cuda.set_sync_debug_mode("error")
+    def strict(self: Trainer, *arguments: object) -> None:
+        torch.cuda.set_sync_debug_mode("error")
+        try:
             original(self, *arguments)  # type: ignore[arg-type]
+        finally:
             torch.cuda.set_sync_debug_mode("default")
 
-        torch.cuda.set_sync_debug_mode("default")
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Trainer, "_update", strict)
-            headstock.run("image-classification", options, out=tmp_path / "run")
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "_update", strict)
+        headstock.run("image-classification", options, out=tmp_path / "run")

@@ -50,8 +50,6 @@ def run(
     console = Console(quiet)
     catalogue = context.obj.catalogue
     recipe, out = _run_directory(target, out, resume)
-    if resume and out is None:
-        raise HeadstockError("--resume needs to know which run: add --out DIR, or name its folder instead of a task")
     resolved = resolve_recipe(catalogue, recipe, overrides)
     if only_check:
         click.echo(dry_run(resolved, out, console))

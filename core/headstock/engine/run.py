@@ -94,7 +94,7 @@ def run_resolved(
 ) -> RunResult:
     """Run a recipe that is checked already. See :func:`run`."""
     if resume and out is None:
-        raise HeadstockError("resuming needs to know which run: name its folder (--out, or out= in Python)")
+        raise HeadstockError("resuming needs to know which run: name its folder (--out DIR, or out= in Python)")
     check_options(resolved)
     directory, lock = lock_directory(out, resolved, resume, force)
     try:

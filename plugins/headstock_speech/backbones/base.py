@@ -95,9 +95,3 @@ def samples_of(inputs: Mapping[str, Tensor]) -> Tensor:
 def within(lengths: Tensor, size: int) -> Tensor:
     """Return a mask (B, size), true at the first ``lengths`` (B,) places of each row."""
     return torch.arange(size, device=lengths.device) < lengths.unsqueeze(1)
-
-
-def masked_mean(sequence: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean (B, D) of a sequence (B, T, D) where ``mask`` (B, T) is true."""
-    weights = mask.unsqueeze(2).to(sequence.dtype)
-    return (sequence * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)

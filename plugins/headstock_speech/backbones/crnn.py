@@ -13,7 +13,8 @@ from torch import Tensor
 
 from headstock import HeadstockError
 from headstock.interfaces import Features
-from headstock_speech.backbones.base import SpeechBackbone, SpeechConfig, masked_mean, samples_of, within
+from headstock.kits.pooling import masked_mean
+from headstock_speech.backbones.base import SpeechBackbone, SpeechConfig, samples_of, within
 from headstock_speech.backbones.convgru import ConvGru, halved
 from headstock_speech.backbones.specaugment import spec_augment
 from headstock_speech.backbones.spectrogram import LogMel

@@ -10,7 +10,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from headstock.interfaces import Features
-from headstock_speech.backbones.base import SpeechBackbone, SpeechConfig, masked_mean, samples_of, within
+from headstock.kits.pooling import masked_mean
+from headstock_speech.backbones.base import SpeechBackbone, SpeechConfig, samples_of, within
 from headstock_speech.backbones.family import Family
 from headstock_speech.backbones.loading import load_speech_model
 

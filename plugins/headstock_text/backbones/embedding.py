@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from headstock_text.backbones.pooling import masked_max
+from headstock.kits.pooling import masked_max
 from headstock_text.backbones.vocabulary import PADDING, RESERVED, SEPARATOR, UNKNOWN
 
 CHARACTER_SIZE = 24

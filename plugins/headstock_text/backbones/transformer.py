@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from headstock import HeadstockError
 from headstock.interfaces import Backbone, Config, Example, Features
 from headstock.interfaces.task import pad_stack
+from headstock.kits.pooling import masked_mean
 from headstock.kits.pretrained import quiet
-from headstock_text.backbones.pooling import masked_mean
 from headstock_text.backbones.pretrained import load_pretrained
 
 TOLERANCE = 1e-3
@@ -222,7 +222,7 @@ class TransformerText(Backbone):
         if self.config.pooling == "cls" and first != self.tokenizer.cls_token_id:
             raise HeadstockError(f"the tokenizer of '{self.source}' puts no CLS token first; set pooling to mean")
         with torch.no_grad():
-            alone = {name: value for name, value in self.collate([short]).items() if name != "word_starts"}
+            alone = self.collate([short])
             expected = self.body(**alone).last_hidden_state[0]
             found = self(self.collate([short, long])).sequence[0, : len(expected)]
         if not torch.isfinite(expected).all():

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from headstock import HeadstockError
 from headstock.interfaces import Backbone, Config, Example, Features
 from headstock.interfaces.task import pad_stack
+from headstock.kits.pooling import masked_max
 from headstock_text.backbones.embedding import TokenEmbedding
-from headstock_text.backbones.pooling import masked_max
 from headstock_text.backbones.vocabulary import PADDING, SEPARATOR, Vocabulary, normalise
 from headstock_text.splitting import split_words
 
