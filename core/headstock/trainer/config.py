@@ -45,7 +45,7 @@ class TrainerConfig(Config):
         None, description="validation metric that chooses the best checkpoint, or 'loss'; default: the task's first"
     )
     patience: int | None = Field(
-        3, ge=1, description="validations without improvement before training stops; null: never stop early"
+        5, ge=1, description="validations without improvement before training stops; null: never stop early"
     )
     checkpoint_every: int = Field(200, ge=1, description="optimizer steps between checkpoints during an epoch")
     log_every: int = Field(20, ge=1, description="optimizer steps between logged losses")

@@ -112,7 +112,7 @@ class WordModel(Backbone):
     def trainer_defaults(cls, config: Any) -> Mapping[str, Any]:
         """Return what suits the training of a small network from nothing."""
         del config
-        return {"learning_rate": 2e-3, "epochs": 10}
+        return {"learning_rate": 2e-3, "epochs": 10, "patience": 10}
 
     # Inputs
 

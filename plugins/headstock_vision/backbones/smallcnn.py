@@ -57,7 +57,7 @@ class SmallCNN(ImageBackbone):
     def trainer_defaults(cls, config: SmallCNNConfig) -> Mapping[str, Any]:
         """Return what suits training from scratch."""
         del config
-        return {"learning_rate": 2e-3, "epochs": 15, "weight_decay": 0.05}
+        return {"learning_rate": 2e-3, "epochs": 15, "weight_decay": 0.05, "patience": 10}
 
     @classmethod
     def create(cls, config: SmallCNNConfig, inputs: Iterable[Mapping[str, Any]]) -> Self:

@@ -61,7 +61,7 @@ class Torchvision(ImageBackbone):
     def trainer_defaults(cls, config: TorchvisionConfig) -> Mapping[str, Any]:
         """Return gentle rates for pretrained weights, and more epochs without."""
         if config.weights == "none":
-            return {"learning_rate": 2e-3, "epochs": 15}
+            return {"learning_rate": 2e-3, "epochs": 15, "patience": 10}
         return {"learning_rate": 1e-4 if config.model.startswith(_TRANSFORMER_LIKE) else 5e-4, "epochs": 5}
 
     @classmethod
