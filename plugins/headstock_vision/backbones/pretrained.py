@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from PIL import Image
-from transformers import AutoImageProcessor, AutoModel, CLIPImageProcessor, ViTImageProcessor
+from transformers import MODEL_MAPPING, AutoConfig, AutoImageProcessor, AutoModel, CLIPImageProcessor, ViTImageProcessor
 
 from headstock import HeadstockError
 from headstock.kits.pretrained import explain, loading, locate, quiet, require_weights
@@ -30,8 +30,14 @@ def load_encoder(name: str, revision: str | None, trust_remote_code: bool, poole
         HeadstockError: there is no such model, it cannot be reached or read, or weights are missing.
     """
     options: dict[str, Any] = {"dtype": torch.float32, "use_safetensors": True, "output_loading_info": True}
+    address = _address(name, revision, trust_remote_code)
     with loading(name):
-        model, info = AutoModel.from_pretrained(**_address(name, revision, trust_remote_code), **options)
+        tower = vision_tower(AutoConfig.from_pretrained(**address))
+        if tower is None:
+            model, info = AutoModel.from_pretrained(**address, **options)
+        else:
+            del address["trust_remote_code"]  # a class of the library's own runs none
+            model, info = tower.from_pretrained(**address, **options)
     # a mask token takes part in masked pretraining only
     missing = {key for key in info["missing_keys"] if not key.endswith("mask_token")}
     of_pooler = {key for key in missing if key.startswith("pooler.")}
@@ -41,6 +47,14 @@ def load_encoder(name: str, revision: str | None, trust_remote_code: bool, poole
     if of_pooler:
         model.pooler = None
     return model
+
+
+def vision_tower(config: Any) -> Any:
+    """Return the class that loads the image side alone of a model of images and texts (CLIP, SigLIP), or ``None``."""
+    part = getattr(config, "vision_config", None)
+    if part is None or not hasattr(config, "text_config"):
+        return None
+    return MODEL_MAPPING.get(type(part), None)
 
 
 def load_facts(name: str, revision: str | None, trust_remote_code: bool, config: ImageConfig) -> ImageFacts:

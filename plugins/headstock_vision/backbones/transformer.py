@@ -34,7 +34,7 @@ class TransformersVisionConfig(ImageConfig):
 
 
 class TransformersVision(ImageBackbone):
-    """An image encoder that ``AutoModel`` loads: ViT, DeiT, BEiT, Swin, ConvNeXT, DINOv2, ResNet and the like.
+    """An image encoder of transformers: ViT, DeiT, BEiT, Swin, ConvNeXT, DINOv2, ResNet, the image side of CLIP, ….
 
     ``sequence`` is the last hidden state, a feature map row by row; class tokens come first where there are any.
 
@@ -50,6 +50,8 @@ class TransformersVision(ImageBackbone):
         self.source = config.model
         self.fixed_statistics = config.batch_norm == "fixed"
         self.body = model
+        # AutoModel would load the side for images together with the one for texts.
+        self._loader = type(model).__name__ if model.config.base_config_key else "AutoModel"
         self._options = self._size_options(model)
         output = self.probe(lambda inputs: model(self.embed(inputs), **self._options))
         self.pooling = self._settle_pooling(model, output)
@@ -90,6 +92,10 @@ class TransformersVision(ImageBackbone):
         with quiet():
             model.save_pretrained(directory)
         save_facts(self.facts, self.config.resize == "squash", directory)
+
+    def loading_code(self, place: str) -> str:
+        """Return the call of transformers that loads the model."""
+        return f'{self._loader}.from_pretrained("{place}")'
 
     def encode(self, embedded: Tensor, inputs: dict[str, Tensor]) -> Features:
         """Return the last hidden state and the vector that :attr:`pooling` chooses."""

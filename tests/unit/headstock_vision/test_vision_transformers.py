@@ -16,6 +16,7 @@ from transformers import (
     BeitConfig,
     BertConfig,
     BitImageProcessor,
+    ChineseCLIPConfig,
     CLIPConfig,
     ConvNextConfig,
     ConvNextImageProcessor,
@@ -24,6 +25,7 @@ from transformers import (
     EfficientNetImageProcessor,
     PreTrainedConfig,
     ResNetConfig,
+    SiglipConfig,
     SwinConfig,
     ViTConfig,
     ViTForImageClassification,
@@ -254,17 +256,33 @@ def test_no_facts_is_an_error_unless_options_say_all(make_folder: Callable[..., 
     assert _create(folder, image_size=32, mean=halves, std=halves).facts.image_size == 32
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        BertConfig(vocab_size=10, **_ATTENTION),
-        CLIPConfig(text_config={"vocab_size": 10, **_ATTENTION}, vision_config=_PATCHES),
-    ],
-    ids=["bert", "clip"],
-)
-def test_what_is_no_image_encoder_is_refused(config: PreTrainedConfig, make_folder: Callable[..., Path]) -> None:
+_TEXT = {"vocab_size": 10, "eos_token_id": 1, **_ATTENTION}
+
+
+def test_what_is_no_image_encoder_is_refused(make_folder: Callable[..., Path]) -> None:
     with pytest.raises(HeadstockError, match="not an encoder of images alone"):
-        _create(make_folder(config))
+        _create(make_folder(BertConfig(vocab_size=10, **_ATTENTION)))
+
+
+@pytest.mark.parametrize("kind", [CLIPConfig, SiglipConfig, ChineseCLIPConfig])
+def test_of_images_and_texts_the_side_for_images_is_taken(
+    kind: Any, make_folder: Callable[..., Path], noise_batch: Batcher, tmp_path: Path
+) -> None:
+    folder = make_folder(kind(text_config=_TEXT, vision_config=_PATCHES))
+    backbone = _create(folder).eval()
+    assert not [name for name, _ in backbone.named_parameters() if "text" in name]
+
+    inputs = noise_batch(backbone)
+    whole = AutoModel.from_pretrained(folder).eval().vision_model(pixel_values=backbone.embed(inputs))
+    assert torch.allclose(backbone(inputs).pooled, whole.pooler_output, atol=1e-5)
+
+    (tmp_path / "saved").mkdir()
+    backbone.save(tmp_path / "saved")
+    again = TransformersVision.load(backbone.config, tmp_path / "saved").eval()
+    assert torch.equal(again(inputs).pooled, backbone(inputs).pooled)
+    code = backbone.loading_code(str(tmp_path / "saved"))
+    assert code is not None
+    assert code.startswith(f"{type(backbone.body).__name__}.from_pretrained")
 
 
 def test_places_that_hold_nothing(tmp_path: Path) -> None:
