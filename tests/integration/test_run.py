@@ -179,6 +179,8 @@ def test_a_tuned_transformer_loads_without_headstock(
     before = AutoModel.from_pretrained(tiny_bert)
     name = "encoder.layer.0.attention.self.query.weight"
     assert not tuned.state_dict()[name].equal(before.state_dict()[name])
+    card = (tmp_path / "run/README.md").read_text()
+    assert '`AutoModel.from_pretrained("model/backbone")` is the backbone' in card
 
 
 def test_a_lora_loads_with_plain_peft(cli: Any, tmp_path: Path, options: list[str], tiny_bert: Path) -> None:
@@ -194,6 +196,8 @@ def test_a_lora_loads_with_plain_peft(cli: Any, tmp_path: Path, options: list[st
     assert loaded
     assert any(value.abs().sum() > 0 for value in loaded.values())
     assert len(saved) == 2 * len(loaded)
+    card = (tmp_path / "run/README.md").read_text()
+    assert f"`PeftModel.from_pretrained(AutoModel.from_pretrained(\"{tiny_bert}\"), 'model/adapter')`" in card
     again = cli("predict", "run", "a great and lovely thing")
     assert again.returncode == 0, again.stderr
     assert again.stdout.startswith("[{")

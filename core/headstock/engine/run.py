@@ -21,11 +21,11 @@ from headstock.engine.module import TuningModule
 from headstock.engine.saved import save_model
 from headstock.engine.setup import PreparedData, build_module, check_options, count, prepare_data
 from headstock.examples.prepare import PreparedSplit
-from headstock.interfaces import Task
+from headstock.interfaces import Backbone, Task
 from headstock.recipe.model import Recipe
 from headstock.recipe.resolve import ResolvedRecipe, resolve
 from headstock.recipe.source import parse_assignments, read_yaml
-from headstock.report.card import model_card
+from headstock.report.card import model_card, plain_loading
 from headstock.report.environment import describe_environment
 from headstock.report.plots import plot_confusion, plot_curves, read_metrics
 from headstock.report.result import RunResult, TestResult, TrainingSummary
@@ -118,7 +118,6 @@ def _run_locked(
 ) -> RunResult:
     started = time.perf_counter()
     data = prepare_data(resolved, console)
-    source = data.backbone.source
     module = build_module(resolved, data, directory.base)
     claim_directory(directory, resolved, data.digests(), force)
     device = next(module.parameters()).device
@@ -156,7 +155,7 @@ def _run_locked(
     )
     save_model(resolved, module, directory.model, directory.base if directory.base.exists() else None)
     _write_predictions(directory.predictions, module.task, data.splits["test"], after)
-    _write_report(directory, result, resolved, data, source)
+    _write_report(directory, result, resolved, data, module.backbone)
     write_json(directory.results, result.model_dump(mode="json"))
     CheckpointFolder(directory.checkpoints).remove()
     return result
@@ -224,7 +223,7 @@ def _write_predictions(path: Path, task: Task, test: PreparedSplit, evaluation: 
 
 
 def _write_report(
-    directory: RunDirectory, result: RunResult, resolved: ResolvedRecipe, data: PreparedData, source: str | None
+    directory: RunDirectory, result: RunResult, resolved: ResolvedRecipe, data: PreparedData, backbone: Backbone
 ) -> None:
     with explain_write_errors(directory.plots):
         directory.plots.mkdir(exist_ok=True)
@@ -242,9 +241,10 @@ def _write_report(
         resolved.to_yaml(),
         metadata.version("headstock"),
         data.task.pipeline_tag,
-        source,
+        backbone.source,
         _data_name(resolved),
-        files,
+        plain_loading(backbone, files),
+        confusion=result.after.details.confusion is not None,
     )
     write_text(directory.card, card)
 

@@ -61,6 +61,14 @@ class Backbone(nn.Module, Component):
         A backbone from transformers writes what ``save_pretrained`` writes.
         """
 
+    def loading_code(self, place: str) -> str | None:
+        """Return the Python expression that loads the body from a Hub id or folder without Headstock, for the card.
+
+        The default is ``None``: only Headstock reads what :meth:`save` writes.
+        """
+        del place
+        return None
+
     @abstractmethod
     def preprocess(self, inputs: Mapping[str, Any]) -> Example:
         """Turn one raw input into tensors; done once, then cached on disk, so keep it compact (uint8, int16, ids).

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from headstock.interfaces import Backbone
 from headstock.report.result import RunResult, TestResult
 from headstock.report.table import changes, class_rows, figure
 
@@ -57,7 +58,8 @@ def model_card(
     pipeline_tag: str | None,
     source: str | None,
     data: str,
-    files: set[str],
+    plain: str = "",
+    confusion: bool = False,
 ) -> str:
     """Return the text of the card.
 
@@ -68,7 +70,8 @@ def model_card(
         pipeline_tag: The Hub's name for the task.
         source: Where the backbone's pretrained weights came from.
         data: What the data is, in words.
-        files: Paths within the run directory that exist, to say how they are loaded.
+        plain: How the weights are loaded with no Headstock installed.
+        confusion: Whether there is a plot of the confusion matrix.
     """
     card = ModelCardData(
         library_name="headstock",
@@ -104,8 +107,8 @@ def model_card(
         origin="pretrained" if source else "random",
         details=_details(result.after),
         skipped=f" ({skipped} unusable rows left out)" if skipped else "",
-        confusion="\n![confusion matrix](plots/confusion.png)\n" if "plots/confusion.png" in files else "",
-        plain=_plain_loading(files),
+        confusion="\n![confusion matrix](plots/confusion.png)\n" if confusion else "",
+        plain=plain,
         recipe=recipe,
         **result.examples,
         best_value=figure(result.training.best_value),
@@ -136,9 +139,17 @@ def _is_hub_id(source: str) -> bool:
     return not source.startswith((".", "/", "~")) and source.count("/") <= 1 and not Path(source).exists()
 
 
-def _plain_loading(files: set[str]) -> str:
+def plain_loading(backbone: Backbone, files: set[str]) -> str:
+    """Return a sentence on how the weights are loaded with no Headstock installed; empty where they are not.
+
+    Args:
+        backbone: The tuned backbone.
+        files: Paths within the run directory that exist.
+    """
+    kept = "model/backbone" if "model/backbone/model.safetensors" in files else backbone.source
+    code = backbone.loading_code(kept) if kept is not None else None
+    if code is None:
+        return ""
     if "model/adapter/adapter_config.json" in files:
-        return "`PeftModel.from_pretrained(base, 'model/adapter')` loads the adapter with no Headstock installed."
-    if "model/backbone/config.json" in files and "model/backbone/model.safetensors" in files:
-        return "`model/backbone` holds the tuned backbone."
-    return ""
+        return f"With no Headstock installed: `PeftModel.from_pretrained({code}, 'model/adapter')`."
+    return f"With no Headstock installed: `{code}` is the backbone."

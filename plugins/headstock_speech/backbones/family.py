@@ -44,6 +44,10 @@ class Family(nn.Module, ABC):
     def encode(self, body: nn.Module, embedded: Tensor, lengths: Tensor) -> Tensor:
         """Return the model's last hidden states (B, T, D); what stands behind an example's own frames is undefined."""
 
+    def loading_code(self, place: str) -> str:
+        """Return the call of transformers that loads what :meth:`save` wrote, or the model it came from."""
+        return f'AutoModel.from_pretrained("{place}")'
+
     @abstractmethod
     def save(self, body: nn.Module, directory: Path) -> None:
         """Write the model and its feature extractor as ``save_pretrained`` lays them."""

@@ -61,6 +61,10 @@ class TransformersSpeech(SpeechBackbone):
         """Write model and feature extractor so that transformers loads them."""
         self.family.save(self.body, directory)
 
+    def loading_code(self, place: str) -> str:
+        """Return the call of transformers that loads the model."""
+        return self.family.loading_code(place)
+
     @classmethod
     def trainer_defaults(cls, config: TransformersSpeechConfig) -> Mapping[str, Any]:
         """Return what suits the tuning of a pretrained speech encoder with CTC (Baevski et al. 2020)."""

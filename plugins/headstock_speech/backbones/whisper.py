@@ -114,6 +114,10 @@ class WhisperFamily(Family):
         states: Tensor = body(embedded, frames=self._heard(lengths)).last_hidden_state
         return states
 
+    def loading_code(self, place: str) -> str:
+        """Return the call that loads the encoder alone."""
+        return f'AutoModelForAudioClassification.from_pretrained("{place}").encoder'
+
     def save(self, body: nn.Module, directory: Path) -> None:
         """Write the encoder so that ``AutoModelForAudioClassification`` and ``AutoModel`` load it as ``.encoder``."""
         encoder: Any = body

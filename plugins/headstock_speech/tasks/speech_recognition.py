@@ -161,7 +161,7 @@ class SpeechRecognition(Task):
             blank=BLANK,
             reduction="none",
         )
-        return Loss((each / sizes).sum(), torch.tensor(float(len(targets)), device=each.device))
+        return Loss((each / sizes).sum(), each.new_full((), float(len(targets))))
 
     # Predictions
 

@@ -55,6 +55,9 @@ class TransformerText(Backbone):
         super().__init__(config)
         self.source = config.model
         self.body = model
+        # AutoModel would load an encoder with its decoder (T5).
+        encoder_half = type(model).__name__.endswith("EncoderModel")
+        self._loader = "AutoModelForTextEncoding" if encoder_half else "AutoModel"
         self.tokenizer = tokenizer
         self.tokenizer.truncation_side = "right"
         self.feature_dim = int(model.config.hidden_size)
@@ -90,6 +93,10 @@ class TransformerText(Backbone):
         with quiet():
             model.save_pretrained(directory)
             self.tokenizer.save_pretrained(directory)
+
+    def loading_code(self, place: str) -> str:
+        """Return the call of transformers that loads the model."""
+        return f'{self._loader}.from_pretrained("{place}")'
 
     @classmethod
     def trainer_defaults(cls, config: TransformerTextConfig) -> Mapping[str, Any]:

@@ -51,7 +51,7 @@ def result(tmp_path: Path) -> RunResult:
 
 
 def test_the_card_has_the_metadata_that_the_hub_reads(result: RunResult) -> None:
-    text = model_card(result, "task: x\n", "0.1", "text-classification", "org/model", "reviews", set())
+    text = model_card(result, "task: x\n", "0.1", "text-classification", "org/model", "reviews")
     card = ModelCard(text)
     assert card.data.base_model == "org/model"
     assert card.data.pipeline_tag == "text-classification"
@@ -64,7 +64,7 @@ def test_the_card_has_the_metadata_that_the_hub_reads(result: RunResult) -> None
 
 
 def test_a_local_folder_is_no_base_model(result: RunResult) -> None:
-    text = model_card(result, "", "0.1", None, "/somewhere/model", "reviews", set())
+    text = model_card(result, "", "0.1", None, "/somewhere/model", "reviews")
     assert ModelCard(text).data.base_model is None
 
 
@@ -137,14 +137,14 @@ def test_unfinished_and_hidden_files_are_not_uploaded() -> None:
 def test_a_relative_folder_is_no_base_model(result: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "models/minilm").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    text = model_card(result, "", "0.1", None, "models/minilm", "reviews", set())
+    text = model_card(result, "", "0.1", None, "models/minilm", "reviews")
     assert ModelCard(text).data.base_model is None
 
 
 def test_counts_are_whole_numbers_and_rates_are_not(result: RunResult) -> None:
     details = Details(per_class={"a": {"f1": 1.0, "support": 1.0}, "b": {"f1": 0.0, "support": 4.0}})
     after = TestResult(metrics={"loss": 0.1, "accuracy": 0.5}, details=details)
-    text = model_card(result.model_copy(update={"after": after}), "", "0.1", None, None, "reviews", set())
+    text = model_card(result.model_copy(update={"after": after}), "", "0.1", None, None, "reviews")
     assert "| a | 1.0000 | 1 |" in text
     assert "| b | 0.0000 | 4 |" in text
     assert metrics_table({}, details).splitlines()[-1].split() == ["b", "0.0000", "4"]
@@ -163,7 +163,7 @@ def test_figures_that_are_not_finite_are_null_and_a_dash(result: RunResult) -> N
     (result.path / "results.json").write_text(json.dumps(record))
     assert RunResult.read(result.path) == broken
     assert "accuracy  0.5000      –       –" in before_after(broken)
-    text = model_card(broken, "", "0.1", None, None, "reviews", set())
+    text = model_card(broken, "", "0.1", None, None, "reviews")
     assert "| accuracy | 0.5000 | – | – |" in text
     assert "best validation accuracy (–)" in text
 
