@@ -1,7 +1,4 @@
-"""CoNLL: a word and its tag a line, sentences apart by a blank line; tagging schemes brought to IOB2.
-
-The schemes are described by Ratinov and Roth, "Design Challenges and Misconceptions in Named Entity Recognition", 2009.
-"""
+"""CoNLL: a word and its tag a line, sentences apart by a blank line."""
 
 from __future__ import annotations
 
@@ -10,13 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from headstock.interfaces import DataError
+from headstock.kits.iob2 import is_tag
 
-OUTSIDE = "O"
-BEGIN = "BSU"
-"""Prefixes that begin an entity: B-, and S- or U- for one of a single word."""
-END = "ESLU"
-"""Prefixes that end one: E- or L-, and S- or U-."""
-_TAG = re.compile(r"O|[BIESULM]-\S(.*\S)?")
 _BLANKS = re.compile(r"[ \t]+")
 
 
@@ -26,30 +18,6 @@ class Sentence(NamedTuple):
     line: int
     words: list[str]
     tags: list[str] | None
-
-
-def to_iob2(tags: Sequence[str]) -> list[str]:
-    """Return a sentence's tags as IOB2: every entity begins with ``B-`` and goes on with ``I-``.
-
-    Takes IOB1 (``B-`` only between neighbours of one type), IOB2, BIOES, BMES and BILOU. One rule reads them all: an
-    entity begins at B, S and U, and wherever the type changes or nothing is open; it ends at E, L, S and U.
-
-    Raises:
-        ValueError: something that is no tag.
-    """
-    result: list[str] = []
-    opened: str | None = None
-    for tag in tags:
-        if not _TAG.fullmatch(tag):
-            raise ValueError(f"'{tag}' is no tag")
-        prefix, _, kind = tag.partition("-")
-        if prefix == OUTSIDE:
-            result.append(OUTSIDE)
-            opened = None
-            continue
-        result.append(f"{'B' if prefix in BEGIN or opened != kind else 'I'}-{kind}")
-        opened = None if prefix in END else kind
-    return result
 
 
 def read_sentences(lines: Iterable[str], name: str, need_tags: bool = True) -> Iterator[Sentence]:
@@ -88,7 +56,7 @@ def read_sentences(lines: Iterable[str], name: str, need_tags: bool = True) -> I
             continue
         if len(fields) == 1:
             raise DataError(f"{name} line {number}: '{fields[0]}' has no tag; a word and its tag are expected")
-        if not _TAG.fullmatch(fields[-1]):
+        if not is_tag(fields[-1]):
             raise DataError(
                 f"{name} line {number}: '{fields[-1]}' is no tag; O, or B- or I- (E-, S-, L-, U-, M-) and a type is"
             )
@@ -109,4 +77,4 @@ def _fields(text: str) -> list[str]:
 def _is_comment(text: str, fields: Sequence[str], width: int) -> bool:
     if not text.startswith("# "):
         return False
-    return not _TAG.fullmatch(fields[-1]) or len(fields) != (width or 2)
+    return not is_tag(fields[-1]) or len(fields) != (width or 2)

@@ -6,12 +6,11 @@ A task that classifies says its columns, its sample and how a row becomes backbo
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 from sklearn.preprocessing import MultiLabelBinarizer
 from torch import Tensor, nn
@@ -20,33 +19,26 @@ from headstock.interfaces import (
     Backbone,
     BadExampleError,
     Batch,
-    Config,
     ConfusionMatrix,
     Details,
     Example,
     Features,
     Loss,
     Metric,
-    Task,
 )
 from headstock.interfaces.task import Row
+from headstock.kits.labelled import Labelled, LabelledConfig
 from headstock.kits.labels import LabelSet, balanced_weights
 
 KEPT_SCORES = 10
 """How many of the best labels a prediction lists."""
 
 
-class ClassificationConfig(Config):
+class ClassificationConfig(LabelledConfig):
     """Options of every classification task."""
 
-    dropout: float = Field(0.1, ge=0, lt=1, description="dropout before the classification layer")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread evenly over all labels")
-    class_weights: Literal["none", "balanced"] = Field(
-        "none", description="'balanced' weighs each label's loss by the inverse of its frequency in the training data"
-    )
 
-
-class Classification(Task):
+class Classification(Labelled):
     """Base of classification tasks.
 
     Attributes:
@@ -61,12 +53,6 @@ class Classification(Task):
         Metric(name="recall", better="higher", summary="mean over labels of the recall (macro)"),
         Metric(name="f1", better="higher", summary="mean over labels of F1 (macro)"),
     )
-
-    def __init__(self, config: ClassificationConfig) -> None:
-        super().__init__(config)
-        self.labels = LabelSet(())
-        self.weights: list[float] | None = None
-        self._placed: tuple[list[float], Tensor] | None = None
 
     @property
     def multi_label(self) -> bool:
@@ -109,15 +95,6 @@ class Classification(Task):
         if self.config.class_weights == "balanced":
             self.weights = balanced_weights(self.labels.names, seen)
 
-    def state(self) -> dict[str, Any]:
-        """Return labels and class weights."""
-        return {"labels": list(self.labels.names), "weights": self.weights}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Take back labels and class weights."""
-        self.labels = LabelSet(state["labels"])
-        self.weights = state["weights"]
-
     def encode(self, reference: str | list[str], example: Example) -> dict[str, Tensor]:
         """Return ``label``: a label number, or for multi-label a float vector of zeros and ones."""
         del example
@@ -142,7 +119,7 @@ class Classification(Task):
     def loss(self, outputs: dict[str, Tensor], batch: Batch) -> Loss:
         """Return cross-entropy, or for multi-label the mean over labels of binary cross-entropy."""
         logits, target = outputs["logits"].float(), batch.targets["label"]
-        weights = self._weights_on(logits.device)
+        weights = self.weights_on(logits.device)
         smoothing = self.config.label_smoothing
         if self.multi_label:
             target = target * (1 - smoothing) + smoothing / 2
@@ -152,14 +129,6 @@ class Classification(Task):
         if weights is None:
             return Loss(total, logits.new_full((), float(len(target))))
         return Loss(total, weights[target].sum())
-
-    def _weights_on(self, device: torch.device) -> Tensor | None:
-        """Return the class weights as a tensor, made once: a copy to the GPU in every step would stop the host."""
-        if self.weights is None:
-            return None
-        if self._placed is None or self._placed[0] is not self.weights or self._placed[1].device != device:
-            self._placed = self.weights, torch.tensor(self.weights, device=device)
-        return self._placed[1]
 
     # Predictions
 

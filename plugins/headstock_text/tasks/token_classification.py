@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from statistics import fmean
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from seqeval.metrics import accuracy_score
 from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
 from torch import Tensor, nn
@@ -18,7 +18,6 @@ from headstock.interfaces import (
     BadExampleError,
     Batch,
     Column,
-    Config,
     DataError,
     Details,
     Example,
@@ -26,30 +25,23 @@ from headstock.interfaces import (
     Loss,
     Metric,
     Splits,
-    Task,
 )
 from headstock.interfaces.task import Row
-from headstock.kits import LabelSet, balanced_weights
+from headstock.kits import Labelled, LabelledConfig, LabelSet, balanced_weights
+from headstock.kits.iob2 import entities, entity_types, to_iob2
 from headstock_text.samples import towns_and_people
 from headstock_text.splitting import Span, split_words
 from headstock_text.tasks.decoding import best_paths
-from headstock_text.tasks.tags import entities, entity_types, to_iob2
 
 IGNORED = -100
 """Target of what is only padding."""
 
 
-class TokenClassificationConfig(Config):
+class TokenClassificationConfig(LabelledConfig):
     """Options of the ``token-classification`` task."""
 
-    dropout: float = Field(0.1, ge=0, lt=1, description="dropout before the classification layer")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread evenly over all tags")
-    class_weights: Literal["none", "balanced"] = Field(
-        "none", description="'balanced' weighs each tag's loss by the inverse of its frequency in the training data"
-    )
 
-
-class TokenClassification(Task):
+class TokenClassification(Labelled):
     """A tag for each word from a linear layer on the features of the word's first token (Devlin et al. 2019).
 
     A prediction is ``{"tags": [...], "scores": [...]}`` for the words that the backbone saw; words beyond its length
@@ -68,13 +60,11 @@ class TokenClassification(Task):
         Metric(name="f1", better="higher", summary="F1 over entities: right are those with the right words and type"),
         Metric(name="precision", better="higher", summary="share of the predicted entities that are right"),
         Metric(name="recall", better="higher", summary="share of the true entities that are found"),
+        Metric(name="macro_f1", better="higher", summary="mean over entity types of F1"),
+        Metric(name="macro_precision", better="higher", summary="mean over entity types of the precision"),
+        Metric(name="macro_recall", better="higher", summary="mean over entity types of the recall"),
         Metric(name="accuracy", better="higher", summary="share of the words with the right tag"),
     )
-
-    def __init__(self, config: TokenClassificationConfig) -> None:
-        super().__init__(config)
-        self.labels = LabelSet(())
-        self.weights: list[float] | None = None
 
     # Data
 
@@ -101,7 +91,10 @@ class TokenClassification(Task):
         words = len(_spans(row)[1])
         if len(tags) != words:
             raise BadExampleError(f"{words} words but {len(tags)} tags; each word needs one tag")
-        return to_iob2(tags)
+        try:
+            return to_iob2(tags)
+        except ValueError as error:
+            raise BadExampleError(str(error)) from error
 
     def learn(self, references: Sequence[list[str]]) -> None:
         """Learn the entity types; each has the labels ``B-type`` and ``I-type``."""
@@ -115,15 +108,6 @@ class TokenClassification(Task):
             present = sorted(set(seen))
             known = dict(zip(present, balanced_weights(present, seen), strict=True))
             self.weights = [known.get(name, 1.0) for name in self.labels.names]
-
-    def state(self) -> dict[str, Any]:
-        """Return labels and class weights."""
-        return {"labels": list(self.labels.names), "weights": self.weights}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Take back labels and class weights."""
-        self.labels = LabelSet(state["labels"])
-        self.weights = state["weights"]
 
     def encode(self, reference: list[str], example: Example) -> dict[str, Tensor]:
         """Return ``tags`` (W,): the label number of each word that the backbone kept."""
@@ -147,7 +131,7 @@ class TokenClassification(Task):
     def loss(self, outputs: dict[str, Tensor], batch: Batch) -> Loss:
         """Return cross-entropy summed over words, and the number (or weight) of the words."""
         logits, target = outputs["logits"].float().flatten(0, 1), batch.targets["tags"].flatten()
-        weights = None if self.weights is None else torch.tensor(self.weights, device=logits.device)
+        weights = self.weights_on(logits.device)
         total = F.cross_entropy(
             logits,
             target,
@@ -179,11 +163,15 @@ class TokenClassification(Task):
         return predictions
 
     def score(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
-        """Return micro-averaged precision, recall and F1 over entities as conlleval counts them, and word accuracy."""
+        """Return precision, recall and F1 over entities as conlleval counts them (micro), macro, and word accuracy."""
         found = _filled(predictions, references)
-        precision, recall, f1, _ = precision_recall_fscore_support(references, found, average="micro", zero_division=0)
-        accuracy = accuracy_score(references, found)
-        return {"f1": float(f1), "precision": float(precision), "recall": float(recall), "accuracy": float(accuracy)}
+        names = ("precision", "recall", "f1")
+        micro = precision_recall_fscore_support(references, found, average="micro", zero_division=0)
+        figures = {name: float(value) for name, value in zip(names, micro[:3], strict=True)}
+        types = self.details(predictions, references).per_class.values()
+        figures |= {f"macro_{name}": fmean(each[name] for each in types) if types else 0.0 for name in names}
+        figures["accuracy"] = float(accuracy_score(references, found))
+        return {metric.name: figures[metric.name] for metric in self.metrics}
 
     def details(self, predictions: Sequence[Any], references: Sequence[Any]) -> Details:
         """Return precision, recall, F1 and number of entities per type."""

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from headstock.data.arrow_rows import LineRows
 from headstock.data.columns import find_columns
-from headstock.data.conll import read_sentences, to_iob2
+from headstock.data.conll import read_sentences
 from headstock.data.formats.text_file import open_text
 from headstock.data.store import stored
 from headstock.data.values import plain
 from headstock.interfaces import Column, DataError
+from headstock.kits.iob2 import to_iob2
 
 COLUMNS = ("words", "tags")
 

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from headstock.data import Table, load_table
-from headstock.data.conll import to_iob2
 from headstock.interfaces import Column, DataError
 
 Columns = tuple[Column, ...]
@@ -52,34 +51,10 @@ def test_text_files_by_format(sentences: Columns) -> None:
     assert len(load_table(Path("a.txt"), "conll", sentences, {})) == 1
 
 
-@pytest.mark.parametrize(
-    ("scheme", "tags", "expected"),
-    [
-        ("IOB2", "B-A I-A O B-A B-A I-A", "B-A I-A O B-A B-A I-A"),
-        ("IOB1", "I-A I-A O I-A B-A I-A I-B", "B-A I-A O B-A B-A I-A B-B"),
-        ("BIOES", "B-A I-A E-A S-A O S-B S-B", "B-A I-A I-A B-A O B-B B-B"),
-        ("BILOU", "B-A L-A U-A O U-B", "B-A I-A B-A O B-B"),
-        ("BMES", "B-A M-A E-A O", "B-A I-A I-A O"),
-        ("broken off", "O E-A S-A I-A E-A I-A", "O B-A B-A B-A I-A B-A"),
-        ("types with dashes", "I-A-1 I-A-2", "B-A-1 B-A-2"),
-    ],
-)
-def test_schemes_become_iob2(scheme: str, tags: str, expected: str) -> None:
-    assert to_iob2(tags.split()) == expected.split(), scheme
-
-
-def test_iob2_stays_as_it_is() -> None:
-    tags = ["O", "B-A", "I-A", "B-A", "B-B", "I-B", "O", "O", "B-A"]
-    assert to_iob2(to_iob2(tags)) == tags
-
-
-@pytest.mark.parametrize("tag", ["X-PER", "B", "B-", "o", "PER", "-", "-PER", ""])
+@pytest.mark.parametrize("tag", ["X-PER", "B", "B-", "o", "PER", "-", "-PER"])
 def test_impossible_tags(tag: str, sentences: Columns) -> None:
-    with pytest.raises(ValueError, match="is no tag"):
-        to_iob2([tag])
-    if tag:
-        with pytest.raises(DataError, match=rf"^train\.conll line 2: '{tag}' is no tag"):
-            read(f"a\tO\nb\t{tag}\n", sentences)
+    with pytest.raises(DataError, match=rf"^train\.conll line 2: '{tag}' is no tag"):
+        read(f"a\tO\nb\t{tag}\n", sentences)
 
 
 def test_a_line_without_tag_or_word(sentences: Columns) -> None:
