@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 
 Indices = NDArray[np.int64]
 
-POOL = 32
-"""Batches' worth of shuffled examples that are sorted by cost together: large enough that padding is small, small
-enough that batches differ from epoch to epoch."""
+LEAST_IN_POOL = 8
+MOST_IN_POOL = 64
+"""Shuffled examples are sorted by cost in pools of so many batches' worth: half of all, within these limits. Large
+enough that padding is small, small enough that batches differ from epoch to epoch."""
 
 MOST_OVER_MEAN = 4
 """A batch of cheap examples holds at most this many times ``batch_size``."""
+
+
+GROWTH = 1.01
+GROWN_AT_MOST = 1.5
+"""By how much the default budget grows at a time, and in all."""
 
 
 class BatchPlan:
@@ -23,40 +31,63 @@ class BatchPlan:
     Args:
         costs: Cost of each example in the backbone's unit, (N,).
         batch_size: Examples in a batch, on average.
-        budget: Cost of a batch with padding, that is: number of examples times the largest cost. By default what
-            ``batch_size`` examples of mean cost need.
+        budget: Cost of a batch with padding, that is: number of examples times the largest cost. By default the least
+            with which batches hold ``batch_size`` examples on average.
         seed: Seed of the shuffling.
     """
 
     def __init__(self, costs: Indices, batch_size: int, budget: int | None, seed: int) -> None:
         self.costs = np.maximum(np.asarray(costs, dtype=np.int64), 1)
         self.batch_size = batch_size
-        self.budget = budget or int(np.ceil(batch_size * self.costs.mean())) if len(costs) else batch_size
         self.seed = seed
         self._most = batch_size * MOST_OVER_MEAN
+        self._given = budget
+
+    @cached_property
+    def budget(self) -> int:
+        """The budget of a batch, in the backbone's unit.
+
+        What ``batch_size`` examples of mean cost need is not quite enough for so many: examples are not divisible, and
+        are padded. Every batch too many is a step too many, so the budget grows until the first epoch has none.
+        """
+        if self._given is not None or not len(self.costs):
+            return self._given or self.batch_size
+        least = self.batch_size * float(self.costs.mean())
+        wanted = -(-len(self.costs) // self.batch_size)
+        budget = factor = 0.0
+        while factor < GROWN_AT_MOST:
+            factor = factor * GROWTH or 1.0
+            budget = least * factor
+            if len(self._epoch(0, int(np.ceil(budget)))) <= wanted:
+                break
+        return int(np.ceil(budget))
 
     def epoch(self, epoch: int) -> list[Indices]:
         """Return the batches of one epoch in training order: every example once."""
+        return self._epoch(epoch, self.budget)
+
+    def _epoch(self, epoch: int, budget: int) -> list[Indices]:
         generator = np.random.Generator(np.random.PCG64([self.seed, epoch]))
         order = generator.permutation(len(self.costs))
-        pool = POOL * self.batch_size
+        half = len(order) // (2 * self.batch_size)
+        pool = min(max(half, LEAST_IN_POOL), MOST_IN_POOL) * self.batch_size
         batches: list[Indices] = []
         for start in range(0, len(order), pool):
             part = order[start : start + pool]
-            batches += self._cut(part[np.argsort(self.costs[part], kind="stable")])
+            batches += self._cut(part[np.argsort(self.costs[part], kind="stable")], budget)
         return [batches[number] for number in generator.permutation(len(batches))]
 
     def ordered(self) -> list[Indices]:
         """Return batches for evaluation, the most costly first so that memory runs out early or not at all."""
-        return self._cut(np.argsort(self.costs, kind="stable"))[::-1]
+        return self._cut(np.argsort(self.costs, kind="stable"), self.budget)[::-1]
 
-    def _cut(self, ascending: Indices) -> list[Indices]:
+    def _cut(self, ascending: Indices, budget: int) -> list[Indices]:
         """Cut examples that ascend in cost, from the costly end."""
         batches: list[Indices] = []
         end = len(ascending)
         while end > 0:
             largest = int(self.costs[ascending[end - 1]])
-            size = min(max(self.budget // largest, 1), self._most, end)
+            size = min(max(budget // largest, 1), self._most, end)
             batches.append(ascending[end - size : end])
             end -= size
         return batches[::-1]

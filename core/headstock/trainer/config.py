@@ -19,7 +19,7 @@ class TrainerConfig(Config):
         None,
         ge=1,
         description="budget of a batch in the backbone's cost unit, padding included; by default what batch_size "
-        "examples of mean cost need",
+        "examples need on average",
     )
     gradient_accumulation_steps: int = Field(
         1, ge=1, description="batches per optimizer step; the gradient is that of one large batch"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -53,18 +53,26 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
         group["lr"] = group["peak"] * factor
 
 
-def scale_gradients(parameters: Sequence[nn.Parameter], count: Tensor, max_norm: float | None) -> Tensor:
-    """Divide summed gradients by ``count`` and clip their global norm, in one pass and without asking the device.
+def scaled_step(
+    optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Parameter], count: Tensor, max_norm: float | None
+) -> Tensor:
+    """Take a step with the summed gradients divided by ``count`` and their global norm clipped.
+
+    The fused kernel divides as it reads the gradients (which is what torch's own ``GradScaler`` asks of it), so that
+    this costs no pass over them, and nothing is asked of the device.
 
     Returns:
         The norm after division and before clipping, a scalar tensor.
     """
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     norm = torch.nn.utils.get_total_norm(gradients) / count
-    scale = 1.0 / count
+    divisor = count
     if max_norm is not None:
-        scale = scale * (max_norm / (norm + 1e-6)).clamp(max=1.0)
-    torch._foreach_mul_(gradients, scale)
+        divisor = count / (max_norm / (norm + 1e-6)).clamp(max=1.0)
+    fused: Any = optimizer
+    fused.grad_scale = divisor.float()
+    optimizer.step()
+    fused.grad_scale = None
     return norm
 
 

@@ -24,7 +24,7 @@ from headstock.trainer.optimizer import (
     learning_rate_factor,
     load_optimizer_tensors,
     optimizer_tensors,
-    scale_gradients,
+    scaled_step,
     set_learning_rate,
 )
 from headstock.trainer.signals import InterruptedRunError, StopSignal
@@ -205,9 +205,8 @@ class Trainer:
         state = self._state
         set_learning_rate(self._optimizer, learning_rate_factor(self._config, state.step, self._total_steps))
         total, count = self._accumulate(window.batches, state.step)
-        norm = scale_gradients(self._parameters, count, self._config.max_grad_norm)
+        norm = scaled_step(self._optimizer, self._parameters, count, self._config.max_grad_norm)
         meter.add(total, count, norm, state.step + 1)
-        self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         epoch, batch = (window.epoch + 1, 0) if window.ends_epoch else (window.epoch, window.end)
         self._state = state.model_copy(update={"step": state.step + 1, "epoch": epoch, "batch": batch})
@@ -288,7 +287,11 @@ def seed_everything(seed: int, step: int, number: int) -> None:
 
     So dropout and augmentation do not depend on what ran before, and a resumed run needs no random state from disk.
     """
-    torch.manual_seed((seed * 1_000_003 + step) * 1_009 + number)
+    value = (seed * 1_000_003 + step) * 1_009 + number
+    # torch.manual_seed would note a stack trace in every step while CUDA is not in use.
+    torch.default_generator.manual_seed(value)
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.manual_seed_all(value)
 
 
 def autocast(config: TrainerConfig, device: torch.device) -> AbstractContextManager[object]:

@@ -35,6 +35,12 @@ def test_equal_costs_give_batches_of_the_asked_size() -> None:
     assert sorted(sizes) == [4, 32, 32, 32]
 
 
+def test_batches_hold_the_asked_size_on_average(costs: np.ndarray) -> None:
+    plan = BatchPlan(costs, 32, None, seed=1)
+    assert len(plan.epoch(0)) <= -(-len(costs) // 32)
+    assert plan.budget < 1.5 * 32 * costs.mean()
+
+
 def test_order_follows_from_seed_and_epoch(costs: np.ndarray) -> None:
     def order(seed: int, epoch: int) -> list[list[int]]:
         return [batch.tolist() for batch in BatchPlan(costs, 32, None, seed=seed).epoch(epoch)]

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from headstock.trainer.config import TrainerConfig
-from headstock.trainer.optimizer import learning_rate_factor, scale_gradients
+from headstock.trainer.optimizer import ParameterGroup, build_optimizer, learning_rate_factor, scaled_step
 
 
 def rates(schedule: str, total: int = 100, warmup: float = 0.1) -> list[float]:
@@ -29,15 +29,19 @@ def test_linear_and_cosine_fall_to_almost_nothing() -> None:
 
 
 @pytest.mark.parametrize("max_norm", [None, 0.1, 100.0])
-def test_scaling_divides_then_clips_as_torch_does(max_norm: float | None) -> None:
+def test_a_step_divides_then_clips_as_torch_does(max_norm: float | None) -> None:
     torch.manual_seed(0)
     layers = [nn.Linear(5, 3), nn.Linear(5, 3)]
     layers[1].load_state_dict(layers[0].state_dict())
     x = torch.randn(8, 5)
     layers[0](x).square().sum().backward()
     (layers[1](x).square().sum() / 8).backward()
-    norm = scale_gradients(list(layers[0].parameters()), torch.tensor(8.0), max_norm)
+    optimizers = [build_optimizer([ParameterGroup(list(layer.parameters()), 0.01)], 0.1) for layer in layers]
+    norm = scaled_step(optimizers[0], list(layers[0].parameters()), torch.tensor(8.0), max_norm)
     expected = nn.utils.clip_grad_norm_(layers[1].parameters(), max_norm if max_norm is not None else 1e9)
+    optimizers[1].step()
     torch.testing.assert_close(norm, expected)
     for ours, theirs in zip(layers[0].parameters(), layers[1].parameters(), strict=True):
-        torch.testing.assert_close(ours.grad, theirs.grad)
+        torch.testing.assert_close(ours, theirs)
+        for name in ("exp_avg", "exp_avg_sq"):  # the weights alone hardly tell how large a gradient was
+            torch.testing.assert_close(optimizers[0].state[ours][name], optimizers[1].state[theirs][name])
