@@ -23,6 +23,12 @@ def headstock_entries() -> list[Entry]:
         ),
         _entry(
             "task",
+            "audio-classification",
+            "headstock_speech.tasks.audio_classification:AudioClassification",
+            "a label for a recording: who speaks, which word, what sounds",
+        ),
+        _entry(
+            "task",
             "automatic-speech-recognition",
             "headstock_speech.tasks.speech_recognition:SpeechRecognition",
             "what was said, letter by letter (CTC, Graves et al. 2006)",

@@ -25,10 +25,10 @@ from headstock.interfaces import (
     Metric,
     Splits,
     Task,
-    is_file_value,
 )
 from headstock.interfaces.task import Row
 from headstock_speech.samples.morse import morse_splits
+from headstock_speech.tasks.audio import SUFFIXES, audio_input
 from headstock_speech.tasks.transcripts import BLANK, Alphabet, normalise, shortened
 
 IGNORED = -100
@@ -60,7 +60,7 @@ class SpeechRecognition(Task):
             role="input",
             summary="recording of what was said, any rate, channels averaged",
             content="file",
-            suffixes=(".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aiff", ".aif", ".au"),
+            suffixes=SUFFIXES,
         ),
         Column(name="text", role="target", summary="transcript of the recording"),
     )
@@ -90,12 +90,7 @@ class SpeechRecognition(Task):
 
     def inputs(self, row: Row) -> Mapping[str, Any]:
         """Return ``{"audio": value}``."""
-        value = row.get("audio")
-        if not (is_file_value(value) or (isinstance(value, Mapping) and "array" in value)):
-            raise BadExampleError(
-                f"column 'audio' holds {type(value).__name__}, not a file or a mapping of array and sampling_rate"
-            )
-        return {"audio": value}
+        return audio_input(row)
 
     def reference(self, row: Row) -> str:
         """Return the normalised transcript."""
