@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Metric,
         Splits,
         Task,
+        pad_stack,
         read_bytes,
     )
     from headstock.kits import Classification, ClassificationConfig, LabelSet
@@ -57,6 +58,7 @@ _LAZY = {
         "Metric",
         "Splits",
         "Task",
+        "pad_stack",
         "read_bytes",
     ),
     "headstock.kits": ("Classification", "ClassificationConfig", "LabelSet"),
@@ -93,6 +95,7 @@ __all__ = [
     "TunedModel",
     "hookimpl",
     "load",
+    "pad_stack",
     "read_bytes",
     "run",
 ]

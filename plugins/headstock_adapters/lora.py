@@ -9,15 +9,20 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import peft
+from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME
 from pydantic import Field
 from safetensors import SafetensorError
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from headstock import HeadstockError
 from headstock.interfaces import Adapter, Backbone, Config
 from headstock_adapters.lora_targets import choose_targets
 from headstock_adapters.statistics import train_with_fixed_statistics
+
+PLAIN = {kind.forward for kind in (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Embedding, Conv1D)}
+"""What layers do that take an update of their weight as it is."""
 
 
 class LoraOptions(Config):
@@ -79,6 +84,19 @@ class Lora(Adapter):
     def set_mode(self, backbone: Backbone, training: bool) -> None:
         """Set the mode; running statistics belong to the frozen weights and stay as they are."""
         train_with_fixed_statistics(backbone, training)
+
+    def merge(self, backbone: Backbone) -> None:
+        """Add the low-rank updates to the weights that they belong to, and take peft's wrapper away.
+
+        Raises:
+            NotImplementedError: a wrapped layer does more with its weight than multiply by it (standardise it, say).
+        """
+        for module in backbone.body.modules():
+            if isinstance(module, BaseTunerLayer):
+                layer = module.get_base_layer()
+                if type(layer).forward not in PLAIN:
+                    raise NotImplementedError(f"an update of a {type(layer).__name__} cannot be added to its weight")
+        backbone.body = backbone.body.merge_and_unload()  # type: ignore[operator]
 
     def save(self, backbone: Backbone, directory: Path) -> None:
         """Write ``adapter_config.json`` and ``adapter_model.safetensors`` as peft lays them."""

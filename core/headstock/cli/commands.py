@@ -36,6 +36,7 @@ CORE: Final[Mapping[str, CoreCommand]] = MappingProxyType(
             "headstock.cli.listing:plugins", "list the installed plugins and what is wrong with them"
         ),
         "show": CoreCommand("headstock.cli.show:show", "show one task, backbone or adapter with all its options"),
+        "check": CoreCommand("headstock.cli.check:check", "check a plugin's component against what its kind must do"),
         "schema": CoreCommand("headstock.cli.show:schema", "print the recipe's JSON Schema, for editors"),
     }
 )

@@ -18,7 +18,7 @@ from headstock.engine.module import TuningModule
 from headstock.engine.saved import save_base
 from headstock.examples.prepare import PreparedSplit, prepare_split
 from headstock.examples.reading import ReadSplit, read_split
-from headstock.interfaces import Backbone, Task
+from headstock.interfaces import Backbone, Splits, Task
 from headstock.recipe.resolve import ResolvedRecipe
 from headstock_registry import HeadstockError
 
@@ -64,15 +64,20 @@ def check_options(resolved: ResolvedRecipe) -> None:
         raise HeadstockError("trainer.tensorboard needs the tensorboard package: pip install 'headstock[tensorboard]'")
 
 
-def prepare_data(resolved: ResolvedRecipe, console: Console) -> PreparedData:
+def prepare_data(resolved: ResolvedRecipe, console: Console, sample: Splits | None = None) -> PreparedData:
     """Read the splits, make the backbone, preprocess.
+
+    Args:
+        resolved: The recipe.
+        console: Where to show progress.
+        sample: Rows to take in place of the task's own sample, where the recipe names no data.
 
     Raises:
         HeadstockError: data, options or weights that cannot be used.
     """
     policy = resolved.data.on_bad_example
     task = resolved.task.cls(resolved.task.config)
-    tables = load_splits(resolved.data, task.columns, task.sample)
+    tables = load_splits(resolved.data, task.columns, task.sample if sample is None else lambda: sample)
     read = {name: read_split(name, table, task, policy) for name, table in tables.items()}
     task.learn(read["train"].references)
     torch.manual_seed(resolved.seed)

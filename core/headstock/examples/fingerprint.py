@@ -15,7 +15,7 @@ import numpy as np
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from headstock.interfaces import read_bytes
+from headstock.interfaces import BadExampleError, read_bytes
 from headstock_registry import HeadstockError
 
 
@@ -27,7 +27,7 @@ def content_digest(value: Any, files: bool) -> bytes:
         files: Whether texts are paths, whose content counts instead of their name.
 
     Raises:
-        BadExampleError: a file cannot be read.
+        BadExampleError: a file cannot be read, or the value is of a type that cannot be told from others.
     """
     hasher = hashlib.blake2b(digest_size=16)
     _feed(hasher, value, files)
@@ -58,7 +58,9 @@ def _feed(hasher: Any, value: Any, files: bool) -> None:
             # The array of an image object may hold numbers of colours, which say nothing without the palette.
             hasher.update(f"image {value.mode} {value.getpalette()}\0".encode())
     else:
-        raise HeadstockError(f"cannot tell the content of a {type(value).__name__}; use text, numbers, arrays or files")
+        raise BadExampleError(
+            f"cannot tell the content of a {type(value).__name__}; use text, numbers, arrays or files"
+        )
 
 
 @cache

@@ -8,7 +8,7 @@ from headstock.interfaces.details import ConfusionMatrix, Details
 from headstock.interfaces.errors import BadExampleError, DataError
 from headstock.interfaces.files import FileValue, is_file_value, read_bytes
 from headstock.interfaces.schema import Column, Metric
-from headstock.interfaces.task import Splits, Task
+from headstock.interfaces.task import Splits, Task, pad_stack
 
 __all__ = [
     "Adapter",
@@ -30,5 +30,6 @@ __all__ = [
     "StepOutput",
     "Task",
     "is_file_value",
+    "pad_stack",
     "read_bytes",
 ]

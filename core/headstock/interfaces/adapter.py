@@ -31,6 +31,16 @@ class Adapter(Component):
         """Put the backbone into training or evaluation mode; a frozen backbone stays in evaluation mode."""
         backbone.train(training)
 
+    def merge(self, backbone: Backbone) -> None:
+        """Fold what :meth:`attach` inserted into the backbone's own layers, features unchanged, in place.
+
+        The default inserted nothing.
+
+        Raises:
+            NotImplementedError: these layers cannot take it in.
+        """
+        del backbone
+
     def save(self, backbone: Backbone, directory: Path) -> None:
         """Write only what this adapter added to the backbone. The default added nothing."""
         del backbone, directory

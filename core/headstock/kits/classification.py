@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
@@ -66,9 +67,11 @@ class Classification(Labelled):
         value = row.get(self.label_column)
         if self.multi_label:
             return self._many(value)
-        if isinstance(value, list | tuple | dict):
+        if value is None or value == "":
+            raise BadExampleError("no label")
+        if not isinstance(value, str | int | float | np.generic):
             raise BadExampleError(f"column '{self.label_column}' holds {type(value).__name__}, not one label")
-        if value is None or str(value).strip() == "":
+        if not str(value).strip():
             raise BadExampleError("no label")
         return str(value).strip()
 

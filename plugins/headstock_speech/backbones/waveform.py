@@ -71,6 +71,11 @@ class WaveformFamily(Family):
             model.adapter.layerdrop = 0.0  # would draw from numpy's global generator
         # Makes transformers ask for the gradient of the waveform in training, which only reentrant checkpoints need.
         model.feature_extractor._requires_grad = False
+        if isinstance(getattr(model, "masked_spec_embed", None), nn.Parameter):
+            # Read by SpecAugment alone, which is off: a parameter that nothing uses would wait for a gradient for ever.
+            unused = model.masked_spec_embed.detach()
+            del model.masked_spec_embed
+            model.register_buffer("masked_spec_embed", unused)
         if getattr(config, "feat_extract_norm", "layer") == "group":
             first = model.feature_extractor.conv_layers[0]
             first.layer_norm = _masked(first.layer_norm)

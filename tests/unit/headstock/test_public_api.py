@@ -31,6 +31,7 @@ PUBLIC = {
     "TunedModel",
     "hookimpl",
     "load",
+    "pad_stack",
     "read_bytes",
     "run",
 }

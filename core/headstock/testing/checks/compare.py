@@ -1,0 +1,52 @@
+"""Whether two predictions, or two sets of tensors, are the same but for rounding."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+RELATIVE = 1e-3
+ABSOLUTE = 3e-4
+"""What the order of sums may change in float32, some layers deep."""
+
+
+def difference(first: Any, second: Any, where: str = "") -> str | None:
+    """Return where two JSON values differ by more than rounding and how, or ``None``."""
+    place = where or "the value"
+    if isinstance(first, bool | str) or first is None or type(first) is not type(second):
+        same_number = isinstance(first, int | float) and isinstance(second, int | float)
+        if not same_number or isinstance(first, bool) or isinstance(second, bool):
+            return None if first == second else f"{place} is {shown(first)} and {shown(second)}"
+    if isinstance(first, int | float):
+        same = math.isclose(first, second, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
+        return None if same else f"{place} is {first} and {second}"
+    if isinstance(first, Mapping):
+        if first.keys() != second.keys():
+            return f"{place} has the keys {sorted(first)} and {sorted(second)}"
+        pairs = [(first[key], second[key], f"{where}.{key}".lstrip(".")) for key in first]
+    else:
+        if len(first) != len(second):
+            return f"{place} has {len(first)} and {len(second)} items"
+        pairs = [(one, other, f"{where}[{number}]") for number, (one, other) in enumerate(zip(first, second))]  # noqa: B905
+    return next((found for found in (difference(*pair) for pair in pairs) if found), None)
+
+
+def gap(first: Tensor, second: Tensor) -> str | None:
+    """Return in words how two tensors differ by more than rounding, or ``None``."""
+    if first.shape != second.shape:
+        return f"shapes {list(first.shape)} and {list(second.shape)}"
+    if not first.is_floating_point():
+        return None if first.equal(second) else "other values"
+    if torch.allclose(first, second, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True):
+        return None
+    return f"values that differ by up to {float((first - second).abs().max()):.3g}"
+
+
+def shown(value: Any) -> str:
+    """Return a value as a short text for a message."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"

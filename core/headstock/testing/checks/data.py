@@ -1,0 +1,225 @@
+"""Checks of a task's data: sample, references, bad rows, what is learnt."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from headstock.interfaces import BadExampleError, Column, DataError, Task
+from headstock.interfaces.task import Row
+from headstock.testing.check import CheckFailure, NotApplicable, check, expect
+from headstock.testing.checks.compare import shown
+from headstock.testing.subject import Subject
+from headstock_registry import HeadstockError
+
+FEWEST = 10
+"""Rows that each split of a sample must have."""
+
+
+@check("data-sample", "task")
+def data_sample(subject: Subject) -> None:
+    """The task brings a sample: three splits, the same every time, without an input that two of them share.
+
+    ``headstock run TASK`` alone trains on it, and all other checks use it. Generate it by code of your own, or take
+    what a dependency ships; it needs no network. An input in two splits would make the test figure a lie.
+    """
+    sample = subject.sample
+    expect(set(sample) == {"train", "validation", "test"}, "the splits train, validation and test", str(sorted(sample)))
+    few = [name for name, rows in sample.items() if len(rows) < FEWEST]
+    expect(not few, f"at least {FEWEST} rows a split", f"fewer in {', '.join(few)}")
+    keys = {name: [_key(subject.cls.columns, row) for row in rows] for name, rows in sample.items()}
+    again = {name: [_key(subject.cls.columns, row) for row in rows] for name, rows in subject.task().sample().items()}
+    expect(keys == again, "the same sample every time", "another one on the second call")
+    for name, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
+        shared = len(set(keys[name]) & set(keys[other]))
+        expect(not shared, "no input in two splits", f"{shared} of {other} are in {name} too")
+
+
+@check("data-columns", "task")
+def data_columns(subject: Subject) -> None:
+    """The columns that the task declares are those that its rows have, the main input first.
+
+    They say what ``headstock show`` tells the user to bring, which columns a file is searched for, and how a file or
+    a folder is read.
+    """
+    columns = subject.cls.columns
+    expect(bool(columns) and columns[0].role == "input", "the main input as the first column", shown(columns[:1]))
+    names = {column.name for column in columns}
+    required = {column.name for column in columns if column.required}
+    for split, rows in subject.sample.items():
+        for number, row in enumerate(rows, 1):
+            unknown, missing = set(row) - names, required - set(row)
+            expect(
+                not unknown, f"only the declared columns {sorted(names)}", f"{sorted(unknown)} in {split} row {number}"
+            )
+            expect(not missing, "all required columns", f"{split} row {number} without {sorted(missing)}")
+
+
+@check("data-labels-from-training", "task")
+def data_labels_from_training(subject: Subject) -> None:
+    """The task learns from training references alone, in ``learn`` and nowhere else.
+
+    Reading a row of the test split must leave no trace, or the task would know labels that training never showed. A
+    reference that has something new is a ``DataError`` that names it, when it is encoded.
+    """
+    unlearnt = subject.task()
+    train = [unlearnt.reference(row) for row in subject.sample["train"]]
+    test = [unlearnt.reference(row) for row in subject.sample["test"]]
+    reduced = [reference for reference in train if reference != test[0]]
+    plain, peeking = subject.task(), subject.task()
+    for row in (*subject.sample["validation"], *subject.sample["test"]):
+        peeking.inputs(row)
+        peeking.reference(row)
+    for references in (reduced, train):
+        alone, with_others = _learnt(plain, references), _learnt(peeking, references)
+        expect(
+            alone == with_others,
+            f"what is learnt from training references alone: {shown(alone)}",
+            f"{shown(with_others)} once the other splits were read",
+        )
+
+
+def _learnt(task: Task, references: list[Any]) -> Any:
+    """Return what a task learns, or in words why it cannot."""
+    try:
+        task.learn(references)
+    except DataError as error:
+        return f"DataError: {error}"
+    return task.state()
+
+
+@check("data-state", "task")
+def data_state(subject: Subject) -> None:
+    """What was learnt is complete in ``state()`` as JSON values, and ``restore`` takes it back.
+
+    A run writes it beside the weights; a loaded model has nothing else to know its labels from.
+    """
+    task, references = subject.task(), [subject.task().reference(row) for row in subject.sample["train"]]
+    task.learn(references)
+    state = task.state()
+    try:
+        written = json.loads(json.dumps(state, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise CheckFailure("a state of JSON values", f"{shown(state)}: {error}") from error
+    again = subject.task()
+    again.restore(written)
+    now = json.loads(json.dumps(again.state()))
+    expect(now == written, f"the state {shown(written)} after restore", shown(now))
+    own = {name for name in vars(task) if not name.startswith("_")} - {"config"}
+    lost = [name for name in own if _plain(getattr(task, name)) and getattr(again, name) != getattr(task, name)]
+    expect(not lost, "a restored task like the one that learnt", f"another value of {', '.join(sorted(lost))}")
+
+
+@check("data-bad-examples", "task")
+def data_bad_examples(subject: Subject) -> None:
+    """A row that cannot be used is a ``BadExampleError`` of one line, never another error and never a guess.
+
+    The engine adds file and row, and ``data.on_bad_example=skip`` leaves such rows out and counts them. Tried are rows
+    without a required value, with ``None``, an empty text or list, and a value of a senseless type, for each column.
+    """
+    task = subject.task()
+    good = dict(subject.sample["train"][0])
+    for column in subject.cls.columns:
+        if not column.required:
+            continue
+        for label, row in _bad_rows(good, column):
+            _must_refuse(subject, task, column, label, row)
+
+
+def _bad_rows(good: Row, column: Column) -> list[tuple[str, dict[str, Any]]]:
+    without = {name: value for name, value in good.items() if name != column.name}
+    rows = [
+        ("no value", without),
+        ("None", {**good, column.name: None}),
+        ("an object", {**good, column.name: object()}),
+    ]
+    value = good[column.name]
+    empty = type(value)() if isinstance(value, str | list | bytes) else None
+    if column.role == "input" and empty is not None:
+        rows.append(("an empty value", {**good, column.name: empty}))
+    return rows
+
+
+def _must_refuse(subject: Subject, task: Task, column: Column, label: str, row: Mapping[str, Any]) -> None:
+    what = f"a BadExampleError for {label} in column '{column.name}'"
+    try:
+        if column.role == "target":
+            task.reference(row)
+        else:
+            inputs = task.inputs(row)
+            subject.prepared_backbone.preprocess(inputs)
+    except BadExampleError as error:
+        expect(bool(str(error)) and "\n" not in str(error), f"{what}, of one line", shown(str(error)))
+    except Exception as error:
+        raise CheckFailure(what, f"{type(error).__name__}: {shown(str(error))}") from error
+    else:
+        raise CheckFailure(what, "none")
+
+
+@check("data-bad-rows-are-named", "task")
+def data_bad_rows_are_named(subject: Subject) -> None:
+    """In a run, a bad row is an error that names it, or with ``skip`` is left out and counted."""
+    sample = {name: list(rows) for name, rows in subject.sample.items()}
+    main = subject.cls.columns[0].name
+    sample["train"].insert(3, {**sample["train"][0], main: None})
+    try:
+        subject.prepared_from(sample)
+    except BadExampleError as error:
+        expect("4" in str(error), "an error that names row 4", shown(str(error)))
+    except HeadstockError as error:
+        raise CheckFailure("a BadExampleError that names the row", f"{type(error).__name__}: {error}") from error
+    else:
+        raise CheckFailure("an error for a row without input", "none")
+    skipped = subject.prepared_from(sample, "data.on_bad_example=skip").skipped["train"]
+    expect(len(skipped) == 1, "one skipped row", f"{len(skipped)}")
+
+
+@check("data-metrics", "task")
+def data_metrics(subject: Subject) -> None:
+    """``score`` returns a finite figure for each declared metric, and nothing else.
+
+    The first metric chooses the best checkpoint, so that its ``better`` must be true.
+    """
+    built = subject.build()
+    test = built.splits["test"]
+    predictions = subject.predictions(built, "test")
+    figures = built.module.task.score(predictions, test.split.references)
+    names = [metric.name for metric in subject.cls.metrics]
+    expect(bool(names), "at least one metric", "none")
+    expect(sorted(figures) == sorted(names), f"the declared metrics {sorted(names)}", str(sorted(figures)))
+    odd = [name for name, value in figures.items() if not isinstance(value, float) or not np.isfinite(value)]
+    expect(not odd, "finite floats", ", ".join(f"{name}={figures[name]!r}" for name in odd))
+
+
+def _key(columns: Sequence[Column], row: Row) -> str:
+    """Return a text that tells an input from others."""
+    return "|".join(_identity(row.get(column.name)) for column in columns if column.role == "input")
+
+
+def _identity(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return str(sorted((name, _identity(item)) for name, item in value.items()))
+    if isinstance(value, str | int | float | list | tuple | type(None)):
+        return repr(value)
+    array = np.asarray(value)
+    if array.dtype == object:
+        raise NotApplicable(f"cannot compare inputs of type {type(value).__name__}")
+    return f"{array.shape}{array.tobytes().hex()}"
+
+
+def _plain(value: Any) -> bool:
+    return isinstance(value, str | int | float | bool | list | tuple | dict | type(None))
+
+
+CHECKS = (
+    data_sample,
+    data_columns,
+    data_labels_from_training,
+    data_state,
+    data_bad_examples,
+    data_bad_rows_are_named,
+    data_metrics,
+)

@@ -1,0 +1,219 @@
+"""Checks of the numbers: neighbours, padding, sums, repeatability."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from headstock.interfaces import Features
+from headstock.testing.check import CheckFailure, NotApplicable, check, expect
+from headstock.testing.checks.compare import difference, gap
+from headstock.testing.subject import Built, Subject
+
+NUMBERS = tuple(range(6))
+"""The examples that are put together and looked at alone."""
+
+
+@check("numbers-neighbours", "task", "backbone")
+def numbers_neighbours(subject: Subject) -> None:
+    """What an example gives does not depend on the examples beside it, on padding, or on their order.
+
+    Batches are cut by cost, so that chance decides which examples meet. Mask padding in attention, recurrent layers,
+    convolutions and normalisation; a mean over positions is one over real positions.
+    """
+    built = subject.build()
+    backbone = built.module.backbone
+    with torch.no_grad():
+        together = backbone(built.batch(NUMBERS).inputs)
+        turned = backbone(built.batch(NUMBERS[::-1]).inputs)
+        for number in NUMBERS:
+            single = backbone(built.batch([number]).inputs)
+            for other, place, what in ((together, number, "in a batch"), (turned, -1 - number, "in another order")):
+                _same_features(single, other, place, f"example {number} alone and {what}")
+    predictions = subject.predict(built, NUMBERS)
+    backwards = subject.predict(built, NUMBERS[::-1])[::-1]
+    for number in NUMBERS:
+        (alone,) = subject.predict(built, [number])
+        for other, what in ((predictions[number], "in a batch"), (backwards[number], "in another order")):
+            found = difference(alone, other)
+            expect(not found, f"the same prediction for example {number} alone and {what}", str(found))
+
+
+def _same_features(single: Features, other: Features, place: int, what: str) -> None:
+    pooled = gap(other.pooled[place], single.pooled[0])
+    expect(not pooled, f"the same pooled features of {what}", str(pooled))
+    mine, theirs = single.sequence[0][single.mask[0]], other.sequence[place][other.mask[place]]
+    sequence = gap(theirs, mine)
+    expect(not sequence, f"the same sequence of {what}", str(sequence))
+
+
+@check("numbers-loss-is-a-sum", "task")
+def numbers_loss_is_a_sum(subject: Subject) -> None:
+    """The loss is a sum and a count that both add up, never a mean.
+
+    The trainer divides the sum of ``total`` by the sum of ``count`` over all batches of a step, on all devices. Only
+    then do accumulation, batch cuts and several GPUs give the gradient of one large batch.
+    """
+    built = subject.build()
+    with torch.no_grad():
+        whole = _loss(built, NUMBERS)
+        parts = [_loss(built, [number]) for number in NUMBERS]
+        halves = [_loss(built, NUMBERS[:2]), _loss(built, NUMBERS[2:])]
+    for cut, what in ((parts, "one by one"), (halves, "in two batches")):
+        total, count = sum(loss[0] for loss in cut), sum(loss[1] for loss in cut)
+        expect(_close(total, whole[0]), f"total {whole[0]:.6g} also {what}", f"{total:.6g}")
+        expect(_close(count, whole[1]), f"count {whole[1]:.6g} also {what}", f"{count:.6g}")
+    expect(whole[1] > 0, "a positive count", f"{whole[1]}")
+
+
+@check("numbers-gradients-add", "task")
+def numbers_gradients_add(subject: Subject) -> None:
+    """The gradient of one batch is that of its parts together, whatever the cut.
+
+    Losses that add up are not enough where the forward pass itself looks across the batch (batch normalisation in the
+    head, a contrastive term), or detaches something.
+    """
+    whole, cut = subject.build(), subject.build()
+    one = _gradients(whole, [NUMBERS])
+    two = _gradients(cut, [NUMBERS[:2], NUMBERS[2:]])
+    expect(bool(one), "a gradient on some parameter", "none")
+    for name, gradient in one.items():
+        found = gap(two[name], gradient)
+        expect(not found, f"the same gradient of {name} from one batch and from two", str(found))
+
+
+def _gradients(built: Built, batches: list[tuple[int, ...]]) -> dict[str, Tensor]:
+    torch.manual_seed(0)
+    count = 0.0
+    for numbers in batches:
+        loss = built.module(built.batch(numbers)).loss
+        loss.total.backward()
+        count += float(loss.count)
+    parameters = built.module.named_parameters()
+    return {name: each.grad / count for name, each in parameters if each.grad is not None}
+
+
+@check("numbers-padding-is-not-read", "task")
+def numbers_padding_is_not_read(subject: Subject) -> None:
+    """The head reads ``features.sequence`` only where ``features.mask`` is true.
+
+    What stands behind an example's end is whatever the backbone left there. The check writes noise to it: loss and
+    predictions must stay.
+    """
+    built = subject.build()
+    module, batch = built.module, built.batch(_uneven(built))
+    with torch.no_grad():
+        features = module.backbone(batch.inputs)
+        torch.manual_seed(0)
+        noise = torch.where(features.mask.unsqueeze(-1), features.sequence, 50 * torch.randn_like(features.sequence))
+        outputs = [
+            module.task.forward(module.head, each, batch) for each in (features, features._replace(sequence=noise))
+        ]
+        losses = [float(module.task.loss(output, batch).total) for output in outputs]
+    expect(_close(*losses), f"the loss {losses[0]:.6g} whatever stands in padding", f"{losses[1]:.6g}")
+    first, second = (module.task.decode(output, batch) for output in outputs)
+    found = difference(first, second)
+    expect(not found, "the same predictions whatever stands in padding", str(found))
+
+
+@check("numbers-padding-has-no-gradient", "backbone")
+def numbers_padding_has_no_gradient(subject: Subject) -> None:
+    """No gradient reaches the padding of the embedded inputs.
+
+    A gradient there means that padding had a say. What an example embeds to alone is taken as its own; the rest of its
+    row in a batch is padding.
+    """
+    built = subject.build()
+    module, numbers = built.module, _uneven(built)
+    batch = built.batch(numbers)
+    embedded = module.backbone.embed(batch.inputs).detach().requires_grad_()
+    features = module.backbone.encode(embedded, batch.inputs)
+    loss = module.task.loss(module.task.forward(module.head, features, batch), batch)
+    (gradient,) = torch.autograd.grad(loss.total, embedded)
+    padded = False
+    for row, number in enumerate(numbers):
+        own = module.backbone.embed(built.batch([number]).inputs).shape[1:]
+        outside = torch.ones(gradient.shape[1:], dtype=torch.bool)
+        outside[tuple(slice(size) for size in own)] = False
+        if outside.any():
+            padded = True
+            most = float(gradient[row][outside].abs().max())
+            expect(most <= 1e-6, f"no gradient on the padding of example {number}", f"up to {most:.3g}")
+    if not padded:
+        raise NotApplicable("this backbone pads nothing")
+
+
+@check("numbers-evaluation-repeats", "task", "backbone")
+def numbers_evaluation_repeats(subject: Subject) -> None:
+    """In evaluation mode the same batch gives the same numbers, and leaves the model as it was.
+
+    No dropout, no augmentation, no statistics that move. Use ``nn.Dropout`` modules or ``self.training``, not
+    ``F.dropout`` with its default.
+    """
+    built = subject.build()
+    module, batch = built.module, built.batch(NUMBERS)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    with torch.no_grad():
+        torch.manual_seed(1)
+        first = module(batch)
+        torch.manual_seed(2)
+        second = module(batch)
+    for name, value in first.outputs.items():
+        found = gap(second.outputs[name], value)
+        expect(not found, f"the same '{name}' twice in evaluation mode", str(found))
+    moved = [name for name, value in module.state_dict().items() if not value.equal(before[name])]
+    expect(not moved, "a model that evaluation leaves as it was", f"other values of {', '.join(moved[:3])}")
+
+
+@check("numbers-seed-decides", "task", "backbone")
+def numbers_seed_decides(subject: Subject) -> None:
+    """The same seed gives the same run, bit for bit; another seed another one.
+
+    Draw from torch's global generator, which the trainer seeds for every step. Python's hash order, ``random``,
+    ``numpy.random`` and the clock are not seeded.
+    """
+    first, again, other = subject.finished, subject.new_folder() / "run", subject.new_folder() / "run"
+    subject.run(again)
+    subject.run(other, "seed=1")
+    for name in ("metrics.jsonl", "predictions.jsonl"):
+        same = (first / name).read_bytes() == (again / name).read_bytes()
+        expect(same, f"the same {name} from the same seed", "another one")
+    changed = (first / "metrics.jsonl").read_bytes() != (other / "metrics.jsonl").read_bytes()
+    expect(changed, "other losses from another seed", "the same")
+
+
+def _uneven(built: Built) -> list[int]:
+    """Return a few examples of which not all have one length.
+
+    Raises:
+        NotApplicable: all have.
+    """
+    with torch.no_grad():
+        features = built.module.backbone(built.batch(range(len(built.splits["train"]))).inputs)
+    lengths = features.mask.sum(dim=1)
+    if bool((lengths == lengths[0]).all()):
+        raise NotApplicable("all examples of the sample have the same length")
+    order = lengths.argsort()
+    return [int(order[0]), int(order[len(order) // 2]), int(order[-1])]
+
+
+def _loss(built: Built, numbers: object) -> tuple[float, float]:
+    loss = built.module(built.batch(numbers)).loss  # type: ignore[arg-type]
+    if loss is None or loss.total.ndim or loss.count.ndim:
+        raise CheckFailure("a loss of two scalar tensors", repr(loss))
+    return float(loss.total), float(loss.count)
+
+
+def _close(first: float, second: float) -> bool:
+    return abs(first - second) <= 1e-3 * max(abs(first), abs(second)) + 1e-4
+
+
+CHECKS = (
+    numbers_neighbours,
+    numbers_loss_is_a_sum,
+    numbers_gradients_add,
+    numbers_padding_is_not_read,
+    numbers_padding_has_no_gradient,
+    numbers_evaluation_repeats,
+    numbers_seed_decides,
+)

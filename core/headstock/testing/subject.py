@@ -1,0 +1,196 @@
+"""A component under check, and what it needs around it."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from headstock.console import Console
+from headstock.data.cache_dir import redirected_cache
+from headstock.engine.module import TuningModule
+from headstock.engine.run import resolve_recipe, run_resolved
+from headstock.engine.saved import load_model
+from headstock.engine.setup import PreparedData, build_module, prepare_data
+from headstock.examples.prepare import PreparedSplit
+from headstock.interfaces import Backbone, Batch, Splits, Task
+from headstock.recipe.components import component_class
+from headstock.recipe.resolve import ResolvedRecipe
+from headstock.report.result import RunResult
+from headstock_registry import Catalogue, Entry, HeadstockError
+
+EXAMPLES = 24
+"""Examples of each split in checks that need only a few."""
+STEPS = 4
+"""Optimizer steps of the short run that checks look at."""
+PLAIN = ("trainer.device=cpu", "trainer.precision=fp32", "trainer.compile=false")
+SHORT = (
+    f"data.limit={EXAMPLES}",
+    "trainer.batch_size=4",
+    f"trainer.max_steps={STEPS}",
+    "trainer.evaluate_every=2",
+    "trainer.checkpoint_every=1",
+    "trainer.log_every=1",
+)
+
+
+class Built(NamedTuple):
+    """A model that is ready for steps, and its data."""
+
+    module: TuningModule
+    splits: dict[str, PreparedSplit]
+
+    def batch(self, numbers: Sequence[int], split: str = "train") -> Batch:
+        """Put examples together."""
+        return self.splits[split].batch(list(numbers), self.module.backbone, self.module.task)
+
+
+class Subject:
+    """A component under check.
+
+    A task is checked on its default backbone, a backbone under the first task of its modality, an adapter on the first
+    task that runs; ``assignments`` say otherwise, and give the options that have no default.
+
+    Attributes:
+        entry: The component.
+        cls: Its class.
+        assignments: ``section.key=value`` texts as on the command line.
+    """
+
+    def __init__(self, catalogue: Catalogue, entry: Entry, assignments: Sequence[str], folder: Path) -> None:
+        self.catalogue, self.entry, self.assignments = catalogue, entry, tuple(assignments)
+        self.cls: Any = component_class(catalogue, entry)
+        self._folder = folder
+
+    @cached_property
+    def recipe(self) -> Mapping[str, Any]:
+        """The recipe's components.
+
+        Raises:
+            HeadstockError: nothing is installed that the component could be checked with.
+        """
+        if self.entry.kind == "task":
+            return {"task": self.entry.name}
+        named = [text.removeprefix("task=") for text in self.assignments if text.startswith("task=")]
+        return {"task": named[0] if named else self._some_task(), self.entry.kind: self.entry.name}
+
+    def _some_task(self) -> str:
+        modality = self.entry.modality
+        backbones = self.catalogue.names("backbone")
+        for entry in self.catalogue.entries("task"):
+            if modality not in (None, entry.modality):
+                continue
+            if self.entry.kind == "backbone" or component_class(self.catalogue, entry).default_backbone in backbones:
+                return entry.name
+        raise HeadstockError(f"{self.entry} can only be checked with a task, and no installed task fits it")
+
+    def resolved(self, *more: str) -> ResolvedRecipe:
+        """Return the recipe with further assignments on it."""
+        mine = [text for text in self.assignments if not text.startswith("task=")]
+        return resolve_recipe(self.catalogue, dict(self.recipe), [*PLAIN, *mine, *more])
+
+    def task(self) -> Task:
+        """Return a new task that has learnt nothing."""
+        part = self.resolved().task
+        return part.cls(part.config)
+
+    @cached_property
+    def sample(self) -> Splits:
+        """The task's sample."""
+        return self.task().sample()
+
+    def new_folder(self) -> Path:
+        """Return a new empty folder."""
+        return Path(tempfile.mkdtemp(dir=self._folder))
+
+    def prepared(self, *more: str, jitter: float = 0.0) -> PreparedData:
+        """Return a few prepared examples of each split; ``jitter`` is the size of noise on the backbone's weights."""
+        with redirected_cache(self.new_folder()):
+            data = prepare_data(self.resolved(f"data.limit={EXAMPLES}", *more), Console(quiet=True))
+        if jitter:
+            torch.manual_seed(0)
+            with torch.no_grad():
+                for parameter in data.backbone.parameters():
+                    parameter.add_(jitter * torch.randn_like(parameter))
+        return data
+
+    def prepared_from(self, sample: Splits, *more: str) -> PreparedData:
+        """Return all examples of a sample other than the task's own, prepared."""
+        with redirected_cache(self.new_folder()):
+            return prepare_data(self.resolved(*more), Console(quiet=True), sample)
+
+    @cached_property
+    def prepared_backbone(self) -> Backbone:
+        """A backbone as it is before an adapter is attached; only to preprocess with."""
+        return self.prepared().backbone
+
+    def inputs(self, split: str) -> list[Mapping[str, Any]]:
+        """Return the raw inputs of a few examples."""
+        task, read = self.task(), self.prepared().splits[split].split
+        return list(read.inputs(task))
+
+    def build(self, *more: str, jitter: float = 0.0) -> Built:
+        """Return a new model in evaluation mode, and a few examples of each split. See :meth:`prepared`."""
+        data = self.prepared(*more, jitter=jitter)
+        module = build_module(self.resolved(*more), data, self.new_folder() / "base")
+        return Built(module.eval(), data.splits)
+
+    def predict(self, built: Built, numbers: Sequence[int], split: str = "train") -> list[Any]:
+        """Return the predictions for some examples, taken as one batch."""
+        batch = built.batch(numbers, split)
+        with torch.no_grad():
+            outputs = built.module(batch).outputs
+        return built.module.task.decode(outputs, batch)
+
+    def predictions(self, built: Built, split: str) -> list[Any]:
+        """Return the predictions for a whole split, in batches of four."""
+        size = len(built.splits[split])
+        parts = [range(start, min(start + 4, size)) for start in range(0, size, 4)]
+        return [prediction for part in parts for prediction in self.predict(built, part, split)]
+
+    def run(self, folder: Path, *more: str, resume: bool = False, console: Console | None = None) -> RunResult:
+        """Train a few steps through the engine, into ``folder``."""
+        resolved = self.resolved(*SHORT, *more)
+        quiet = console or Console(quiet=True)
+        with redirected_cache(self._folder / "cache"):
+            return run_resolved(self.catalogue, resolved, folder, resume=resume, force=False, console=quiet)
+
+    def run_whole(self, folder: Path) -> RunResult:
+        """Train on the whole sample with default settings, as ``headstock run`` does, into ``folder``."""
+        with redirected_cache(self._folder / "cache"):
+            return run_resolved(
+                self.catalogue, self.resolved(), folder, resume=False, force=False, console=Console(quiet=True)
+            )
+
+    def written_predictions(self, folder: Path) -> list[dict[str, Any]]:
+        """Return reference and prediction of each test example of a finished run."""
+        lines = (folder / "predictions.jsonl").read_text("utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+
+    def tuned_task(self, folder: Path) -> Task:
+        """Return the task of a finished run, with what it learnt."""
+        return load_model(self.catalogue, folder / "model")[1].task
+
+    @cached_property
+    def finished(self) -> Path:
+        """The folder of a short run that was not interrupted."""
+        folder = self.new_folder() / "run"
+        self.run(folder)
+        return folder
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread: sums then have one order, and small models are quicker."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
