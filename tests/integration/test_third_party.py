@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import site
-import subprocess
-import sys
-import sysconfig
-from importlib import metadata, util
-from pathlib import Path
+import shlex
 
 import pytest
 
@@ -90,65 +85,21 @@ class Shouting(Classification):
 '''
 
 
-@pytest.fixture(scope="session")
-def beside(tmp_path_factory, command_env):
-    """Return the Python of an environment that sees this one's packages and has the third-party wheel installed."""
-    try:
-        metadata.distribution("headstock")
-    except metadata.PackageNotFoundError:
-        pytest.skip("Headstock is importable but not installed, so its own entry points are not there")
-    if util.find_spec("hatchling") is None:
-        pytest.skip("building the wheel needs hatchling, which is in the extra 'dev'")
+@pytest.fixture(scope="module")
+def headstock(environment, tmp_path_factory):
+    """Build and install the distribution; return what runs ``headstock`` beside it."""
     source = tmp_path_factory.mktemp("shouting-source")
     package = source / "headstock_shouting"
     package.mkdir()
     (source / "pyproject.toml").write_text(PYPROJECT)
     (package / "__init__.py").write_text(PLUGIN)
     (package / "task.py").write_text(TASK)
-
-    environment = tmp_path_factory.mktemp("beside")
-    command([sys.executable, "-m", "venv", str(environment)])
-    python = environment / "bin" / "python"
-    paths = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *site.getsitepackages()}
-    lines = [
-        f"import site; site.addsitedir({path!r})\n" for path in sorted(paths)
-    ]  # unlike a bare path, reads .pth there
-    (Path(packages_of(python)) / "headstock_environment.pth").write_text("".join(lines))
-
-    env = command_env() | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    pip = [str(python), "-m", "pip"]
-    wheels = tmp_path_factory.mktemp("shouting-wheel")
-    offline = ["--no-deps", "--no-index"]
-    command([*pip, "wheel", *offline, "--no-build-isolation", "--wheel-dir", str(wheels), str(source)], env)
-    (wheel,) = wheels.glob("*.whl")
-    command([*pip, "install", *offline, str(wheel)], env)
-    return python
-
-
-def command(arguments, env=None):
-    done = subprocess.run(arguments, env=env, capture_output=True, encoding="utf-8", timeout=300, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def packages_of(python):
-    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    return subprocess.run([python, "-c", code], capture_output=True, encoding="utf-8", check=True).stdout.strip()
-
-
-@pytest.fixture
-def headstock(beside, command_env, tmp_path):
-    """Run ``headstock`` in that environment."""
+    environment.must("pip wheel --no-deps --wheel-dir dist .", source)
+    (wheel,) = source.glob("dist/*.whl")
+    environment.must(f"pip install --no-deps {wheel}", source)
 
     def run(*arguments):
-        return subprocess.run(
-            [str(beside), "-m", "headstock", *arguments],
-            env=command_env(),
-            cwd=tmp_path,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=300,
-            check=False,
-        )
+        return environment.run(shlex.join(["headstock", *arguments]), source)
 
     return run
 

@@ -1,0 +1,83 @@
+"""The author's guide, word for word: its files written, its commands run; and the other pages' code."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+GUIDE = DOCS / "author.md"
+BLOCK = re.compile(r'```(\w+)(?: title="([^"]+)")?\n(.*?)```', re.DOTALL)
+MOST_LINES = 80
+
+
+def blocks(page: Path) -> list[tuple[str, str, str]]:
+    return BLOCK.findall(page.read_text("utf-8"))
+
+
+@pytest.mark.slow
+def test_the_guide_ends_in_a_wheel_that_works(environment: Any, new_environment: Any, tmp_path: Path) -> None:
+    here = tmp_path
+    printed: dict[str, str] = {}
+    for language, title, content in blocks(GUIDE):
+        if title:
+            (here / title).write_text(content)
+            continue
+        assert language == "sh"
+        for line in content.splitlines():
+            if line.startswith("cd "):
+                here = here / line.removeprefix("cd ")
+                continue
+            for command in line.split(" && "):
+                # the one thing that needs a network: an environment of its own to build in
+                offline = "python -m build --no-isolation" if command == "python -m build" else command
+                printed[command] = environment.must(offline, here)
+    assert "review-stars" in printed["headstock tasks"]
+    assert "mae" in printed["headstock run review-stars --out stars"]
+    (stars,) = re.findall(r'"stars": ([\d.]+)', next(text for key, text in printed.items() if "predict" in key))
+    assert float(stars) > 3.5
+
+    other = new_environment()
+    (wheel,) = (here / "dist").glob("*.whl")
+    other.must(f"pip install --no-deps {wheel}", tmp_path)
+    assert "review-stars" in other.must("headstock tasks", tmp_path)
+    other.must("headstock run review-stars epochs=1 --out trained", tmp_path)
+
+
+def test_an_author_writes_few_lines() -> None:
+    files = [content for language, title, content in blocks(GUIDE) if title]
+    assert len(files) == 3
+    assert sum(_lines_of_code(content) for content in files) < MOST_LINES
+
+
+def _lines_of_code(source: str) -> int:
+    """Count lines without imports, docstrings, comments and blank lines."""
+    tree = ast.parse(source)
+    left_out: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            left_out.update(range(node.lineno, (node.end_lineno or 0) + 1))
+        body = getattr(node, "body", None)
+        first = body[0] if isinstance(body, list) and body else None
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            left_out.update(range(first.lineno, (first.end_lineno or 0) + 1))
+    lines = enumerate(source.splitlines(), 1)
+    return sum(
+        number not in left_out and bool(line.strip()) and not line.strip().startswith("#") for number, line in lines
+    )
+
+
+def test_the_site_builds_strictly(tmp_path: Path) -> None:
+    mkdocs = pytest.importorskip("mkdocs.commands.build")
+    from mkdocs.config import load_config
+
+    config = load_config(str(DOCS.parent / "mkdocs.yml"), site_dir=str(tmp_path / "site"), strict=True)
+    mkdocs.build(config)
+    page = (tmp_path / "site/checks/index.html").read_text()
+    assert "numbers-loss-is-a-sum" in page
+    assert "headstock run" in (tmp_path / "site/cli/index.html").read_text()
+    assert "label_smoothing" in (tmp_path / "site/components/index.html").read_text()
