@@ -28,6 +28,24 @@ def headstock_entries() -> list[Entry]:
             "bidirectional LSTM over words or characters, from scratch",
         ),
         _entry(
+            "backbone",
+            "seq2seq",
+            "headstock_text.backbones.seq2seq:Seq2SeqText",
+            "any transformers encoder-decoder by Hub id or folder (Marian, BART, T5)",
+        ),
+        _entry(
+            "backbone",
+            "subword-transformer",
+            "headstock_text.backbones.subword_transformer:SubwordTransformer",
+            "a small transformer encoder over subwords, from scratch",
+        ),
+        _entry(
+            "task",
+            "translation",
+            "headstock_text.tasks.translation:Translation",
+            "a text in another language, or in other words (beam search)",
+        ),
+        _entry(
             "task",
             "text-classification",
             "headstock_text.tasks.text_classification:TextClassification",

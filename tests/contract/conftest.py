@@ -7,12 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 
+BART = {"layers": 1, "attention_heads": 2, "ffn_dim": 64}
+
 
 @pytest.fixture(scope="session")
 def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A folder for each backbone that has to be told which model to load."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import (
+        BartConfig,
+        BartForConditionalGeneration,
         BertConfig,
         BertModel,
         PreTrainedTokenizerFast,
@@ -56,4 +60,18 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     )
     Wav2Vec2Model(speech).save_pretrained(root / "speech")
     Wav2Vec2FeatureExtractor(return_attention_mask=True).save_pretrained(root / "speech")
-    return {"text": root / "text", "image": root / "image", "speech": root / "speech"}
+    bart = BartConfig(
+        vocab_size=len(words),
+        d_model=32,
+        **{f"{side}_{what}": size for side in ("encoder", "decoder") for what, size in BART.items()},
+        max_position_embeddings=256,
+        pad_token_id=0,
+        bos_token_id=2,
+        eos_token_id=3,
+        decoder_start_token_id=2,
+    )
+    BartForConditionalGeneration(bart).save_pretrained(root / "seq2seq")
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", eos_token="[SEP]"
+    ).save_pretrained(root / "seq2seq")
+    return {name: root / name for name in ("text", "image", "speech", "seq2seq")}

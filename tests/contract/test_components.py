@@ -11,10 +11,23 @@ import pytest
 from headstock.testing import Check, checks_for
 from headstock.testing.runner import run_check
 from headstock.testing.subject import Subject
-from headstock_registry import load_catalogue
+from headstock_registry import Entry, load_catalogue
 
 CATALOGUE = load_catalogue()
 OPTIONS = {"torchvision": ("backbone.model=resnet18", "backbone.weights=none", "backbone.image_size=32")}
+PRETRAINED = {
+    "transformers-text": "text",
+    "transformers-vision": "image",
+    "transformers-speech": "speech",
+    "seq2seq": "seq2seq",
+}
+"""Backbones that must be told which model to load, and the tiny model that they are told."""
+SUITED = {"seq2seq": "translation"}
+"""Tasks under which a backbone uses all that it has."""
+NOT_TOGETHER = {
+    ("lora", "bilstm"),  # an LSTM has no linear layer for LoRA to wrap
+    ("linear-probe", "seq2seq"),  # the task writes with the backbone's decoder, and has nothing of its own to train
+}
 QUICK_FOR_PAIRS = ("numbers-neighbours", "backbone-bf16", "state-saved-model")
 """What may differ from task to task on one backbone; all else is checked under one task."""
 
@@ -37,21 +50,26 @@ def tasks() -> Iterator[tuple[Case, Check]]:
             yield Case("task", entry.name), check
 
 
+def fitting(backbone: Entry) -> list[str]:
+    """Return the tasks that fit a backbone, the one that suits it best first."""
+    names = [task.name for task in CATALOGUE.entries("task") if task.modality == backbone.modality]
+    return sorted(names, key=lambda name: name != SUITED.get(backbone.name))
+
+
 def backbones() -> Iterator[tuple[Case, Check]]:
     for entry in CATALOGUE.entries("backbone"):
-        fitting = [task.name for task in CATALOGUE.entries("task") if task.modality == entry.modality]
-        for number, task in enumerate(fitting):
+        for task in fitting(entry):
             for check in checks_for("backbone"):
-                if number == 0 or check.name in QUICK_FOR_PAIRS:
+                if task == fitting(entry)[0] or check.name in QUICK_FOR_PAIRS:
                     yield Case("backbone", entry.name, (f"task={task}",)), check
 
 
 def adapters() -> Iterator[tuple[Case, Check]]:
     for entry in CATALOGUE.entries("adapter"):
         for backbone in CATALOGUE.entries("backbone"):
-            if (entry.name, backbone.name) == ("lora", "bilstm"):
-                continue  # an LSTM has no linear layer for LoRA to wrap
-            task = next(task.name for task in CATALOGUE.entries("task") if task.modality == backbone.modality)
+            if (entry.name, backbone.name) in NOT_TOGETHER:
+                continue
+            task = fitting(backbone)[0]
             for check in checks_for("adapter"):
                 general = check.name.startswith(("entry-", "options-", "state-resume", "state-nothing"))
                 if not general or backbone.name == "textcnn":
@@ -67,9 +85,8 @@ def subject(tiny_models: dict[str, Path], tmp_path_factory: pytest.TempPathFacto
             beside = dict(text.split("=", 1) for text in case.assignments)
             backbone = case.name if case.kind == "backbone" else beside.get("backbone", "")
             options = OPTIONS.get(backbone, ())
-            if backbone.startswith("transformers-"):
-                modality = str(CATALOGUE.get("backbone", backbone).modality)
-                options = (f"backbone.model={tiny_models[modality]}",)
+            if backbone in PRETRAINED:
+                options = (f"backbone.model={tiny_models[PRETRAINED[backbone]]}",)
             entry = CATALOGUE.get(case.kind, case.name)
             folder = tmp_path_factory.mktemp("check")
             made[case] = Subject(CATALOGUE, entry, (*case.assignments, *options), folder)

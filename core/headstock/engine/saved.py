@@ -118,6 +118,7 @@ def load_model(catalogue: Catalogue, folder: Path) -> tuple[SavedModel, TuningMo
         raise HeadstockError(f"cannot read {folder / 'model.json'}: {' '.join(str(error).split())}") from error
     task = _restore_task(catalogue, saved, folder)
     backbone = _load_backbone(catalogue, saved, folder)
+    task.meet(backbone)
     adapter = _make(catalogue, "adapter", saved.adapter)
     adapter.load(backbone, folder / "adapter")
     head = task.build_head(backbone)

@@ -82,6 +82,7 @@ def prepare_data(resolved: ResolvedRecipe, console: Console, sample: Splits | No
     task.learn(read["train"].references)
     torch.manual_seed(resolved.seed)
     backbone = resolved.backbone.cls.create(resolved.backbone.config, read["train"].inputs(task))
+    task.meet(backbone)
     splits = {name: prepare_split(split, backbone, task, policy, console) for name, split in read.items()}
     for name, split in splits.items():
         if split.split.skipped:

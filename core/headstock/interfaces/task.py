@@ -79,6 +79,13 @@ class Task(Component):
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take back what :meth:`state` returned."""
 
+    def meet(self, backbone: Backbone) -> None:
+        """Take from the backbone what references are encoded with (its tokens, say).
+
+        Called once the backbone is made, before anything is encoded; the default takes nothing.
+        """
+        del backbone
+
     @abstractmethod
     def encode(self, reference: Any, example: Example) -> dict[str, Tensor]:
         """Turn a reference into target tensors without a batch dimension.

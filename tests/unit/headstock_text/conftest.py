@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from torch import nn
 from transformers import AutoModel, PreTrainedTokenizerFast
 
@@ -108,6 +108,7 @@ def byte_bpe() -> PreTrainedTokenizerFast:
             show_progress=False,
         ),
     )
+    tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -164,6 +165,12 @@ def make_encoder(folder: Path, architecture: str = "bert") -> str:
     AutoModel.from_config(config).save_pretrained(folder)
     tokenizer().save_pretrained(folder)
     return str(folder)
+
+
+@pytest.fixture
+def tiny_tokenizer() -> Callable[[], PreTrainedTokenizerFast]:
+    """Return what makes a tokenizer that gives any text back."""
+    return byte_bpe
 
 
 @pytest.fixture(scope="session")

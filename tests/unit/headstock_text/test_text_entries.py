@@ -18,6 +18,9 @@ def test_names_and_modality() -> None:
         ("backbone", "transformers-text"),
         ("backbone", "textcnn"),
         ("backbone", "bilstm"),
+        ("backbone", "seq2seq"),
+        ("backbone", "subword-transformer"),
+        ("task", "translation"),
         ("task", "text-classification"),
         ("task", "token-classification"),
     ]

@@ -24,7 +24,9 @@ def adapter_trains_what_it_says(subject: Subject) -> None:
     before = _state(built)
     _train(built)
     module = built.module
-    trainable = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
+    # with all the names of weights that are tied
+    parameters = module.named_parameters(remove_duplicate=False)
+    trainable = {name for name, parameter in parameters if parameter.requires_grad}
     buffers = {name for name, _ in module.named_buffers()}
     changed = {name for name, value in module.state_dict().items() if not value.equal(before[name])}
     wrong = sorted(changed - trainable - buffers)

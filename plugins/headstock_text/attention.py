@@ -1,0 +1,85 @@
+"""Layers of a transformer that encoder and decoder share; those of the decoder remember keys and values."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Memory = dict[str, Tensor]
+"""Keys and values that a layer has seen so far."""
+
+
+class Block(nn.Module):
+    """Self-attention, attention to the source where there is one, and a feed-forward part, each normalised first."""
+
+    def __init__(self, dim: int, heads: int, dropout: float, crosses: bool) -> None:
+        super().__init__()
+        self.own = Attention(dim, heads, dropout)
+        self.own_norm = nn.LayerNorm(dim)
+        self.cross = Attention(dim, heads, dropout) if crosses else None
+        self.cross_norm = nn.LayerNorm(dim) if crosses else None
+        self.feed = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * dim, dim))
+        self.feed_norm = nn.LayerNorm(dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        states: Tensor,
+        mask: Tensor | None,
+        source: Tensor | None = None,
+        source_mask: Tensor | None = None,
+        memory: Memory | None = None,
+    ) -> Tensor:
+        """Return new states (B, T, D).
+
+        Args:
+            states: (B, T, D).
+            mask: Where a state may look, broadcast to (B, heads, T, S); ``None``: everywhere.
+            source: States (B, S, D) of the source.
+            source_mask: Where there is a source, broadcast to (B, heads, T, S).
+            memory: Keys and values of earlier states, to which those of these states are added.
+        """
+        normed = self.own_norm(states)
+        states = states + self.dropout(self.own(normed, normed, mask, memory))
+        if self.cross is not None and self.cross_norm is not None and source is not None:
+            states = states + self.dropout(self.cross(self.cross_norm(states), source, source_mask))
+        fed: Tensor = states + self.dropout(self.feed(self.feed_norm(states)))
+        return fed
+
+
+class Attention(nn.Module):
+    """Scaled dot-product attention with several heads."""
+
+    def __init__(self, dim: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.rate = heads, dropout
+        self.query = nn.Linear(dim, dim)
+        self.key = nn.Linear(dim, dim)
+        self.value = nn.Linear(dim, dim)
+        self.out = nn.Linear(dim, dim)
+
+    def forward(self, states: Tensor, source: Tensor, mask: Tensor | None, memory: Memory | None = None) -> Tensor:
+        """Return for each of the states (B, T, D) a mix of the source (B, S, D)."""
+        query, key, value = (self._split(part) for part in (self.query(states), self.key(source), self.value(source)))
+        if memory is not None:
+            if memory:
+                key, value = torch.cat((memory["key"], key), dim=2), torch.cat((memory["value"], value), dim=2)
+            memory["key"], memory["value"] = key, value
+        rate = self.rate if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=rate)
+        out: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
+        return out
+
+    def _split(self, states: Tensor) -> Tensor:
+        size, length, dim = states.shape
+        return states.view(size, length, self.heads, dim // self.heads).transpose(1, 2)
+
+
+def sinusoids(length: int, dim: int, like: Tensor, first: int = 0) -> Tensor:
+    """Return vectors (length, dim) for positions from ``first``, of the device and type of ``like``."""
+    places = torch.arange(first, first + length, device=like.device, dtype=torch.float32).unsqueeze(1)
+    rates = torch.exp(torch.arange(0, dim, 2, device=like.device, dtype=torch.float32) * (-math.log(10_000.0) / dim))
+    return torch.cat((torch.sin(places * rates), torch.cos(places * rates)), dim=1).to(like.dtype)

@@ -1,0 +1,138 @@
+"""Encoder-decoders of the transformers library (Marian, BART, T5 and their kin) as a backbone that can write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers.modeling_outputs import BaseModelOutput
+
+from headstock import HeadstockError
+from headstock.interfaces import Features
+from headstock.kits.pooling import masked_mean
+from headstock.kits.pretrained import loading, locate, require_weights
+from headstock_text.backbones.transformer import TransformerText, TransformerTextConfig
+from headstock_text.writing import Limits
+
+
+class Seq2SeqTextConfig(TransformerTextConfig):
+    """Options of the ``seq2seq`` backbone."""
+
+
+class Seq2SeqText(TransformerText):
+    """The encoder gives the features; a task that writes text uses the decoder, with the model's own tokens.
+
+    ``body`` is the whole model, so that adapters act on the decoder too and ``AutoModelForSeq2SeqLM`` loads the result.
+    """
+
+    Config = Seq2SeqTextConfig
+
+    @classmethod
+    def create(cls, config: TransformerTextConfig, inputs: Iterable[Mapping[str, Any]]) -> Self:
+        """Load the pretrained model from the Hub or a folder."""
+        del inputs
+        return cls(config, *_load(config.model, config.revision, config.trust_remote_code))
+
+    @classmethod
+    def load(cls, config: TransformerTextConfig, directory: Path) -> Self:
+        """Load what :meth:`save` wrote."""
+        return cls(config, *_load(str(directory), None, config.trust_remote_code))
+
+    def loading_code(self, place: str) -> str:
+        """Return the call of transformers that loads the model."""
+        return f'AutoModelForSeq2SeqLM.from_pretrained("{place}")'
+
+    def embed(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Return the token embeddings (B, T, E) as the encoder takes them."""
+        embedded: Tensor = super().embed(inputs)
+        return embedded * getattr(self.model.get_encoder(), "embed_scale", 1.0)
+
+    @property
+    def model(self) -> Any:
+        """The model itself, also when an adapter has wrapped it."""
+        wrapped: Any = self.body
+        return wrapped.get_base_model() if hasattr(wrapped, "get_base_model") else wrapped
+
+    def encode(self, embedded: Tensor, inputs: dict[str, Tensor]) -> Features:
+        """Return the encoder's last hidden states (B, T, D) and their mean."""
+        mask = inputs["attention_mask"]
+        sequence = self.model.get_encoder()(inputs_embeds=embedded, attention_mask=mask).last_hidden_state
+        return Features(sequence, mask.bool(), masked_mean(sequence, mask.bool()))
+
+    # Writing
+
+    def target_numbers(self, text: str) -> list[int]:
+        """Return the tokens of a target text, the end mark last."""
+        numbers: list[int] = self.tokenizer(text_target=text, truncation=True, max_length=self.max_length)["input_ids"]
+        end = self.tokenizer.eos_token_id
+        return numbers if numbers and numbers[-1] == end else [*numbers, end]
+
+    def target_text(self, numbers: list[int]) -> str:
+        """Return the text of tokens."""
+        text: str = self.tokenizer.decode(numbers, skip_special_tokens=True)
+        return text.strip()
+
+    def taught(self, targets: Tensor, features: Features) -> Tensor:
+        """Return logits (B, L, V) of each next token, given the true ones before it."""
+        settings = self.model.config
+        known = targets.masked_fill(targets < 0, settings.pad_token_id)
+        start = torch.full_like(known[:, :1], self.model.generation_config.decoder_start_token_id)
+        output = self.model(
+            encoder_outputs=BaseModelOutput(last_hidden_state=features.sequence),
+            attention_mask=features.mask.long(),
+            decoder_input_ids=torch.cat((start, known[:, :-1]), dim=1),
+            use_cache=False,
+        )
+        logits: Tensor = output.logits
+        return logits
+
+    @torch.no_grad()
+    def written(self, features: Features, limits: Limits) -> Tensor:
+        """Return the best tokens that the model's own beam search finds, (B, L), padded."""
+        tokens: Tensor = self.model.generate(
+            encoder_outputs=BaseModelOutput(last_hidden_state=features.sequence),
+            attention_mask=features.mask.long(),
+            num_beams=limits.beams,
+            max_new_tokens=limits.longest,
+            do_sample=False,
+        )
+        return tokens
+
+    def _check(self) -> None:
+        """Try the encoder on two short texts: padding must not matter, and embeddings must do as well as ids."""
+        short, long = self.preprocess({"text": "a"}), self.preprocess({"text": "a b c d"})
+        with torch.no_grad():
+            alone = self.collate([short])
+            expected = self.model.get_encoder()(**alone).last_hidden_state[0]
+            found = self(self.collate([short, long])).sequence[0, : len(expected)]
+        if not (expected - found).abs().max() <= 1e-3 * expected.abs().max():
+            raise HeadstockError(
+                f"{type(self.model).__name__} ('{self.source}') gives other features from embeddings than from ids, or "
+                "for a padded text; it cannot be a backbone"
+            )
+
+
+def _load(name: str, revision: str | None, trust_remote_code: bool) -> tuple[Any, Any]:
+    """Return the model (float32, evaluation mode) and its tokenizer.
+
+    Raises:
+        HeadstockError: it cannot be had, or is no encoder-decoder.
+    """
+    place = locate(name, revision)
+    options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+    if revision is not None:
+        options["revision"] = revision
+    with loading(name):
+        config = AutoConfig.from_pretrained(place, **options)
+        if not getattr(config, "is_encoder_decoder", False):
+            raise HeadstockError(f"'{name}' is a model of type {config.model_type}, which has no decoder that writes")
+        tokenizer = AutoTokenizer.from_pretrained(place, **options)
+        model, info = AutoModelForSeq2SeqLM.from_pretrained(
+            place, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **options
+        )
+    require_weights(name, model, info["missing_keys"])
+    return model, tokenizer

@@ -1,0 +1,222 @@
+"""The ``translation`` task: a text written from the encoded text of another language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+from torch import Tensor, nn
+
+from headstock import HeadstockError
+from headstock.interfaces import (
+    Backbone,
+    BadExampleError,
+    Batch,
+    Column,
+    Config,
+    Example,
+    Features,
+    Loss,
+    Metric,
+    Splits,
+    Task,
+)
+from headstock.interfaces.task import Row
+from headstock_text.samples.number_words import number_splits
+from headstock_text.subwords import END, PADDING, START, Subwords
+from headstock_text.writing import Decoder, Limits, Writer
+
+IGNORED = -100
+"""Padding of target tokens."""
+
+
+class TranslationConfig(Config):
+    """Options of the ``translation`` task."""
+
+    vocabulary: int = Field(4000, ge=300, description="target subwords at most; a backbone that writes brings its own")
+    dim: int = Field(192, ge=8, multiple_of=8, description="size of the decoder's vectors")
+    heads: int = Field(4, ge=1, le=4, description="attention heads of the decoder")
+    layers: int = Field(3, ge=1, description="layers of the decoder")
+    dropout: float = Field(0.2, ge=0, lt=1, description="dropout in the decoder")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of the target spread evenly over all subwords")
+    beams: int = Field(4, ge=1, le=32, description="hypotheses that are kept while a translation is searched for")
+    max_length: int = Field(128, ge=8, description="target subwords at most")
+    length_ratio: float = Field(2.0, gt=0, description="target subwords at most for each of the source, beside ten")
+
+
+class Translation(Task):
+    """Teacher forcing in training, beam search for predictions (Sutskever et al. 2014, Vaswani et al. 2017).
+
+    A backbone that can write (an encoder-decoder) does so with its own decoder and tokens, which is then all that is
+    trained. Any other backbone gets a transformer decoder from scratch, whose subwords are learnt from the training
+    references. BLEU and chrF are those of sacrebleu.
+    """
+
+    Config = TranslationConfig
+    config: TranslationConfig
+    modality: ClassVar[str] = "text"
+    pipeline_tag: ClassVar[str | None] = "translation"
+    default_backbone: ClassVar[str] = "subword-transformer"
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column(name="source", role="input", summary="the text"),
+        Column(name="target", role="target", summary="its translation"),
+    )
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric(name="bleu", better="higher", summary="BLEU of all translations together, 0 to 100 (sacrebleu)"),
+        Metric(name="chrf", better="higher", summary="chrF2 of all translations together, 0 to 100 (sacrebleu)"),
+        Metric(name="exact_match", better="higher", summary="share of translations that are the reference"),
+    )
+
+    def __init__(self, config: TranslationConfig) -> None:
+        super().__init__(config)
+        self.subwords: Subwords | None = None
+        self._writer: Writer | None = None
+        self._limits = Limits(config.beams, config.max_length, config.length_ratio)
+
+    # Data
+
+    def sample(self) -> Splits:
+        """Return numbers in English and German words."""
+        return number_splits()
+
+    def inputs(self, row: Row) -> Mapping[str, Any]:
+        """Return ``{"text": source}``."""
+        return {"text": _text(row, "source")}
+
+    def reference(self, row: Row) -> str:
+        """Return the translation."""
+        return _text(row, "target")
+
+    def learn(self, references: Sequence[str]) -> None:
+        """Learn the target subwords."""
+        self.subwords = Subwords.learn(references, self.config.vocabulary)
+
+    def state(self) -> dict[str, Any]:
+        """Return the target subwords."""
+        return {"subwords": None if self.subwords is None else self.subwords.write()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back the target subwords."""
+        self.subwords = None if state["subwords"] is None else Subwords.read(state["subwords"])
+
+    def meet(self, backbone: Backbone) -> None:
+        """Write through the backbone if it can write."""
+        self._writer = backbone if isinstance(backbone, Writer) else None
+
+    def encode(self, reference: str, example: Example) -> dict[str, Tensor]:
+        """Return ``tokens`` (L,), the end mark last."""
+        del example
+        if self._writer is not None:
+            numbers = self._writer.target_numbers(reference)
+        else:
+            numbers = [*self._own().numbers(reference), END]
+        return {"tokens": torch.tensor([*numbers[: self.config.max_length - 1], numbers[-1]][: len(numbers)])}
+
+    def _own(self) -> Subwords:
+        if self.subwords is None:
+            raise HeadstockError("the task has not learnt its target subwords")
+        return self.subwords
+
+    # Model
+
+    def build_head(self, backbone: Backbone) -> nn.Module:
+        """Return the decoder; for a backbone that writes, what hands on to its decoder."""
+        if isinstance(backbone, Writer):
+            return BackboneWriter(backbone)
+        config = self.config
+        size = len(self._own())
+        return OwnWriter(Decoder(size, backbone.feature_dim, config.dim, config.heads, config.layers, config.dropout))
+
+    def forward(self, head: nn.Module, features: Features, batch: Batch) -> dict[str, Tensor]:
+        """Return ``logits`` (B, L, V) where there are targets, and in evaluation ``written`` (B, M)."""
+        outputs = {}
+        if batch.targets:
+            outputs["logits"] = head(batch.targets["tokens"], features)
+        if not head.training:
+            writer: Any = head
+            outputs["written"] = writer.search(features, self._limits)
+        return outputs
+
+    def loss(self, outputs: dict[str, Tensor], batch: Batch) -> Loss:
+        """Return cross-entropy summed over target tokens, and their number."""
+        target = batch.targets["tokens"].flatten()
+        total = F.cross_entropy(
+            outputs["logits"].float().flatten(0, 1),
+            target,
+            ignore_index=IGNORED,
+            label_smoothing=self.config.label_smoothing,
+            reduction="sum",
+        )
+        return Loss(total, (target != IGNORED).sum().float())
+
+    # Predictions
+
+    def decode(self, outputs: dict[str, Tensor], batch: Batch) -> list[str]:
+        """Return each example's translation."""
+        del batch
+        rows = outputs["written"].tolist()
+        if self._writer is not None:
+            return [self._writer.target_text(row) for row in rows]
+        subwords = self._own()
+        return [subwords.text([number for number in row if number not in (PADDING, START, END)]) for row in rows]
+
+    def score(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+        """Return corpus BLEU and chrF, and the share of exact matches."""
+        right = sum(one == other for one, other in zip(predictions, references, strict=True))
+        return {
+            "bleu": float(BLEU().corpus_score(list(predictions), [list(references)]).score),
+            "chrf": float(CHRF().corpus_score(list(predictions), [list(references)]).score),
+            "exact_match": right / len(references),
+        }
+
+    def wire(self, prediction: str, row: Row) -> dict[str, str]:
+        """Return ``{"translation_text": …}``."""
+        del row
+        return {"translation_text": prediction}
+
+
+class OwnWriter(nn.Module):
+    """A decoder from scratch."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(self, targets: Tensor, features: Features) -> Tensor:
+        """Return logits (B, L, V)."""
+        logits: Tensor = self.decoder(targets, features)
+        return logits
+
+    def search(self, features: Features, limits: Limits) -> Tensor:
+        """Return tokens (B, M)."""
+        return self.decoder.search(features, limits)
+
+
+class BackboneWriter(nn.Module):
+    """Hands on to the decoder of the backbone. Its parameters are the backbone's, and not named twice."""
+
+    def __init__(self, backbone: Writer) -> None:
+        super().__init__()
+        self._backbone = (backbone,)  # in a tuple, so that torch does not take it for a part of this module
+
+    def forward(self, targets: Tensor, features: Features) -> Tensor:
+        """Return logits (B, L, V)."""
+        return self._backbone[0].taught(targets, features)
+
+    def search(self, features: Features, limits: Limits) -> Tensor:
+        """Return tokens (B, M)."""
+        return self._backbone[0].written(features, limits)
+
+
+def _text(row: Row, column: str) -> str:
+    value = row.get(column)
+    if not isinstance(value, str):
+        raise BadExampleError(f"column '{column}' holds {type(value).__name__}, not a text")
+    if not value.strip():
+        raise BadExampleError(f"the text in column '{column}' is empty")
+    return value.strip()

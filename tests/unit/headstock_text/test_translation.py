@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import (
+    AutoModelForSeq2SeqLM,
+    BartConfig,
+    BartForConditionalGeneration,
+    T5Config,
+    T5ForConditionalGeneration,
+)
+
+from headstock import HeadstockError
+from headstock.interfaces import BadExampleError, Features
+from headstock_text.backbones.bilstm import BiLstm
+from headstock_text.backbones.seq2seq import Seq2SeqText, Seq2SeqTextConfig
+from headstock_text.backbones.subword_transformer import SubwordTransformer
+from headstock_text.samples import number_words
+from headstock_text.subwords import END, PADDING, START, Subwords
+from headstock_text.tasks.translation import Translation, TranslationConfig
+from headstock_text.writing import Decoder, Limits, Writer
+
+ROWS = [
+    {"source": "a dog ran", "target": "ein Hund lief"},
+    {"source": "the cat sat on the mat", "target": "die Katze saß auf der Matte"},
+    {"source": "hello", "target": "hallo Welt"},
+    {"source": "paris is nice", "target": "Paris ist schön"},
+]
+
+
+def make(**options: Any) -> Translation:
+    task = Translation(TranslationConfig(vocabulary=300, dim=32, layers=1, dropout=0.0, **options))
+    task.learn([row["target"] for row in ROWS])
+    return task
+
+
+@pytest.mark.parametrize("text", ["Zwölf Boxkämpfer jagen Viktor", "我爱北京", "a  b", "née e\u0301t\u00e9", "😀"])
+def test_subwords_give_any_text_back(text: str) -> None:
+    subwords = Subwords.learn(["zwölf boxer", "one two three"] * 3, 300)
+    again = Subwords.read(subwords.write())
+    numbers = subwords.numbers(text)
+    assert again.numbers(text) == numbers
+    assert again.digest() == subwords.digest()
+    assert subwords.text([START, *numbers, END, PADDING]) == text.replace("e\u0301", "é").strip()
+
+
+@pytest.mark.parametrize("backbone_class", [SubwordTransformer, BiLstm])
+def test_learns_a_handful_of_sentences(backbone_class: Any, steps: Any) -> None:
+    torch.manual_seed(0)
+    task = make(label_smoothing=0.0, length_ratio=9.0)
+    options = {"vocabulary": 300, "dim": 32, "layers": 1} if backbone_class is SubwordTransformer else {"min_count": 1}
+    backbone = backbone_class.create(backbone_class.Config(dropout=0.0, **options), [task.inputs(row) for row in ROWS])
+    task.meet(backbone)
+    head = task.build_head(backbone)
+    losses = steps.train(task, backbone, head, steps.prepare(task, backbone, ROWS), 150, 3e-3)
+    assert losses[-1] < 0.1 * losses[0]
+    predictions = steps.predict(task, backbone, head, ROWS)
+    assert predictions == [row["target"] for row in ROWS]
+    assert task.score(predictions, predictions) == pytest.approx({"bleu": 100.0, "chrf": 100.0, "exact_match": 1.0})
+    assert task.wire(predictions[0], ROWS[0]) == {"translation_text": "ein Hund lief"}
+
+
+def features(size: int, length: int, dim: int) -> Features:
+    sequence = torch.randn(size, length, dim)
+    mask = torch.arange(length) < torch.randint(2, length + 1, (size, 1))
+    return Features(sequence, mask, sequence.mean(dim=1))
+
+
+def test_teaching_looks_at_no_later_token() -> None:
+    torch.manual_seed(0)
+    decoder = Decoder(50, 8, 16, 4, 2, 0.0).eval()
+    source = features(2, 5, 8)
+    targets = torch.randint(4, 50, (2, 6))
+    changed = targets.clone()
+    changed[:, 4:] = 7
+    first, second = decoder(targets, source), decoder(changed, source)
+    torch.testing.assert_close(first[:, :5], second[:, :5])
+    assert not torch.allclose(first[:, 5], second[:, 5])
+
+
+def test_a_wide_search_finds_the_best_of_all_hypotheses() -> None:
+    torch.manual_seed(1)
+    decoder = Decoder(8, 8, 16, 4, 1, 0.0).eval().requires_grad_(False)
+    decoder.embedding.weight.mul_(4)
+    source = features(3, 4, 8)
+    found = decoder.search(source, Limits(beams=125, longest=4, per_source=0.0))
+    tokens = [number for number in range(8) if number not in (PADDING, START, END)]
+    for row in range(3):
+        own = Features(*(part[row : row + 1] for part in source))
+        scored = []
+        for length in range(4):
+            for body in itertools.product(tokens, repeat=length):
+                whole = torch.tensor([[*body, END]])
+                chances = decoder(whole, own).log_softmax(dim=2)
+                scored.append((float(chances.gather(2, whole.unsqueeze(2)).mean()), [*body, END]))
+        best = max(scored)[1]
+        assert found[row, : len(best)].tolist() == best
+        assert set(found[row, len(best) :].tolist()) <= {PADDING}
+
+
+@pytest.mark.parametrize("beams", [1, 4])
+def test_a_search_does_not_depend_on_its_neighbours(beams: int) -> None:
+    torch.manual_seed(0)
+    decoder = Decoder(40, 8, 16, 4, 2, 0.0).eval()
+    source = features(5, 9, 8)
+    together = decoder.search(source, Limits(beams, 20, 2.0))
+    for row in range(5):
+        length = int(source.mask[row].sum())
+        own = Features(source.sequence[row : row + 1, :length], source.mask[row : row + 1, :length], source.pooled)
+        alone = decoder.search(own, Limits(beams, 20, 2.0))[0]
+        kept = [number for number in together[row].tolist() if number != PADDING]
+        assert [number for number in alone.tolist() if number != PADDING] == kept
+        assert kept[-1] == END
+        assert len(kept) <= 10 + 2 * length
+
+
+def test_long_targets_are_cut_and_keep_their_end() -> None:
+    task = make(max_length=8)
+    tokens = task.encode("Wort " * 40, {})["tokens"]
+    assert len(tokens) == 8
+    assert tokens[-1] == END
+
+
+@pytest.mark.parametrize("column", ["source", "target"])
+@pytest.mark.parametrize("value", [None, 3, " ", ["a"]])
+def test_bad_rows(column: str, value: Any) -> None:
+    row = {**ROWS[0], column: value}
+    with pytest.raises(BadExampleError, match=f"column '{column}'"):
+        (make().inputs if column == "source" else make().reference)(row)
+
+
+def test_number_words() -> None:
+    assert number_words.english(241) == "two hundred and forty-one"
+    assert number_words.german(241) == "zwei hundert ein und vierzig"
+    assert number_words.german(101) == "ein hundert eins"
+    assert number_words.german(117) == "ein hundert siebzehn"
+
+
+# Pretrained encoder-decoders
+
+SMALL = {"d_model": 16, "vocab_size": 400}
+
+
+@pytest.fixture(params=["bart", "t5"])
+def writer_folder(request: pytest.FixtureRequest, tiny_tokenizer: Callable[[], Any], tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    tokenizer = tiny_tokenizer()
+    marks = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
+    if request.param == "bart":
+        layers = {f"{side}_{what}": number for side in ("encoder", "decoder") for what, number in SIDES.items()}
+        config = BartConfig(
+            **SMALL, **layers, **marks, max_position_embeddings=64, decoder_start_token_id=2, dropout=0.0
+        )
+        model: Any = BartForConditionalGeneration(config)
+    else:
+        config = T5Config(
+            **SMALL, **marks, d_kv=8, d_ff=32, num_layers=1, num_heads=2, dropout_rate=0.0, decoder_start_token_id=1
+        )
+        model = T5ForConditionalGeneration(config)
+    model.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+SIDES = {"layers": 1, "attention_heads": 2, "ffn_dim": 32}
+
+
+def test_a_pretrained_model_writes_with_its_own_decoder(writer_folder: Path, steps: Any, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    task = make(label_smoothing=0.0, max_length=60)
+    backbone = Seq2SeqText.create(Seq2SeqTextConfig(model=str(writer_folder)), [])
+    assert isinstance(backbone, Writer)
+    task.meet(backbone)
+    head = task.build_head(backbone)
+    assert not list(head.parameters())
+    losses = steps.train(task, backbone, head, steps.prepare(task, backbone, ROWS), 400, 5e-3)
+    assert losses[-1] < 0.2 * losses[0]
+    backbone.eval()
+    predictions = steps.predict(task, backbone, head, ROWS)
+    assert predictions == [row["target"] for row in ROWS]
+
+    (tmp_path / "saved").mkdir()
+    backbone.save(tmp_path / "saved")
+    plain = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "saved").eval()
+    batch = backbone.tokenizer(ROWS[1]["source"], return_tensors="pt", return_token_type_ids=False)
+    written = plain.generate(**batch, num_beams=4, max_new_tokens=60, do_sample=False)[0]
+    assert backbone.target_text(written.tolist()) == predictions[1]
+    again = Seq2SeqText.load(backbone.config, tmp_path / "saved").eval()
+    other = make(label_smoothing=0.0, max_length=60)
+    other.meet(again)
+    assert steps.predict(other, again, other.build_head(again), ROWS) == predictions
+
+
+def test_an_encoder_alone_cannot_write(tiny_encoder: Callable[[str], Path]) -> None:
+    with pytest.raises(HeadstockError, match="has no decoder that writes"):
+        Seq2SeqText.create(Seq2SeqTextConfig(model=str(tiny_encoder("bert"))), [])
