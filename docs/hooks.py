@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 from mkdocs.config.defaults import MkDocsConfig
@@ -16,6 +18,8 @@ from headstock.recipe.components import component_class
 from headstock.testing.checks import CHECKS
 from headstock.trainer.config import TrainerConfig
 from headstock_registry import Entry, load_catalogue
+
+PLANTED = Path(__file__).parents[1] / "tests/contract/plugins"
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -41,6 +45,21 @@ def checks() -> Iterator[str]:
     for check in CHECKS:
         yield f"## {check.name} {{ #{check.name} }}\n"
         yield f"*For: {', '.join(check.kinds)}.* {check.explanation}\n"
+    yield from faults()
+
+
+def faults() -> Iterator[str]:
+    """Yield the table of planted faults: components of the tests that are broken in one way each."""
+    sys.path.insert(0, str(PLANTED))
+    try:
+        from kit_faults import FAULTS
+    finally:
+        sys.path.remove(str(PLANTED))
+    yield "## Planted faults\n"
+    yield f"The kit is tested too: {len(FAULTS)} components with one fault each, and the check that must catch it.\n"
+    yield "| fault | caught by |"
+    yield "| --- | --- |"
+    yield from (f"| {_cell(fault.what)} | [{fault.caught_by}](#{fault.caught_by}) |" for fault in FAULTS)
 
 
 def recipes() -> Iterator[str]:

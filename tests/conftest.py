@@ -11,6 +11,10 @@ from typing import Any, Protocol
 
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Several workers with several threads each would wait for each other; torch reads this when it is imported.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 
@@ -108,7 +112,7 @@ def command_env() -> CommandEnv:
             **os.environ,
             "PYTHONPATH": os.pathsep.join([*map(str, pythonpath), *inherited]),
             "HF_HUB_OFFLINE": "1",
-            "OMP_NUM_THREADS": "2",
+            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2"),
         }
 
     return environment

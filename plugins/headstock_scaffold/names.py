@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import keyword
 import re
 import sys
-from importlib import metadata
 from typing import NamedTuple
 
 from headstock import HeadstockError
 from headstock_registry import Catalogue
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-LONGEST = 50
+LONGEST = 30
 
 
 class Names(NamedTuple):
@@ -52,6 +52,6 @@ def names_for(kind: str, name: str, catalogue: Catalogue) -> Names:
     if keyword.iskeyword(class_name) or package in sys.stdlib_module_names:
         raise HeadstockError(f"'{name}' would make a class or package with a name that Python keeps; choose another")
     distribution = f"headstock-{name}"
-    if package in metadata.packages_distributions():
+    if importlib.util.find_spec(package) is not None:
         raise HeadstockError(f"there is an installed package {package} already; choose another name")
     return Names(name, distribution, package, class_name)

@@ -85,6 +85,8 @@ def new_environment(
         # unlike a bare path, addsitedir reads the .pth files there
         lines = [f"import site; site.addsitedir({path!r})\n" for path in sorted(paths)]
         (Path(where) / "headstock_environment.pth").write_text("".join(lines))
+        # venv brings a setuptools of its own, older than torch asks for
+        environment.must("pip uninstall -y -q setuptools", folder)
         environment.must(f"pip install --no-deps --force-reinstall {our_wheel}", folder)
         return environment
 

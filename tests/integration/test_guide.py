@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from headstock.engine.run import resolve_recipe
+from headstock_registry import load_catalogue
 
 DOCS = Path(__file__).parents[2] / "docs"
 GUIDE = DOCS / "author.md"
@@ -46,6 +53,33 @@ def test_the_guide_ends_in_a_wheel_that_works(environment: Any, new_environment:
     other.must(f"pip install --no-deps {wheel}", tmp_path)
     assert "review-stars" in other.must("headstock tasks", tmp_path)
     other.must("headstock run review-stars epochs=1 --out trained", tmp_path)
+
+
+@pytest.mark.slow
+def test_the_quick_start(cli: Any, tmp_path: Path) -> None:
+    rows = [("what a great film", "5"), ("what a terrible bore", "1"), ("rather fine acting", "5"), ("just awful", "1")]
+    lines = [f"{text},{stars}" for text, stars in rows * 15]
+    (tmp_path / "reviews.csv").write_text("\n".join(["review,stars", *lines]) + "\n")
+    for language, _, content in blocks(DOCS / "index.md"):
+        if language == "python":
+            (tmp_path / "use.py").write_text(content)
+            continue
+        for command in content.replace("\\\n", " ").splitlines():
+            program, *arguments = shlex.split(command)
+            if program == "pip":
+                continue
+            if "backbone=transformers" in arguments:  # needs the Hub: only whether it is understood
+                recipe = resolve_recipe(load_catalogue(), arguments[1], arguments[2:])
+                assert recipe.adapter.entry.name == "lora"
+                continue
+            done = cli(*arguments)
+            assert done.returncode == 0, (command, done.stderr)
+    env = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(
+        [sys.executable, "use.py"], cwd=tmp_path, env=env, capture_output=True, encoding="utf-8", check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "label" in done.stdout
 
 
 def test_an_author_writes_few_lines() -> None:

@@ -59,10 +59,18 @@ def test_every_block_is_known_here() -> None:
         "example: use",
         "example: python",
         "example: plugin",
+        "example: author",
         "needs: network",
     }
     unmarked = [content for name, language, content in BLOCKS if not name and language in {"sh", "python"}]
     assert unmarked == [listing()]
+
+
+@pytest.mark.slow
+def test_new_and_check(here: Path) -> None:
+    new, check = commands(block("example: author"))
+    assert "headstock-my-task/pyproject.toml" in invoke(new).stdout
+    assert " 0 failed" in invoke(check).stdout
 
 
 def listing() -> str:

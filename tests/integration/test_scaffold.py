@@ -44,7 +44,7 @@ def test_what_is_written_is_complete(kind: str, environment: Any, tmp_path: Path
         ("1st", "cannot be the name of a task"),
         ("a--b", "cannot be the name of a task"),
         ("text-classification", "there is a task 'text-classification' already, of headstock"),
-        ("x" * 60, "50 characters at most"),
+        ("x" * 60, "30 characters at most"),
         ("text", "there is an installed package headstock_text already"),
     ],
 )

@@ -145,7 +145,7 @@ class Trainer:
             InterruptedRunError: SIGINT or SIGTERM came; a checkpoint was written.
         """
         log = self._around.log(self._state.log_bytes)
-        # What is there now stays to the end: without this, every full collection walks over all of it between two steps.
+        # What is there now stays to the end; without this, full collections would walk over all of it between steps.
         gc.collect()
         gc.freeze()
         try:

@@ -1,0 +1,57 @@
+"""Any one first-party plugin can be taken away, and everything else goes on working."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PLUGINS = {
+    "text": "headstock_text",
+    "vision": "headstock_vision",
+    "speech": "headstock_speech",
+    "adapters": "headstock_adapters",
+    "scaffold": "headstock_scaffold",
+    "bench": "headstock_bench",
+}
+QUICK = {"text-classification": "text", "image-classification": "vision"}
+
+
+def without(wheel: Path, plugin: str, target: Path) -> Path:
+    """Unpack a wheel but for one plugin's package and entry point."""
+    package = PLUGINS[plugin]
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(target, [name for name in archive.namelist() if not name.startswith(f"{package}/")])
+    (entry_points,) = target.glob("*.dist-info/entry_points.txt")
+    lines = entry_points.read_text().splitlines()
+    entry_points.write_text("\n".join(line for line in lines if not line.startswith(f"{plugin} = ")) + "\n")
+    return target
+
+
+@pytest.mark.parametrize("plugin", PLUGINS)
+def test_the_rest_works(plugin: str, our_wheel: Path, cli: Any, tmp_path: Path) -> None:
+    place = without(our_wheel, plugin, tmp_path / "installed")
+    # a module that is missing is one that cannot be imported, wherever else on the path it may lie
+    (place / "sitecustomize.py").write_text(f"import sys\nsys.modules[{PLUGINS[plugin]!r}] = None\n")
+
+    def run(*arguments: str) -> str:
+        done = cli(*arguments, pythonpath=[place])
+        assert done.returncode == 0, (arguments, done.stdout, done.stderr)
+        assert "left out" not in done.stderr
+        return str(done.stdout)
+
+    listed = {record["plugin"] for record in json.loads(run("plugins", "--json"))}
+    assert listed == set(PLUGINS) - {plugin}
+    for command in ("tasks", "backbones", "adapters", "--help", "schema"):
+        assert run(command)
+    task = next(name for name, home in QUICK.items() if home != plugin)
+    assert task in run("show", task)
+    if plugin == "adapters":
+        done = cli("run", task, "limit=20", "epochs=1", "--out", "run", pythonpath=[place])
+        assert done.returncode == 2
+        assert "no adapter named 'full' is installed" in done.stderr
+        return
+    assert "accuracy" in run("run", task, "limit=20", "epochs=1", "--out", "run")
