@@ -5,14 +5,16 @@ from __future__ import annotations
 import importlib.util
 import keyword
 import re
-import sys
 from typing import NamedTuple
 
+import headstock
 from headstock import HeadstockError
 from headstock_registry import Catalogue
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST = 30
+IMPORTED = ("Any", "Field", "Iterable", "Mapping", "Path", "Self", "Sequence", "Tensor", "SafetensorError")
+"""Names that the templates import from elsewhere."""
 
 
 class Names(NamedTuple):
@@ -44,13 +46,16 @@ def names_for(kind: str, name: str, catalogue: Catalogue) -> Names:
             f"'{name}' cannot be the name of a {kind}: it must begin with a letter and have small letters, digits and "
             f"single dashes, {LONGEST} characters at most{advice}"
         )
-    if name in catalogue.names(kind) or name in {conflict.name for conflict in catalogue.conflicts}:
-        source = next((entry.source for entry in catalogue.entries(kind) if entry.name == name), None)
-        raise HeadstockError(f"there is a {kind} '{name}' already, of {source}; choose another name")
+    for entry in catalogue.entries(kind):
+        if entry.name == name:
+            raise HeadstockError(f"there is a {kind} '{name}' already, of {entry.source}; choose another name")
+    for conflict in catalogue.conflicts:
+        if (conflict.kind, conflict.name) == (kind, name):
+            raise HeadstockError(f"{conflict}; choose another name")
     class_name = "".join(part.capitalize() for part in name.split("-"))
+    if keyword.iskeyword(class_name) or {class_name, f"{class_name}Config"} & {*headstock.__all__, *IMPORTED}:
+        class_name += kind.capitalize()
     package = f"headstock_{name.replace('-', '_')}"
-    if keyword.iskeyword(class_name) or package in sys.stdlib_module_names:
-        raise HeadstockError(f"'{name}' would make a class or package with a name that Python keeps; choose another")
     distribution = f"headstock-{name}"
     if importlib.util.find_spec(package) is not None:
         raise HeadstockError(f"there is an installed package {package} already; choose another name")

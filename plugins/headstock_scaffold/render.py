@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def render(kind: str, values: Mapping[str, str], target: Path) -> list[Path]:
         trim_blocks=True,
         autoescape=False,
     )
+    environment.filters["quoted"] = lambda text: json.dumps(text, ensure_ascii=False)  # as TOML and Python write it
     written = []
     with new_directory(target) as beside:
         for name in environment.list_templates(filter_func=lambda each: each.startswith(("common/", f"{kind}/"))):

@@ -40,12 +40,13 @@ class Block(nn.Module):
             mask: Where a state may look, broadcast to (B, heads, T, S); ``None``: everywhere.
             source: States (B, S, D) of the source.
             source_mask: Where there is a source, broadcast to (B, heads, T, S).
-            memory: Keys and values of earlier states, to which those of these states are added.
+            memory: Keys and values of earlier states, to which those of these states are added, and of the source,
+                which are worked out once.
         """
         normed = self.own_norm(states)
         states = states + self.dropout(self.own(normed, normed, mask, memory))
         if self.cross is not None and self.cross_norm is not None and source is not None:
-            states = states + self.dropout(self.cross(self.cross_norm(states), source, source_mask))
+            states = states + self.dropout(self.cross(self.cross_norm(states), source, source_mask, memory, "source "))
         fed: Tensor = states + self.dropout(self.feed(self.feed_norm(states)))
         return fed
 
@@ -61,13 +62,22 @@ class Attention(nn.Module):
         self.value = nn.Linear(dim, dim)
         self.out = nn.Linear(dim, dim)
 
-    def forward(self, states: Tensor, source: Tensor, mask: Tensor | None, memory: Memory | None = None) -> Tensor:
-        """Return for each of the states (B, T, D) a mix of the source (B, S, D)."""
-        query, key, value = (self._split(part) for part in (self.query(states), self.key(source), self.value(source)))
+    def forward(
+        self, states: Tensor, source: Tensor, mask: Tensor | None, memory: Memory | None = None, which: str = ""
+    ) -> Tensor:
+        """Return for each of the states (B, T, D) a mix of the source (B, S, D).
+
+        ``which`` names the source in ``memory``; a named one stays the same and is looked up, the states' own grows.
+        """
+        query = self._split(self.query(states))
+        if memory is not None and which and f"{which}key" in memory:
+            key, value = memory[f"{which}key"], memory[f"{which}value"]
+        else:
+            key, value = self._split(self.key(source)), self._split(self.value(source))
         if memory is not None:
-            if memory:
+            if not which and "key" in memory:
                 key, value = torch.cat((memory["key"], key), dim=2), torch.cat((memory["value"], value), dim=2)
-            memory["key"], memory["value"] = key, value
+            memory[f"{which}key"], memory[f"{which}value"] = key, value
         rate = self.rate if self.training else 0.0
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=rate)
         out: Tensor = self.out(mixed.transpose(1, 2).flatten(2))

@@ -31,7 +31,7 @@ def headstock_entries() -> list[Entry]:
             "backbone",
             "seq2seq",
             "headstock_text.backbones.seq2seq:Seq2SeqText",
-            "any transformers encoder-decoder by Hub id or folder (Marian, BART, T5)",
+            "any transformers encoder-decoder with a fast tokenizer, by Hub id or folder (BART, T5)",
         ),
         _entry(
             "backbone",

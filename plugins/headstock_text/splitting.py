@@ -57,3 +57,8 @@ def _marks() -> str:
         else:
             ranges.append([code, code])
     return "".join(f"{chr(first)}-{chr(last)}" for first, last in ranges)
+
+
+def clean(text: str) -> str:
+    """Replace halves of surrogate pairs, which cut-off JSON escapes leave and no tokenizer can read."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

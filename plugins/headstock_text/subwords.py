@@ -19,6 +19,8 @@ class Subwords:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
+        # "</s>" in a text is four characters, and no end mark.
+        self._tokenizer.encode_special_tokens = True
 
     @classmethod
     def learn(cls, texts: Iterable[str], size: int) -> Self:

@@ -18,7 +18,7 @@ class Limits(NamedTuple):
     Attributes:
         beams: Hypotheses that are kept; 1 is greedy.
         longest: Tokens at most.
-        per_source: Tokens at most for each token of the source, beside ten.
+        per_source: Tokens at most for each token of the source, beside ten; a backbone that writes does without.
     """
 
     beams: int
@@ -28,7 +28,13 @@ class Limits(NamedTuple):
 
 @runtime_checkable
 class Writer(Protocol):
-    """Something that writes target tokens from encoded sources. Its tokens are its own affair."""
+    """Something that writes target tokens from encoded sources. Its tokens are its own affair.
+
+    Attributes:
+        most_tokens: How many target tokens it can deal with.
+    """
+
+    most_tokens: int
 
     def target_numbers(self, text: str) -> list[int]:
         """Return the tokens of a target text, the end mark last."""
@@ -112,8 +118,9 @@ class Decoder(nn.Module):
             origins, tokens = places // chances.shape[2], places % chances.shape[2]
             rows = (origins + torch.arange(size, device=device).unsqueeze(1) * beams).flatten()
             ids = torch.cat((ids[rows], tokens.flatten().unsqueeze(1)), dim=1)
-            memories = [{name: value[rows] for name, value in memory.items()} for memory in memories]
-            # a longer hypothesis can at best keep its mean, so that one below the best found will not overtake it
+            for memory in memories:  # the source is the same for all hypotheses of an example
+                memory["key"], memory["value"] = memory["key"][rows], memory["value"][rows]
+            # At best all further tokens are certain, and the sum is shared by as many tokens as there is room for.
             done = last | (scores[:, :1] / room.unsqueeze(1) <= best.unsqueeze(1))
             scores = scores.masked_fill(done, float("-inf"))
             if not bool(torch.isfinite(scores).any()):

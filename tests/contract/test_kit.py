@@ -9,14 +9,30 @@ from typing import Any
 import pytest
 
 from headstock.testing.checks import CHECKS
-from headstock.testing.runner import checks_for, run_check
+from headstock.testing.runner import checks_for, run_check, run_checks
 from headstock.testing.subject import Subject
-from headstock_registry import API_VERSION, Catalogue, Entry, PluginRecord, Source
+from headstock_registry import (
+    API_VERSION,
+    Catalogue,
+    Entry,
+    PluginRecord,
+    Source,
+    UnknownNameError,
+    load_catalogue,
+)
 
 PLUGINS = Path(__file__).parent / "plugins"
 sys.path.insert(0, str(PLUGINS))
 import kit_faults  # noqa: E402
 import kit_sound  # noqa: E402
+
+
+def plugin_source(entries: list[dict[str, Any]]) -> str:
+    """Return the code of a plugin module that brings entries."""
+    calls = ", ".join(f"Entry(**{each!r})" for each in entries)
+    head = "from headstock_registry import Entry, hookimpl\n\n\n@hookimpl\ndef headstock_entries():\n"
+    return f"{head}    return [{calls}]\n"
+
 
 KINDS = {kit_sound.Vowels: "task", kit_sound.Letters: "backbone", kit_sound.Scale: "adapter"}
 NAMES = {"task": "vowels", "backbone": "letters", "adapter": "scale"}
@@ -74,11 +90,58 @@ def test_a_fault_is_caught(fault: kit_faults.Fault, tmp_path: Path) -> None:
     assert result.guide.endswith(check.name)
 
 
-def test_every_check_but_those_of_entries_catches_a_fault() -> None:
-    assert {check.name for check in CHECKS} - {fault.caught_by for fault in kit_faults.FAULTS} == {
-        "entry-is-light",
-        "data-bad-rows-are-named",
-    }
+def test_every_check_catches_a_fault() -> None:
+    # the one on the entry itself is below: it needs a distribution
+    assert {check.name for check in CHECKS} - {fault.caught_by for fault in kit_faults.FAULTS} == {"entry-is-light"}
+
+
+@pytest.mark.parametrize("heavy", [True, False])
+def test_an_entry_that_imports_torch_is_caught(heavy: bool, fake_site: Any) -> None:
+    both = (entry(kit_sound.Vowels, "task"), entry(kit_sound.Letters, "backbone"))
+    source = plugin_source([each.model_dump(exclude={"source"}) for each in both])
+    fake_site.add("kit-plugin", f"import torch\n{source}" if heavy else source)
+    results = list(run_checks("vowels", only=["entry-is-light"], catalogue=load_catalogue()))
+    assert [result.status for result in results] == ["failed" if heavy else "passed"]
+    assert not heavy or "it imports torch" in str(results[0].came)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["textcnn", "--only", "options-are-read"], 0, "options-are-read: passed"),
+        (["textcnn", "--only", "option-are-read"], 2, "no check 'option-are-read'; did you mean options-are-read"),
+        (["textcn"], 2, "textcnn"),
+        (["torchvision"], 2, "model"),
+        (["textcnn", "backbone.typo=1"], 2, "typo"),
+        (["textcnn", "backbone=bilstm"], 2, "what is checked is backbone 'textcnn'"),
+        (["bench"], 2, "brings only commands"),
+        (["textcnn", "--explain"], 0, "backbone-cost"),
+        (["textcnn", "--only", "options-are-read", "--json"], 0, '"status": "passed"'),
+    ],
+)
+def test_the_command(arguments: list[str], code: int, message: str, cli: Any) -> None:
+    done = cli("check", *arguments)
+    assert done.returncode == code, done.stderr
+    assert message in (done.stderr if code == 2 else done.stdout)
+    assert code != 2 or len(done.stderr.splitlines()) == 1
+
+
+def test_a_failed_check_says_so(cli: Any, fake_site: Any) -> None:
+    described = [
+        entry(kit_faults.FloatMask, "backbone").model_dump(exclude={"source"}),
+        entry(kit_sound.Vowels, "task").model_dump(exclude={"source"}),
+    ]
+    fake_site.add("kit-plugin", plugin_source(described))
+    done = cli("check", "letters", "--only", "backbone-features", pythonpath=[fake_site.folder, PLUGINS])
+    assert done.returncode == 1
+    assert "came     torch.float32" in done.stdout
+    assert "checks.md#backbone-features" in done.stdout
+
+
+@pytest.mark.parametrize(("kind", "only"), [("tasks", None), ("task", ["numbers"])])
+def test_kinds_and_checks_that_are_not_there(kind: str, only: list[str] | None) -> None:
+    with pytest.raises(UnknownNameError):
+        checks_for(kind, only)
 
 
 @pytest.fixture(autouse=True)

@@ -63,8 +63,6 @@ def our_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (wheel,) = folder.glob("*.whl")
     return wheel
 
-    return {**os.environ, **OFFLINE}
-
 
 @pytest.fixture(scope="session")
 def new_environment(

@@ -16,9 +16,11 @@ class Adapter(Component):
     Attributes:
         keeps_base: True when the backbone's own weights and buffers stay as they were, bit for bit. Then a run stores
             only the adapter, and names where the backbone came from.
+        starts_at_base: False when attaching changes the features at once, as prompts or new layers do.
     """
 
     keeps_base: ClassVar[bool] = False
+    starts_at_base: ClassVar[bool] = True
 
     def __init__(self, config: Any) -> None:
         self.config = config

@@ -50,9 +50,9 @@ class Classification(Labelled):
     label_column: ClassVar[str] = "label"
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric(name="accuracy", better="higher", summary="share of examples whose labels are all right"),
-        Metric(name="precision", better="higher", summary="mean over labels of the precision (macro)"),
-        Metric(name="recall", better="higher", summary="mean over labels of the recall (macro)"),
-        Metric(name="f1", better="higher", summary="mean over labels of F1 (macro)"),
+        Metric(name="precision", better="higher", summary="mean of the precision over labels that occur (macro)"),
+        Metric(name="recall", better="higher", summary="mean of the recall over labels that occur (macro)"),
+        Metric(name="f1", better="higher", summary="mean of F1 over labels that occur (macro)"),
     )
 
     @property
@@ -162,17 +162,28 @@ class Classification(Labelled):
         return binarizer.transform(references), binarizer.transform(chosen), range(len(self.labels))
 
     def score(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
-        """Return accuracy and macro precision, recall and F1 over the label set."""
+        """Return accuracy and macro precision, recall and F1 over the labels that occur."""
         truth, chosen, labels = self._arrays(predictions, references)
-        precision, recall, f1, _ = precision_recall_fscore_support(
-            truth, chosen, labels=labels, average="macro", zero_division=0
-        )
+        # As scikit-learn and seqeval have it: labels that neither occur nor are predicted have no part in the mean.
+        occurring = [label for label, there in zip(labels, self._occurring(truth, chosen), strict=True) if there]
+        precision = recall = f1 = 0.0
+        if occurring:
+            precision, recall, f1, _ = precision_recall_fscore_support(
+                truth, chosen, labels=occurring, average="macro", zero_division=0
+            )
         return {
             "accuracy": float(accuracy_score(truth, chosen)),
             "precision": float(precision),
             "recall": float(recall),
             "f1": float(f1),
         }
+
+    def _occurring(self, truth: Any, chosen: Any) -> list[bool]:
+        """Return for each label whether an example has it or is said to have it."""
+        if self.multi_label:
+            return list((truth.any(axis=0) | chosen.any(axis=0)).tolist())
+        seen = {*truth, *chosen}
+        return [name in seen for name in self.labels.names]
 
     def details(self, predictions: Sequence[Any], references: Sequence[Any]) -> Details:
         """Return precision, recall, F1 and number of examples per label, and for single-label the confusion matrix."""

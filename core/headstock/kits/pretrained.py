@@ -32,6 +32,22 @@ def locate(name: str, revision: str | None) -> str:
     return name
 
 
+def loading_call(loader: str, place: str, config: Any) -> str:
+    """Return the call of transformers that loads a model from a Hub id or folder, as a model card gives it.
+
+    Args:
+        loader: Name of the class.
+        place: Hub id or folder.
+        config: The backbone's options, whose revision and trust go with ``config.model``.
+    """
+    options = ""
+    if place == config.model:
+        revision = getattr(config, "revision", None)
+        options += f', revision="{revision}"' if revision else ""
+        options += ", trust_remote_code=True" if getattr(config, "trust_remote_code", False) else ""
+    return f'{loader}.from_pretrained("{place}"{options})'
+
+
 @contextlib.contextmanager
 def loading(name: str) -> Iterator[None]:
     """Keep transformers quiet about what the caller checks, and turn whatever it raises into one line on ``name``.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from headstock.testing.check import Check
-from headstock.testing.runner import checks_for, run_check, run_checks
+from headstock.testing.runner import checks_for, run_check, run_checks, subject_of
 from headstock.testing.subject import Subject
 from headstock_registry import load_catalogue
 
@@ -47,7 +47,7 @@ def _subject(kind: str, name: str, assignments: tuple[str, ...]) -> Subject:
     folder = tempfile.TemporaryDirectory(prefix="headstock-check-")
     atexit.register(folder.cleanup)
     catalogue = load_catalogue()
-    return Subject(catalogue, catalogue.get(kind, name), assignments, Path(folder.name))
+    return subject_of(catalogue, catalogue.get(kind, name), assignments, Path(folder.name))
 
 
 def parametrize_with_checks(kind: str, name: str, assignments: Sequence[str] = ()) -> Callable[[F], F]:

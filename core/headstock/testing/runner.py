@@ -11,13 +11,26 @@ from pathlib import Path
 
 from headstock.testing.check import Check, CheckFailure, CheckResult, NotApplicable
 from headstock.testing.checks import CHECKS
-from headstock.testing.subject import Subject, one_thread
-from headstock_registry import Catalogue, Entry, load_catalogue
+from headstock.testing.subject import Subject, undisturbed
+from headstock_registry import Catalogue, Entry, HeadstockError, UnknownNameError, load_catalogue, nearest
 
 
-def checks_for(kind: str) -> tuple[Check, ...]:
-    """Return the checks of one kind of component: ``task``, ``backbone`` or ``adapter``."""
-    return tuple(check for check in CHECKS if kind in check.kinds)
+def checks_for(kind: str, only: Iterable[str] | None = None) -> tuple[Check, ...]:
+    """Return the checks of one kind of component (``task``, ``backbone`` or ``adapter``), or those named.
+
+    Raises:
+        UnknownNameError: there is no such kind, or the kind has no such check.
+    """
+    found = {check.name: check for check in CHECKS if kind in check.kinds}
+    if not found:
+        raise UnknownNameError(f"nothing of kind '{kind}' is checked; task, backbone and adapter are")
+    if only is None:
+        return tuple(found.values())
+    names = list(only)
+    for name in names:
+        if name not in found:
+            raise UnknownNameError(f"a {kind} has no check '{name}'{nearest(name, found)}")
+    return tuple(check for name, check in found.items() if name in names)
 
 
 def run_checks(
@@ -43,15 +56,28 @@ def run_checks(
     """
     catalogue = catalogue or load_catalogue()
     entries = catalogue.find(name) if kind is None else (catalogue.get(kind, name),)
-    chosen = None if only is None else set(only)
+    chosen = None if only is None else list(only)
     for entry in entries:
         if entry.kind == "command":
             continue
         with tempfile.TemporaryDirectory(prefix="headstock-check-") as folder:
-            subject = Subject(catalogue, entry, assignments, Path(folder))
-            for check in checks_for(entry.kind):
-                if chosen is None or check.name in chosen:
-                    yield run_check(check, subject)
+            subject = subject_of(catalogue, entry, assignments, Path(folder))
+            for check in checks_for(entry.kind, chosen):
+                yield run_check(check, subject)
+
+
+def subject_of(catalogue: Catalogue, entry: Entry, assignments: Sequence[str], folder: Path) -> Subject:
+    """Return a component with all that it is checked with.
+
+    Raises:
+        HeadstockError: the assignments are wrong or too few, or nothing installed goes with the component.
+    """
+    for text in assignments:
+        if text.split("=", 1)[0] in (entry.kind, f"{entry.kind}.name"):
+            raise HeadstockError(f"'{text}': what is checked is {entry}; only what stands beside it can be named")
+    subject = Subject(catalogue, entry, assignments, folder)
+    subject.resolved()
+    return subject
 
 
 def run_check(check: Check, subject: Subject) -> CheckResult:
@@ -59,7 +85,7 @@ def run_check(check: Check, subject: Subject) -> CheckResult:
     started = time.perf_counter()
     outcome: dict[str, str] = {"status": "passed"}
     try:
-        with one_thread(), warnings.catch_warnings():
+        with undisturbed(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             check.function(subject)
     except NotApplicable as reason:

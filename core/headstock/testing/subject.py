@@ -19,19 +19,20 @@ from headstock.engine.run import resolve_recipe, run_resolved
 from headstock.engine.saved import load_model
 from headstock.engine.setup import PreparedData, build_module, prepare_data
 from headstock.examples.prepare import PreparedSplit
-from headstock.interfaces import Backbone, Batch, Splits, Task
+from headstock.interfaces import Backbone, Batch, DataError, Splits, Task
 from headstock.recipe.components import component_class
 from headstock.recipe.resolve import ResolvedRecipe
 from headstock.report.result import RunResult
 from headstock_registry import Catalogue, Entry, HeadstockError
 
 EXAMPLES = 24
-"""Examples of each split in checks that need only a few."""
+"""Examples of each split in checks that need only a few; more where so few lack a label that other splits have."""
 STEPS = 4
 """Optimizer steps of the short run that checks look at."""
 PLAIN = ("trainer.device=cpu", "trainer.precision=fp32", "trainer.compile=false")
+JITTER = 0.02
+"""Noise on new weights, in place of pretraining: networks often begin with zeros, behind which nothing has effect."""
 SHORT = (
-    f"data.limit={EXAMPLES}",
     "trainer.batch_size=4",
     f"trainer.max_steps={STEPS}",
     "trainer.evaluate_every=2",
@@ -86,7 +87,11 @@ class Subject:
         for entry in self.catalogue.entries("task"):
             if modality not in (None, entry.modality):
                 continue
-            if self.entry.kind == "backbone" or component_class(self.catalogue, entry).default_backbone in backbones:
+            try:  # another plugin's task may not import, or need what is not installed
+                default = component_class(self.catalogue, entry).default_backbone
+            except HeadstockError:
+                continue
+            if self.entry.kind == "backbone" or default in backbones:
                 return entry.name
         raise HeadstockError(f"{self.entry} can only be checked with a task, and no installed task fits it")
 
@@ -109,15 +114,23 @@ class Subject:
         """Return a new empty folder."""
         return Path(tempfile.mkdtemp(dir=self._folder))
 
+    @cached_property
+    def limit(self) -> str:
+        """The assignment that limits examples to a few."""
+        for size in (EXAMPLES, 4 * EXAMPLES, 16 * EXAMPLES):
+            try:
+                with redirected_cache(self.new_folder()):
+                    prepare_data(self.resolved(f"data.limit={size}"), Console(quiet=True))
+            except DataError:
+                continue
+            return f"data.limit={size}"
+        return "data.limit=null"
+
     def prepared(self, *more: str, jitter: float = 0.0) -> PreparedData:
         """Return a few prepared examples of each split; ``jitter`` is the size of noise on the backbone's weights."""
         with redirected_cache(self.new_folder()):
-            data = prepare_data(self.resolved(f"data.limit={EXAMPLES}", *more), Console(quiet=True))
-        if jitter:
-            torch.manual_seed(0)
-            with torch.no_grad():
-                for parameter in data.backbone.parameters():
-                    parameter.add_(jitter * torch.randn_like(parameter))
+            data = prepare_data(self.resolved(self.limit, *more), Console(quiet=True))
+        _add_noise(data.backbone, jitter)
         return data
 
     def prepared_from(self, sample: Splits, *more: str) -> PreparedData:
@@ -139,6 +152,7 @@ class Subject:
         """Return a new model in evaluation mode, and a few examples of each split. See :meth:`prepared`."""
         data = self.prepared(*more, jitter=jitter)
         module = build_module(self.resolved(*more), data, self.new_folder() / "base")
+        _add_noise(module.head, jitter)
         return Built(module.eval(), data.splits)
 
     def predict(self, built: Built, numbers: Sequence[int], split: str = "train") -> list[Any]:
@@ -156,7 +170,7 @@ class Subject:
 
     def run(self, folder: Path, *more: str, resume: bool = False, console: Console | None = None) -> RunResult:
         """Train a few steps through the engine, into ``folder``."""
-        resolved = self.resolved(*SHORT, *more)
+        resolved = self.resolved(self.limit, *SHORT, *more)
         quiet = console or Console(quiet=True)
         with redirected_cache(self._folder / "cache"):
             return run_resolved(self.catalogue, resolved, folder, resume=resume, force=False, console=quiet)
@@ -185,12 +199,25 @@ class Subject:
         return folder
 
 
+def _add_noise(module: torch.nn.Module, size: float) -> None:
+    if not size:
+        return
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(size * torch.randn_like(parameter))
+        for part in module.modules():
+            if isinstance(part, torch.nn.Embedding) and part.padding_idx is not None:
+                part.weight[part.padding_idx] = 0.0  # as training leaves it
+
+
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch compute on one thread: sums then have one order, and small models are quicker."""
+def undisturbed() -> Iterator[None]:
+    """Let torch compute on one thread (sums then have one order), and give back threads and random state."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with torch.random.fork_rng(devices=[]):
+            yield
     finally:
         torch.set_num_threads(before)

@@ -31,8 +31,8 @@ class BatchPlan:
     Args:
         costs: Cost of each example in the backbone's unit, (N,).
         batch_size: Examples in a batch, on average.
-        budget: Cost of a batch with padding, that is: number of examples times the largest cost. By default the least
-            with which batches hold ``batch_size`` examples on average.
+        budget: Cost of a batch with padding, that is: number of examples times the largest cost. By default so much
+            that batches hold ``batch_size`` examples on average, or more.
         seed: Seed of the shuffling.
     """
 
@@ -48,19 +48,29 @@ class BatchPlan:
         """The budget of a batch, in the backbone's unit.
 
         What ``batch_size`` examples of mean cost need is not quite enough for so many: examples are not divisible, and
-        are padded. Every batch too many is a step too many, so the budget grows until the first epoch has none.
+        are padded. Every batch too many is a step too many, so the budget grows, within limits, until the first epoch
+        has none. Where a few examples cost much more than the rest, batches of the rest are larger than asked for.
         """
         if self._given is not None or not len(self.costs):
             return self._given or self.batch_size
-        least = self.batch_size * float(self.costs.mean())
+        if self.batch_size == 1:
+            return 1
         wanted = -(-len(self.costs) // self.batch_size)
-        budget = factor = 0.0
+        best = fewest = 0
+        factor = 1.0
         while factor < GROWN_AT_MOST:
-            factor = factor * GROWTH or 1.0
-            budget = least * factor
-            if len(self._epoch(0, int(np.ceil(budget)))) <= wanted:
+            budget = int(np.ceil(self._mean_budget * factor))
+            batches = len(self._epoch(0, budget))
+            if not best or batches < fewest:
+                best, fewest = budget, batches
+            if batches <= wanted:
                 break
-        return int(np.ceil(budget))
+            factor *= GROWTH
+        return best
+
+    @property
+    def _mean_budget(self) -> float:
+        return self.batch_size * float(self.costs.mean()) if len(self.costs) else float(self.batch_size)
 
     def epoch(self, epoch: int) -> list[Indices]:
         """Return the batches of one epoch in training order: every example once."""
@@ -79,7 +89,8 @@ class BatchPlan:
 
     def ordered(self) -> list[Indices]:
         """Return batches for evaluation, the most costly first so that memory runs out early or not at all."""
-        return self._cut(np.argsort(self.costs, kind="stable"), self.budget)[::-1]
+        budget = self._given or int(np.ceil(self._mean_budget))
+        return self._cut(np.argsort(self.costs, kind="stable"), budget)[::-1]
 
     def _cut(self, ascending: Indices, budget: int) -> list[Indices]:
         """Cut examples that ascend in cost, from the costly end."""

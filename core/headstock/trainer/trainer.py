@@ -146,13 +146,16 @@ class Trainer:
         """
         log = self._around.log(self._state.log_bytes)
         # What is there now stays to the end; without this, full collections would walk over all of it between steps.
-        gc.collect()
-        gc.freeze()
+        froze = gc.get_freeze_count() == 0  # else whoever froze before thaws
+        if froze:
+            gc.collect()
+            gc.freeze()
         try:
             with StopSignal() as stop, self._around.console.bar("train", self._total_steps, self._state.step) as bar:
                 self._run(log, stop, bar)
         finally:
-            gc.unfreeze()
+            if froze:
+                gc.unfreeze()
             log.close()
         load_state(self._model, self._around.checkpoints.best(self._state.step))
         return TrainResult(

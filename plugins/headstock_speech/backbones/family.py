@@ -44,9 +44,10 @@ class Family(nn.Module, ABC):
     def encode(self, body: nn.Module, embedded: Tensor, lengths: Tensor) -> Tensor:
         """Return the model's last hidden states (B, T, D); what stands behind an example's own frames is undefined."""
 
-    def loading_code(self, place: str) -> str:
-        """Return the call of transformers that loads what :meth:`save` wrote, or the model it came from."""
-        return f'AutoModel.from_pretrained("{place}")'
+    loader = "AutoModel"
+    """Class of transformers that loads what :meth:`save` wrote, or the model it came from."""
+    part = ""
+    """What of the loaded model the backbone is."""
 
     @abstractmethod
     def save(self, body: nn.Module, directory: Path) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from headstock.interfaces import Features
 from headstock.kits.pooling import masked_mean
+from headstock.kits.pretrained import loading_call
 from headstock_speech.backbones.base import SpeechBackbone, SpeechConfig, samples_of, within
 from headstock_speech.backbones.family import Family
 from headstock_speech.backbones.loading import load_speech_model
@@ -63,7 +64,7 @@ class TransformersSpeech(SpeechBackbone):
 
     def loading_code(self, place: str) -> str:
         """Return the call of transformers that loads the model."""
-        return self.family.loading_code(place)
+        return loading_call(self.family.loader, place, self.config) + self.family.part
 
     @classmethod
     def trainer_defaults(cls, config: TransformersSpeechConfig) -> Mapping[str, Any]:

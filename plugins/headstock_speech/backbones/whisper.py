@@ -66,6 +66,9 @@ class WhisperFamily(Family):
         silence_seconds: Silence that the model hears behind each clip.
     """
 
+    loader = "AutoModelForAudioClassification"
+    part = ".encoder"
+
     def __init__(self, config: WhisperConfig, extractor: WhisperFeatureExtractor, silence_seconds: float) -> None:
         super().__init__()
         self.extractor = extractor
@@ -113,10 +116,6 @@ class WhisperFamily(Family):
         """Return the encoder's last hidden states; behind a clip's own frames stand those of its silence."""
         states: Tensor = body(embedded, frames=self._heard(lengths)).last_hidden_state
         return states
-
-    def loading_code(self, place: str) -> str:
-        """Return the call that loads the encoder alone."""
-        return f'AutoModelForAudioClassification.from_pretrained("{place}").encoder'
 
     def save(self, body: nn.Module, directory: Path) -> None:
         """Write the encoder so that ``AutoModelForAudioClassification`` and ``AutoModel`` load it as ``.encoder``."""

@@ -50,7 +50,7 @@ def load_pretrained(name: str, revision: str | None, trust_remote_code: bool, po
         )
     if not encoder and getattr(model.config, "is_encoder_decoder", False):
         raise HeadstockError(f"'{name}' is a {type(model).__name__}, an encoder with a decoder; take an encoder alone")
-    _check_tokenizer(name, tokenizer, _check_model(name, model))
+    check_tokenizer(name, tokenizer, _check_model(name, model))
     _settle_pooler(name, model, set(info["missing_keys"]), pooler)
     return model, tokenizer
 
@@ -64,7 +64,12 @@ def _check_model(name: str, model: Any) -> int:
     return int(model.get_input_embeddings().num_embeddings)
 
 
-def _check_tokenizer(name: str, tokenizer: Any, rows: int) -> None:
+def check_tokenizer(name: str, tokenizer: Any, rows: int) -> None:
+    """Raise unless a tokenizer is a fast one, has files of its own, and fits a model with ``rows`` embeddings.
+
+    Raises:
+        HeadstockError: it is none of these; says which.
+    """
     if not getattr(tokenizer, "is_fast", False):
         raise HeadstockError(f"'{name}' has only a slow tokenizer ({type(tokenizer).__name__}); a fast one is needed")
     vocabulary = tokenizer.get_vocab()

@@ -1,12 +1,13 @@
-"""Encoder-decoders of the transformers library (Marian, BART, T5 and their kin) as a backbone that can write."""
+"""Encoder-decoders of the transformers library (BART, T5 and their kin) as a backbone that can write."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
 from transformers.modeling_outputs import BaseModelOutput
@@ -14,13 +15,18 @@ from transformers.modeling_outputs import BaseModelOutput
 from headstock import HeadstockError
 from headstock.interfaces import Features
 from headstock.kits.pooling import masked_mean
-from headstock.kits.pretrained import loading, locate, require_weights
-from headstock_text.backbones.transformer import TransformerText, TransformerTextConfig
+from headstock.kits.pretrained import loading, loading_call, locate, quiet, require_weights
+from headstock_text.backbones.pretrained import check_tokenizer
+from headstock_text.backbones.transformer import TransformerText, TransformerTextConfig, model_limit
 from headstock_text.writing import Limits
 
 
 class Seq2SeqTextConfig(TransformerTextConfig):
     """Options of the ``seq2seq`` backbone."""
+
+    pooling: Literal["mean"] = Field(
+        "mean", description="vector of a text, for tasks that want one: mean of all tokens"
+    )
 
 
 class Seq2SeqText(TransformerText):
@@ -30,6 +36,15 @@ class Seq2SeqText(TransformerText):
     """
 
     Config = Seq2SeqTextConfig
+
+    def __init__(self, config: TransformerTextConfig, model: Any, tokenizer: Any) -> None:
+        super().__init__(config, model, tokenizer)
+        self.most_tokens = model_limit(model)
+        settings = model.generation_config
+        start = settings.decoder_start_token_id
+        self._start = settings.bos_token_id if start is None else start
+        if self._start is None or tokenizer.eos_token_id is None:
+            raise HeadstockError(f"'{self.source}' does not say with which token its decoder starts, or ends")
 
     @classmethod
     def create(cls, config: TransformerTextConfig, inputs: Iterable[Mapping[str, Any]]) -> Self:
@@ -44,7 +59,7 @@ class Seq2SeqText(TransformerText):
 
     def loading_code(self, place: str) -> str:
         """Return the call of transformers that loads the model."""
-        return f'AutoModelForSeq2SeqLM.from_pretrained("{place}")'
+        return loading_call("AutoModelForSeq2SeqLM", place, self.config)
 
     def embed(self, inputs: dict[str, Tensor]) -> Tensor:
         """Return the token embeddings (B, T, E) as the encoder takes them."""
@@ -67,7 +82,7 @@ class Seq2SeqText(TransformerText):
 
     def target_numbers(self, text: str) -> list[int]:
         """Return the tokens of a target text, the end mark last."""
-        numbers: list[int] = self.tokenizer(text_target=text, truncation=True, max_length=self.max_length)["input_ids"]
+        numbers: list[int] = self.tokenizer(text_target=text, verbose=False)["input_ids"]
         end = self.tokenizer.eos_token_id
         return numbers if numbers and numbers[-1] == end else [*numbers, end]
 
@@ -80,7 +95,7 @@ class Seq2SeqText(TransformerText):
         """Return logits (B, L, V) of each next token, given the true ones before it."""
         settings = self.model.config
         known = targets.masked_fill(targets < 0, settings.pad_token_id)
-        start = torch.full_like(known[:, :1], self.model.generation_config.decoder_start_token_id)
+        start = torch.full_like(known[:, :1], self._start)
         output = self.model(
             encoder_outputs=BaseModelOutput(last_hidden_state=features.sequence),
             attention_mask=features.mask.long(),
@@ -92,14 +107,21 @@ class Seq2SeqText(TransformerText):
 
     @torch.no_grad()
     def written(self, features: Features, limits: Limits) -> Tensor:
-        """Return the best tokens that the model's own beam search finds, (B, L), padded."""
-        tokens: Tensor = self.model.generate(
-            encoder_outputs=BaseModelOutput(last_hidden_state=features.sequence),
-            attention_mask=features.mask.long(),
-            num_beams=limits.beams,
-            max_new_tokens=limits.longest,
-            do_sample=False,
-        )
+        """Return the best tokens that the model's own beam search finds, (B, L), padded.
+
+        Habits that a checkpoint brings for another purpose (a least length, no repetition) are left out.
+        """
+        with quiet():
+            tokens: Tensor = self.model.generate(
+                encoder_outputs=BaseModelOutput(last_hidden_state=features.sequence),
+                attention_mask=features.mask.long(),
+                num_beams=limits.beams,
+                max_new_tokens=limits.longest,
+                min_length=0,
+                no_repeat_ngram_size=0,
+                length_penalty=1.0,
+                do_sample=False,
+            )
         return tokens
 
     def _check(self) -> None:
@@ -120,7 +142,7 @@ def _load(name: str, revision: str | None, trust_remote_code: bool) -> tuple[Any
     """Return the model (float32, evaluation mode) and its tokenizer.
 
     Raises:
-        HeadstockError: it cannot be had, or is no encoder-decoder.
+        HeadstockError: it cannot be had, is no encoder-decoder, has no fast tokenizer, or is for many languages.
     """
     place = locate(name, revision)
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
@@ -134,5 +156,10 @@ def _load(name: str, revision: str | None, trust_remote_code: bool) -> tuple[Any
         model, info = AutoModelForSeq2SeqLM.from_pretrained(
             place, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **options
         )
+    if hasattr(tokenizer, "set_tgt_lang_special_tokens"):
+        raise HeadstockError(
+            f"'{name}' writes in many languages, by marks that cannot be chosen here yet; take a model for one pair"
+        )
     require_weights(name, model, info["missing_keys"])
+    check_tokenizer(name, tokenizer, int(model.get_input_embeddings().num_embeddings))
     return model, tokenizer

@@ -17,6 +17,7 @@ from headstock.interfaces import Backbone, Config, Example, Features
 from headstock.interfaces.task import pad_stack
 from headstock.kits.pooling import masked_mean
 from headstock_text.attention import Block, sinusoids
+from headstock_text.splitting import clean
 from headstock_text.subwords import END, PADDING, UNKNOWN, Subwords
 
 
@@ -102,7 +103,7 @@ class SubwordTransformer(Backbone):
         ids: list[int] = []
         starts = []
         for word in inputs["words"]:
-            pieces = self.subwords.numbers(word) or [UNKNOWN]
+            pieces = self.subwords.numbers(clean(word)) or [UNKNOWN]
             if len(ids) + len(pieces) > room:
                 break
             starts.append(len(ids))
@@ -155,6 +156,6 @@ class Encoder(nn.Module):
 
 def _text(inputs: Mapping[str, Any]) -> str:
     if "words" in inputs:
-        return " ".join(inputs["words"])
+        return clean(" ".join(inputs["words"]))
     pair = inputs.get("text_pair")
-    return str(inputs["text"]) if pair is None else f"{inputs['text']}\n{pair}"
+    return clean(str(inputs["text"]) if pair is None else f"{inputs['text']}\n{pair}")

@@ -17,8 +17,9 @@ from headstock import HeadstockError
 from headstock.interfaces import Backbone, Config, Example, Features
 from headstock.interfaces.task import pad_stack
 from headstock.kits.pooling import masked_mean
-from headstock.kits.pretrained import quiet
+from headstock.kits.pretrained import loading_call, quiet
 from headstock_text.backbones.pretrained import load_pretrained
+from headstock_text.splitting import clean
 
 TOLERANCE = 1e-3
 """How far, relative to the largest feature, features from embeddings may lie from features from ids."""
@@ -61,7 +62,7 @@ class TransformerText(Backbone):
         self.tokenizer = tokenizer
         self.tokenizer.truncation_side = "right"
         self.feature_dim = int(model.config.hidden_size)
-        self.max_length = min(config.max_length, _model_limit(model), tokenizer.model_max_length)
+        self.max_length = min(config.max_length, model_limit(model), tokenizer.model_max_length)
         state = _tokenizer_state(tokenizer)
         self._digest = hashlib.blake2b(json.dumps(state, sort_keys=True).encode(), digest_size=16).hexdigest()
         self._spaces_before_words = '"ByteLevel"' in json.dumps(state["pre_tokenizer"])
@@ -96,7 +97,7 @@ class TransformerText(Backbone):
 
     def loading_code(self, place: str) -> str:
         """Return the call of transformers that loads the model."""
-        return f'{self._loader}.from_pretrained("{place}")'
+        return loading_call(self._loader, place, self.config)
 
     @classmethod
     def trainer_defaults(cls, config: TransformerTextConfig) -> Mapping[str, Any]:
@@ -118,9 +119,9 @@ class TransformerText(Backbone):
     def preprocess(self, inputs: Mapping[str, Any]) -> Example:
         """Return ``input_ids`` (T,) and, as the case may be, ``token_type_ids`` (T,) and ``word_starts`` (W,)."""
         if "words" in inputs:
-            encoded, starts = self._encode_words([_clean(word) for word in inputs["words"]])
+            encoded, starts = self._encode_words([clean(word) for word in inputs["words"]])
         else:
-            encoded, starts = self._encode_texts(_clean(inputs["text"]), inputs.get("text_pair")), None
+            encoded, starts = self._encode_texts(clean(inputs["text"]), inputs.get("text_pair")), None
         # A tokenizer without special tokens makes nothing of an empty text.
         ids = encoded["input_ids"] or [self.tokenizer.convert_tokens_to_ids(self._unknown) or 0]
         example = {"input_ids": torch.tensor(ids, dtype=torch.int32)}
@@ -145,7 +146,7 @@ class TransformerText(Backbone):
         if pair is None:
             return self._tokenize(text)
         # The time that tokenizers take to truncate a pair grows with the product of the two lengths.
-        return self._tokenize(self._shortened(text), self._shortened(_clean(pair)))
+        return self._tokenize(self._shortened(text), self._shortened(clean(pair)))
 
     def _shortened(self, text: str) -> str:
         """Return the part of a text of which any token could be kept."""
@@ -241,7 +242,7 @@ class TransformerText(Backbone):
             )
 
 
-def _model_limit(model: nn.Module) -> int:
+def model_limit(model: nn.Module) -> int:
     """Return how many tokens the model has positions for (very many where positions are relative without bound)."""
     settings: Any = model.config
     limit = getattr(settings, "max_position_embeddings", None)
@@ -269,8 +270,3 @@ def _starts(encoded: Any) -> dict[int, int]:
         if word is not None:
             starts.setdefault(word, position)
     return starts
-
-
-def _clean(text: str) -> str:
-    """Replace halves of surrogate pairs, which cut-off JSON escapes leave and no tokenizer can read."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

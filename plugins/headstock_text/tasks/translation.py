@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, model_validator
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from torch import Tensor, nn
@@ -28,6 +28,7 @@ from headstock.interfaces import (
 )
 from headstock.interfaces.task import Row
 from headstock_text.samples.number_words import number_splits
+from headstock_text.splitting import clean
 from headstock_text.subwords import END, PADDING, START, Subwords
 from headstock_text.writing import Decoder, Limits, Writer
 
@@ -39,14 +40,28 @@ class TranslationConfig(Config):
     """Options of the ``translation`` task."""
 
     vocabulary: int = Field(4000, ge=300, description="target subwords at most; a backbone that writes brings its own")
-    dim: int = Field(192, ge=8, multiple_of=8, description="size of the decoder's vectors")
-    heads: int = Field(4, ge=1, le=4, description="attention heads of the decoder")
+    dim: int = Field(192, ge=8, description="size of the decoder's vectors")
+    heads: int = Field(4, ge=1, description="attention heads of the decoder")
     layers: int = Field(3, ge=1, description="layers of the decoder")
     dropout: float = Field(0.2, ge=0, lt=1, description="dropout in the decoder")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of the target spread evenly over all subwords")
     beams: int = Field(4, ge=1, le=32, description="hypotheses that are kept while a translation is searched for")
     max_length: int = Field(128, ge=8, description="target subwords at most")
-    length_ratio: float = Field(2.0, gt=0, description="target subwords at most for each of the source, beside ten")
+    length_ratio: float = Field(
+        2.0,
+        gt=0,
+        description="target subwords at most for each of the source, beside ten; unless the backbone writes",
+    )
+    bleu_tokenizer: Literal["13a", "intl", "zh", "char"] = Field(
+        "13a",
+        description="how sacrebleu cuts words: 13a for languages with spaces, zh, or char for others without",
+    )
+
+    @model_validator(mode="after")
+    def _divisible(self) -> Self:
+        if self.dim % (2 * self.heads):
+            raise ValueError(f"dim ({self.dim}) must be a multiple of twice heads ({self.heads})")
+        return self
 
 
 class Translation(Task):
@@ -54,7 +69,8 @@ class Translation(Task):
 
     A backbone that can write (an encoder-decoder) does so with its own decoder and tokens, which is then all that is
     trained. Any other backbone gets a transformer decoder from scratch, whose subwords are learnt from the training
-    references. BLEU and chrF are those of sacrebleu.
+    references. BLEU and chrF are those of sacrebleu. What a writing backbone does beside encoding is called through
+    the head, which stands for the backbone's decoder.
     """
 
     Config = TranslationConfig
@@ -105,8 +121,11 @@ class Translation(Task):
         self.subwords = None if state["subwords"] is None else Subwords.read(state["subwords"])
 
     def meet(self, backbone: Backbone) -> None:
-        """Write through the backbone if it can write."""
+        """Write through the backbone if it can write; its tokens then take the place of those learnt."""
         self._writer = backbone if isinstance(backbone, Writer) else None
+        if self._writer is not None:
+            self.subwords = None
+            self._limits = self._limits._replace(longest=min(self.config.max_length, self._writer.most_tokens))
 
     def encode(self, reference: str, example: Example) -> dict[str, Tensor]:
         """Return ``tokens`` (L,), the end mark last."""
@@ -115,7 +134,7 @@ class Translation(Task):
             numbers = self._writer.target_numbers(reference)
         else:
             numbers = [*self._own().numbers(reference), END]
-        return {"tokens": torch.tensor([*numbers[: self.config.max_length - 1], numbers[-1]][: len(numbers)])}
+        return {"tokens": torch.tensor([*numbers[:-1][: self._limits.longest - 1], numbers[-1]])}
 
     def _own(self) -> Subwords:
         if self.subwords is None:
@@ -133,10 +152,20 @@ class Translation(Task):
         return OwnWriter(Decoder(size, backbone.feature_dim, config.dim, config.heads, config.layers, config.dropout))
 
     def forward(self, head: nn.Module, features: Features, batch: Batch) -> dict[str, Tensor]:
-        """Return ``logits`` (B, L, V) where there are targets, and in evaluation ``written`` (B, M)."""
+        """Return ``losses`` (B, L) of tokens where there are targets, and in evaluation ``written`` (B, M).
+
+        The logits, as many as the vocabulary for each token, stay here.
+        """
         outputs = {}
         if batch.targets:
-            outputs["logits"] = head(batch.targets["tokens"], features)
+            target = batch.targets["tokens"]
+            outputs["losses"] = F.cross_entropy(
+                head(target, features).float().transpose(1, 2),
+                target,
+                ignore_index=IGNORED,
+                label_smoothing=self.config.label_smoothing,
+                reduction="none",
+            )
         if not head.training:
             writer: Any = head
             outputs["written"] = writer.search(features, self._limits)
@@ -144,15 +173,7 @@ class Translation(Task):
 
     def loss(self, outputs: dict[str, Tensor], batch: Batch) -> Loss:
         """Return cross-entropy summed over target tokens, and their number."""
-        target = batch.targets["tokens"].flatten()
-        total = F.cross_entropy(
-            outputs["logits"].float().flatten(0, 1),
-            target,
-            ignore_index=IGNORED,
-            label_smoothing=self.config.label_smoothing,
-            reduction="sum",
-        )
-        return Loss(total, (target != IGNORED).sum().float())
+        return Loss(outputs["losses"].sum(), (batch.targets["tokens"] != IGNORED).sum().float())
 
     # Predictions
 
@@ -168,9 +189,10 @@ class Translation(Task):
     def score(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
         """Return corpus BLEU and chrF, and the share of exact matches."""
         right = sum(one == other for one, other in zip(predictions, references, strict=True))
+        bleu, found = BLEU(tokenize=self.config.bleu_tokenizer), list(predictions)
         return {
-            "bleu": float(BLEU().corpus_score(list(predictions), [list(references)]).score),
-            "chrf": float(CHRF().corpus_score(list(predictions), [list(references)]).score),
+            "bleu": float(bleu.corpus_score(found, [list(references)]).score),
+            "chrf": float(CHRF().corpus_score(found, [list(references)]).score),
             "exact_match": right / len(references),
         }
 
@@ -219,4 +241,4 @@ def _text(row: Row, column: str) -> str:
         raise BadExampleError(f"column '{column}' holds {type(value).__name__}, not a text")
     if not value.strip():
         raise BadExampleError(f"the text in column '{column}' is empty")
-    return value.strip()
+    return clean(value).strip()

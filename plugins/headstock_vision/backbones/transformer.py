@@ -12,7 +12,7 @@ from torch import Tensor
 
 from headstock import HeadstockError
 from headstock.interfaces import Features
-from headstock.kits.pretrained import quiet
+from headstock.kits.pretrained import loading_call, quiet
 from headstock_vision.backbones.base import ImageBackbone, ImageConfig, ImageFacts, all_true, flatten_map
 from headstock_vision.backbones.pretrained import load_encoder, load_facts, save_facts
 
@@ -95,7 +95,7 @@ class TransformersVision(ImageBackbone):
 
     def loading_code(self, place: str) -> str:
         """Return the call of transformers that loads the model."""
-        return f'{self._loader}.from_pretrained("{place}")'
+        return loading_call(self._loader, place, self.config)
 
     def encode(self, embedded: Tensor, inputs: dict[str, Tensor]) -> Features:
         """Return the last hidden state and the vector that :attr:`pooling` chooses."""

@@ -173,6 +173,51 @@ class CentredOnTheBatch(Vowels):
         return super().forward(head, features._replace(sequence=centred), batch)
 
 
+class BatchNormInHead(Vowels):
+    def build_head(self, backbone):
+        return nn.Sequential(nn.BatchNorm1d(backbone.feature_dim), super().build_head(backbone))
+
+
+class GuessesInputs(Vowels):
+    def inputs(self, row):
+        return {"text": row["text"] or "nothing"}
+
+
+class UnknownLabelIsAnError(Vowels):
+    def encode(self, reference, example):
+        return {"label": torch.tensor({name: number for number, name in enumerate(self.labels.names)}[reference])}
+
+    def sample(self):
+        return {
+            name: [{**row, "label": f"{row['label']} {len(row['text']) % 2}"} for row in rows]
+            for name, rows in super().sample().items()
+        }
+
+
+class ReadsPaddingBehindZeros(ReadsPadding):
+    def build_head(self, backbone):
+        head = super().build_head(backbone)
+        for parameter in head.parameters():
+            nn.init.zeros_(parameter)
+        return head
+
+
+class ForgetsItsSequence(Letters):
+    def __init__(self, config):
+        super().__init__(config)
+        self.projection = nn.Linear(config.width, config.width)
+
+    @classmethod
+    def load(cls, config, directory):
+        backbone = super().load(config, directory)
+        nn.init.zeros_(backbone.projection.weight)
+        return backbone
+
+    def encode(self, embedded, inputs):
+        features = super().encode(embedded, inputs)
+        return features._replace(sequence=self.projection(features.sequence))
+
+
 class DropoutInEvaluation(Vowels):
     def forward(self, head, features, batch):
         return super().forward(head, features._replace(sequence=F.dropout(features.sequence, 0.5)), batch)
@@ -434,6 +479,11 @@ FAULTS = (
     Fault("a head that reads padding", ReadsPadding, "numbers-padding-is-not-read"),
     Fault("a head that centres on the batch", CentredOnTheBatch, "numbers-neighbours"),
     Fault("scores that depend on the batch", ScoresOfTheBatch, "numbers-neighbours"),
+    Fault("batch normalisation in the head", BatchNormInHead, "numbers-gradients-add"),
+    Fault("a guess for a row without input", GuessesInputs, "data-bad-rows-are-named"),
+    Fault("a KeyError for an unknown label", UnknownLabelIsAnError, "data-labels-from-training"),
+    Fault("a head that reads padding, behind zeros", ReadsPaddingBehindZeros, "numbers-padding-is-not-read"),
+    Fault("a projection that load forgets", ForgetsItsSequence, "backbone-loads-what-it-saved"),
     Fault("dropout left on in evaluation", DropoutInEvaluation, "numbers-evaluation-repeats"),
     Fault("a buffer that evaluation changes", CountsItsCalls, "numbers-evaluation-repeats"),
     Fault("randomness from the clock", NoiseOfTheClock, "numbers-seed-decides"),

@@ -6,12 +6,10 @@ import torch
 from torch import Tensor
 
 from headstock.testing.check import NotApplicable, check, expect
-from headstock.testing.checks.compare import gap
-from headstock.testing.subject import Built, Subject
+from headstock.testing.checks.compare import features_gap
+from headstock.testing.subject import JITTER, Built, Subject
 
 NUMBERS = (0, 1, 2, 3)
-JITTER = 0.02
-"""Noise on new weights, in place of pretraining: networks often begin with zeros, behind which nothing has effect."""
 
 
 @check("adapter-trains-what-it-says", "adapter")
@@ -56,28 +54,35 @@ def adapter_keeps_base(subject: Subject) -> None:
 
 
 def _found(value: Tensor, name: str, state: dict[str, Tensor]) -> bool:
-    """Return whether a weight is still there, under its name or within a wrapper."""
-    *parents, last = name.split(".")
-    tail = ".".join(parents)
+    """Return whether a weight is still there, under its name or within wrappers."""
     return any(
-        key.endswith(last) and (not tail or tail in key) and other.shape == value.shape and other.equal(value)
+        other.shape == value.shape and _within(name.split("."), key.split(".")) and other.equal(value)
         for key, other in state.items()
     )
+
+
+def _within(parts: list[str], longer: list[str]) -> bool:
+    """Return whether parts stand in this order, with others between them."""
+    rest = iter(longer)
+    return all(part in rest for part in parts)
 
 
 @check("adapter-starts-where-the-backbone-is", "adapter")
 def adapter_starts_where_the_backbone_is(subject: Subject) -> None:
     """Right after attaching, the features are those of the backbone alone.
 
-    Training starts from the pretrained model, and the figure before tuning is that model's.
+    Training starts from the pretrained model, and the figure before tuning is that model's. An adapter that changes
+    features by its nature (prompts, new last layers) says ``starts_at_base = False``.
     """
+    if not subject.cls.starts_at_base:
+        raise NotApplicable("the adapter changes features from the start, and says so")
     data = subject.prepared(jitter=JITTER)
     split = data.splits["train"]
     inputs = data.backbone.collate([split.store[split.numbers[number]] for number in NUMBERS])
     with torch.no_grad():
-        alone = data.backbone.eval()(inputs).pooled
-        attached = subject.build(jitter=JITTER).module.backbone(inputs).pooled
-    found = gap(attached, alone)
+        alone = data.backbone.eval()(inputs)
+        attached = subject.build(jitter=JITTER).module.backbone(inputs)
+    found = features_gap(attached, alone)
     expect(not found, "the features of the backbone alone", str(found))
 
 
@@ -103,7 +108,7 @@ def adapter_saves_all_it_added(subject: Subject) -> None:
     other.set_mode(fresh, training=False)
     inputs = built.batch(NUMBERS).inputs
     with torch.no_grad():
-        found = gap(fresh(inputs).pooled, backbone(inputs).pooled)
+        found = features_gap(fresh(inputs), backbone(inputs))
     expect(not found, "the tuned features after saving and loading", str(found))
 
 
@@ -120,13 +125,13 @@ def adapter_merges(subject: Subject) -> None:
     adapter, backbone = built.module.adapter, built.module.backbone
     inputs = built.batch(NUMBERS).inputs
     with torch.no_grad():
-        apart = backbone(inputs).pooled
+        apart = backbone(inputs)
         try:
             adapter.merge(backbone)
         except NotImplementedError as error:
             raise NotApplicable(str(error)) from None
-        merged = backbone.eval()(inputs).pooled
-    found = gap(merged, apart)
+        merged = backbone.eval()(inputs)
+    found = features_gap(merged, apart)
     expect(not found, "the same features once merged", str(found))
     left = sorted({name for name, _ in backbone.body.named_parameters()} ^ fresh)
     expect(not left, "the parameters of the plain backbone once merged", f"others: {', '.join(left[:3])}")

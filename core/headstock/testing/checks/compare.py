@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from headstock.interfaces import Features
+
 RELATIVE = 1e-3
 ABSOLUTE = 3e-4
 """What the order of sums may change in float32, some layers deep."""
@@ -44,6 +46,21 @@ def gap(first: Tensor, second: Tensor) -> str | None:
     if torch.allclose(first, second, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True):
         return None
     return f"values that differ by up to {float((first - second).abs().max()):.3g}"
+
+
+def features_gap(first: Features, second: Features) -> str | None:
+    """Return in words how two features differ in what is real of them, or ``None``."""
+    if not first.mask.equal(second.mask):
+        return "other masks"
+    return gap(first.pooled, second.pooled) or gap(first.sequence[first.mask], second.sequence[second.mask])
+
+
+def gradient_gap(first: Tensor | None, second: Tensor) -> str | None:
+    """Return in words how a gradient differs from another by more than rounding, measured by its own size."""
+    if first is None:
+        return "none at all"
+    off, size = float((first - second).norm()), float(second.norm())
+    return None if off <= RELATIVE * size + 1e-6 else f"one that is {100 * off / max(size, 1e-12):.2g} % off"
 
 
 def shown(value: Any) -> str:

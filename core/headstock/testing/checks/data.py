@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from headstock.examples.fingerprint import content_digest
 from headstock.interfaces import BadExampleError, Column, DataError, Task
 from headstock.interfaces.task import Row
-from headstock.testing.check import CheckFailure, NotApplicable, check, expect
+from headstock.testing.check import CheckFailure, check, expect
 from headstock.testing.checks.compare import shown
 from headstock.testing.subject import Subject
 from headstock_registry import HeadstockError
@@ -73,13 +74,29 @@ def data_labels_from_training(subject: Subject) -> None:
     for row in (*subject.sample["validation"], *subject.sample["test"]):
         peeking.inputs(row)
         peeking.reference(row)
-    for references in (reduced, train):
+    for references in filter(None, (reduced, train)):
         alone, with_others = _learnt(plain, references), _learnt(peeking, references)
         expect(
             alone == with_others,
             f"what is learnt from training references alone: {shown(alone)}",
             f"{shown(with_others)} once the other splits were read",
         )
+        if references is reduced and isinstance(alone, dict):
+            _must_take_or_name(subject, plain, test[0])
+
+
+def _must_take_or_name(subject: Subject, task: Task, reference: Any) -> None:
+    """Encode a reference that the task may not have learnt."""
+    backbone = subject.prepared_backbone
+    task.meet(backbone)
+    example = backbone.preprocess(task.inputs(subject.sample["test"][0]))
+    what = f"tensors for {shown(reference)}, or a DataError that names what training data had not"
+    try:
+        task.encode(reference, example)
+    except DataError:
+        return
+    except Exception as error:
+        raise CheckFailure(what, f"{type(error).__name__}: {shown(str(error))}") from error
 
 
 def _learnt(task: Task, references: list[Any]) -> Any:
@@ -109,7 +126,7 @@ def data_state(subject: Subject) -> None:
     now = json.loads(json.dumps(again.state()))
     expect(now == written, f"the state {shown(written)} after restore", shown(now))
     own = {name for name in vars(task) if not name.startswith("_")} - {"config"}
-    lost = [name for name in own if _plain(getattr(task, name)) and getattr(again, name) != getattr(task, name)]
+    lost = [name for name in own if _plain(getattr(task, name)) and getattr(again, name, None) != getattr(task, name)]
     expect(not lost, "a restored task like the one that learnt", f"another value of {', '.join(sorted(lost))}")
 
 
@@ -117,8 +134,8 @@ def data_state(subject: Subject) -> None:
 def data_bad_examples(subject: Subject) -> None:
     """A row that cannot be used is a ``BadExampleError`` of one line, never another error and never a guess.
 
-    The engine adds file and row, and ``data.on_bad_example=skip`` leaves such rows out and counts them. Tried are rows
-    without a required value, with ``None``, an empty text or list, and a value of a senseless type, for each column.
+    The engine adds file and row, and ``data.on_bad_example=skip`` leaves such rows out and counts them. For each column
+    the check tries no value, ``None``, NaN for a number, an empty text or list, and a value of a senseless type.
     """
     task = subject.task()
     good = dict(subject.sample["train"][0])
@@ -138,6 +155,8 @@ def _bad_rows(good: Row, column: Column) -> list[tuple[str, dict[str, Any]]]:
     ]
     value = good[column.name]
     empty = type(value)() if isinstance(value, str | list | bytes) else None
+    if isinstance(value, float):
+        rows.append(("NaN", {**good, column.name: float("nan")}))
     if column.role == "input" and empty is not None:
         rows.append(("an empty value", {**good, column.name: empty}))
     return rows
@@ -168,7 +187,7 @@ def data_bad_rows_are_named(subject: Subject) -> None:
     try:
         subject.prepared_from(sample)
     except BadExampleError as error:
-        expect("4" in str(error), "an error that names row 4", shown(str(error)))
+        expect("row 4:" in str(error), "an error that names row 4", shown(str(error)))
     except HeadstockError as error:
         raise CheckFailure("a BadExampleError that names the row", f"{type(error).__name__}: {error}") from error
     else:
@@ -196,18 +215,8 @@ def data_metrics(subject: Subject) -> None:
 
 def _key(columns: Sequence[Column], row: Row) -> str:
     """Return a text that tells an input from others."""
-    return "|".join(_identity(row.get(column.name)) for column in columns if column.role == "input")
-
-
-def _identity(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return str(sorted((name, _identity(item)) for name, item in value.items()))
-    if isinstance(value, str | int | float | list | tuple | type(None)):
-        return repr(value)
-    array = np.asarray(value)
-    if array.dtype == object:
-        raise NotApplicable(f"cannot compare inputs of type {type(value).__name__}")
-    return f"{array.shape}{array.tobytes().hex()}"
+    inputs = [column for column in columns if column.role == "input"]
+    return "".join(content_digest(row.get(column.name), column.content == "file").hex() for column in inputs)
 
 
 def _plain(value: Any) -> bool:

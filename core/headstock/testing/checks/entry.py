@@ -41,6 +41,8 @@ import sys
 from importlib import metadata
 from headstock_registry import load_catalogue
 points = [point for point in metadata.entry_points(group="headstock") if point.name == sys.argv[1]]
+if not points:
+    sys.exit("the entry point is not there")
 load_catalogue(points)
 print(" ".join(name for name in sys.argv[2:] if name in sys.modules))
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from headstock.report.plots import read_metrics
@@ -46,9 +47,11 @@ def _best_constant(subject: Subject, folder: Any, name: str, higher: bool) -> fl
     scores = []
     for prediction in list(distinct.values())[:CANDIDATES]:
         try:
-            scores.append(task.score([prediction] * len(references), references)[name])
-        except (ValueError, IndexError):  # as many tags as words, say
+            score = task.score([prediction] * len(references), references)[name]
+        except Exception:  # a prediction may fit its own example only: as many tags as words, the example's number
             continue
+        if math.isfinite(score):
+            scores.append(score)
     return (max(scores) if higher else min(scores)) if scores else None
 
 
