@@ -13,7 +13,7 @@ from headstock_registry import Catalogue
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST = 30
-IMPORTED = ("Any", "Field", "Iterable", "Mapping", "Path", "Self", "Sequence", "Tensor", "SafetensorError")
+IMPORTED = ("Any", "Field", "Iterable", "Mapping", "Path", "Self", "Sequence", "Tensor")
 """Names that the templates import from elsewhere."""
 
 

@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 import math
+from typing import Self
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field, model_validator
 from torch import Tensor, nn
+
+from headstock.interfaces import Config
 
 Memory = dict[str, Tensor]
 """Keys and values that a layer has seen so far."""
+
+
+class AttentionConfig(Config):
+    """Options of an encoder or decoder from scratch."""
+
+    dim: int = Field(192, ge=8, description="size of the vectors")
+    heads: int = Field(4, ge=1, description="attention heads")
+    layers: int = Field(3, ge=1, description="layers")
+    dropout: float = Field(0.2, ge=0, lt=1, description="dropout on embeddings and behind each part of a layer")
+
+    @model_validator(mode="after")
+    def _divisible(self) -> Self:
+        if self.dim % (2 * self.heads):
+            raise ValueError(f"dim ({self.dim}) must be a multiple of twice heads ({self.heads})")
+        return self
 
 
 class Block(nn.Module):

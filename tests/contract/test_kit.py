@@ -26,14 +26,6 @@ sys.path.insert(0, str(PLUGINS))
 import kit_faults  # noqa: E402
 import kit_sound  # noqa: E402
 
-
-def plugin_source(entries: list[dict[str, Any]]) -> str:
-    """Return the code of a plugin module that brings entries."""
-    calls = ", ".join(f"Entry(**{each!r})" for each in entries)
-    head = "from headstock_registry import Entry, hookimpl\n\n\n@hookimpl\ndef headstock_entries():\n"
-    return f"{head}    return [{calls}]\n"
-
-
 KINDS = {kit_sound.Vowels: "task", kit_sound.Letters: "backbone", kit_sound.Scale: "adapter"}
 NAMES = {"task": "vowels", "backbone": "letters", "adapter": "scale"}
 SOURCE = Source(plugin="kit", distribution="kit", version="unknown")
@@ -98,8 +90,10 @@ def test_every_check_catches_a_fault() -> None:
 @pytest.mark.parametrize("heavy", [True, False])
 def test_an_entry_that_imports_torch_is_caught(heavy: bool, fake_site: Any) -> None:
     both = (entry(kit_sound.Vowels, "task"), entry(kit_sound.Letters, "backbone"))
-    source = plugin_source([each.model_dump(exclude={"source"}) for each in both])
-    fake_site.add("kit-plugin", f"import torch\n{source}" if heavy else source)
+    module = fake_site.add("kit-plugin", entries=[each.model_dump(exclude={"source"}) for each in both])
+    if heavy:
+        path = fake_site.folder / f"{module}.py"
+        fake_site.module(module, f"import torch\n{path.read_text('utf-8')}")
     results = list(run_checks("vowels", only=["entry-is-light"], catalogue=load_catalogue()))
     assert [result.status for result in results] == ["failed" if heavy else "passed"]
     assert not heavy or "it imports torch" in str(results[0].came)
@@ -131,7 +125,7 @@ def test_a_failed_check_says_so(cli: Any, fake_site: Any) -> None:
         entry(kit_faults.FloatMask, "backbone").model_dump(exclude={"source"}),
         entry(kit_sound.Vowels, "task").model_dump(exclude={"source"}),
     ]
-    fake_site.add("kit-plugin", plugin_source(described))
+    fake_site.add("kit-plugin", entries=described)
     done = cli("check", "letters", "--only", "backbone-features", pythonpath=[fake_site.folder, PLUGINS])
     assert done.returncode == 1
     assert "came     torch.float32" in done.stdout

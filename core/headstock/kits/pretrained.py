@@ -32,6 +32,19 @@ def locate(name: str, revision: str | None) -> str:
     return name
 
 
+def address(name: str, revision: str | None, trust_remote_code: bool = False) -> dict[str, Any]:
+    """Return the arguments that tell ``from_pretrained`` where a Hub id or a folder is.
+
+    Whether code beside the weights may run is always among them: without a word on it transformers asks at the
+    terminal.
+
+    Raises:
+        HeadstockError: as :func:`locate`.
+    """
+    found = {"pretrained_model_name_or_path": locate(name, revision), "trust_remote_code": trust_remote_code}
+    return found if revision is None else {**found, "revision": revision}
+
+
 def loading_call(loader: str, place: str, config: Any) -> str:
     """Return the call of transformers that loads a model from a Hub id or folder, as a model card gives it.
 

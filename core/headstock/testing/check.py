@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:
     from headstock.testing.subject import Subject
 
+KINDS = ("task", "backbone", "adapter")
+"""Kinds of component that are checked."""
 GUIDE = "checks.md"
 """The guide's page with a section for each check."""
 

@@ -7,19 +7,15 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from headstock import HeadstockError
 from headstock.interfaces import Features
 from headstock.kits.pooling import masked_mean
+from headstock.kits.weights import load_weights, save_weights
 from headstock_speech.backbones.base import SpeechBackbone, SpeechConfig, samples_of, within
 from headstock_speech.backbones.convgru import ConvGru, halved
 from headstock_speech.backbones.specaugment import spec_augment
 from headstock_speech.backbones.spectrogram import LogMel
-
-WEIGHTS_FILE = "model.safetensors"
 
 
 class CrnnConfig(SpeechConfig):
@@ -78,19 +74,12 @@ class Crnn(SpeechBackbone):
             HeadstockError: the weights are missing, damaged or of a network with other options.
         """
         backbone = cls(config)
-        path = directory / WEIGHTS_FILE
-        try:
-            backbone.body.load_state_dict(load_file(path))
-        except (OSError, SafetensorError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
-            raise HeadstockError(f"cannot load the crnn backbone from {path}: {reason}") from error
+        load_weights(backbone.body, directory)
         return backbone
 
     def save(self, directory: Path) -> None:
         """Write the weights; the options say all else."""
-        save_file(
-            {name: value.contiguous() for name, value in self.body.state_dict().items()}, directory / WEIGHTS_FILE
-        )
+        save_weights(self.body, directory)
 
     @classmethod
     def trainer_defaults(cls, config: CrnnConfig) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ from transformers import (
 )
 
 from headstock import HeadstockError
-from headstock.kits.pretrained import loading, locate, require_weights
+from headstock.kits.pretrained import address, loading, require_weights
 
 
 def load_pretrained(name: str, revision: str | None, trust_remote_code: bool, pooler: bool) -> tuple[Any, Any]:
@@ -31,22 +31,14 @@ def load_pretrained(name: str, revision: str | None, trust_remote_code: bool, po
         HeadstockError: there is no such model, it cannot be reached or read, it has no fast tokenizer, or weights of
             the encoder (or of a wanted pooler) are missing.
     """
-    place = locate(name, revision)
-    options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
-    if revision is not None:
-        options["revision"] = revision
+    place = address(name, revision, trust_remote_code)
     with loading(name):
-        config = AutoConfig.from_pretrained(place, **options)
-        tokenizer = AutoTokenizer.from_pretrained(place, **options)
+        config = AutoConfig.from_pretrained(**place)
+        tokenizer = AutoTokenizer.from_pretrained(**place)
         # Of a model that also has a decoder (T5) only the encoder is wanted.
         encoder = type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING
         model, info = (AutoModelForTextEncoding if encoder else AutoModel).from_pretrained(
-            place,
-            config=config,
-            dtype=torch.float32,
-            use_safetensors=True,
-            output_loading_info=True,
-            **options,
+            config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **place
         )
     if not encoder and getattr(model.config, "is_encoder_decoder", False):
         raise HeadstockError(f"'{name}' is a {type(model).__name__}, an encoder with a decoder; take an encoder alone")

@@ -15,7 +15,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from headstock import HeadstockError
 from headstock.interfaces import Features
 from headstock.kits.pooling import masked_mean
-from headstock.kits.pretrained import loading, loading_call, locate, quiet, require_weights
+from headstock.kits.pretrained import address, loading, loading_call, quiet, require_weights
 from headstock_text.backbones.pretrained import check_tokenizer
 from headstock_text.backbones.transformer import TransformerText, TransformerTextConfig, model_limit
 from headstock_text.writing import Limits
@@ -144,17 +144,14 @@ def _load(name: str, revision: str | None, trust_remote_code: bool) -> tuple[Any
     Raises:
         HeadstockError: it cannot be had, is no encoder-decoder, has no fast tokenizer, or is for many languages.
     """
-    place = locate(name, revision)
-    options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
-    if revision is not None:
-        options["revision"] = revision
+    place = address(name, revision, trust_remote_code)
     with loading(name):
-        config = AutoConfig.from_pretrained(place, **options)
+        config = AutoConfig.from_pretrained(**place)
         if not getattr(config, "is_encoder_decoder", False):
             raise HeadstockError(f"'{name}' is a model of type {config.model_type}, which has no decoder that writes")
-        tokenizer = AutoTokenizer.from_pretrained(place, **options)
+        tokenizer = AutoTokenizer.from_pretrained(**place)
         model, info = AutoModelForSeq2SeqLM.from_pretrained(
-            place, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **options
+            dtype=torch.float32, use_safetensors=True, output_loading_info=True, **place
         )
     if hasattr(tokenizer, "set_tgt_lang_special_tokens"):
         raise HeadstockError(

@@ -7,35 +7,24 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
-from pydantic import Field, model_validator
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from pydantic import Field
 from torch import Tensor, nn
 
 from headstock import HeadstockError
-from headstock.interfaces import Backbone, Config, Example, Features
+from headstock.interfaces import Backbone, Example, Features
 from headstock.interfaces.task import pad_stack
 from headstock.kits.pooling import masked_mean
-from headstock_text.attention import Block, sinusoids
+from headstock.kits.weights import load_weights, save_weights
+from headstock_text.attention import AttentionConfig, Block, sinusoids
 from headstock_text.splitting import clean
 from headstock_text.subwords import END, PADDING, UNKNOWN, Subwords
 
 
-class SubwordTransformerConfig(Config):
+class SubwordTransformerConfig(AttentionConfig):
     """Options of the ``subword-transformer`` backbone."""
 
     vocabulary: int = Field(4000, ge=300, description="subwords at most, the 256 bytes among them")
     max_length: int = Field(128, ge=8, description="subwords kept of a text")
-    dim: int = Field(192, ge=8, description="size of the vectors")
-    heads: int = Field(4, ge=1, description="attention heads")
-    layers: int = Field(3, ge=1, description="layers")
-    dropout: float = Field(0.2, ge=0, lt=1, description="dropout on embeddings and behind each part of a layer")
-
-    @model_validator(mode="after")
-    def _divisible(self) -> Self:
-        if self.dim % (2 * self.heads):
-            raise ValueError(f"dim ({self.dim}) must be a multiple of twice heads ({self.heads})")
-        return self
 
 
 class SubwordTransformer(Backbone):
@@ -71,19 +60,18 @@ class SubwordTransformer(Backbone):
             HeadstockError: a file is missing, damaged or of a network with other options.
         """
         try:
-            backbone = cls(config, Subwords.read((directory / "tokenizer.json").read_text("utf-8")))
-            backbone.load_state_dict(load_file(directory / "model.safetensors"))
-        except (OSError, ValueError, SafetensorError, RuntimeError) as error:
-            raise HeadstockError(
-                f"cannot load the backbone from {directory}: {' '.join(str(error).split())}"
-            ) from error
+            subwords = Subwords.read((directory / "tokenizer.json").read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise HeadstockError(f"cannot load the backbone from {directory}: {reason}") from error
+        backbone = cls(config, subwords)
+        load_weights(backbone, directory)
         return backbone
 
     def save(self, directory: Path) -> None:
         """Write ``tokenizer.json`` (as the tokenizers library lays it) and ``model.safetensors``."""
         (directory / "tokenizer.json").write_text(self.subwords.write(), "utf-8")
-        weights = {name: value.contiguous() for name, value in self.state_dict().items()}
-        save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
+        save_weights(self, directory)
 
     @classmethod
     def trainer_defaults(cls, config: Any) -> Mapping[str, Any]:

@@ -9,14 +9,13 @@ from typing import Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from headstock import HeadstockError
 from headstock.interfaces import Backbone, Config, Example, Features
 from headstock.interfaces.task import pad_stack
 from headstock.kits.pooling import masked_max
+from headstock.kits.weights import load_weights, save_weights
 from headstock_text.backbones.embedding import TokenEmbedding
 from headstock_text.backbones.vocabulary import PADDING, SEPARATOR, Vocabulary, normalise
 from headstock_text.splitting import split_words
@@ -95,18 +94,18 @@ class WordModel(Backbone):
             HeadstockError: a file is missing, damaged or of a network with other options.
         """
         try:
-            backbone = cls(config, Vocabulary.load(directory / "vocabulary.json"))
-            backbone.load_state_dict(load_file(directory / "model.safetensors"))
-        except (OSError, ValueError, KeyError, SafetensorError, RuntimeError) as error:
+            vocabulary = Vocabulary.load(directory / "vocabulary.json")
+        except (OSError, ValueError, KeyError) as error:
             reason = " ".join(str(error).split())
             raise HeadstockError(f"cannot load the backbone from {directory}: {reason}") from error
+        backbone = cls(config, vocabulary)
+        load_weights(backbone, directory)
         return backbone
 
     def save(self, directory: Path) -> None:
         """Write ``vocabulary.json`` and ``model.safetensors``."""
         self.vocabulary.save(directory / "vocabulary.json")
-        weights = {name: value.contiguous() for name, value in self.state_dict().items()}
-        save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
+        save_weights(self, directory)
 
     @classmethod
     def trainer_defaults(cls, config: Any) -> Mapping[str, Any]:

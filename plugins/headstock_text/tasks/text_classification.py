@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from headstock.interfaces import BadExampleError, Column, Splits
+from headstock.interfaces import Column, Splits
 from headstock.interfaces.task import Row
 from headstock.kits import Classification, ClassificationConfig
 from headstock_text.samples import library_docs
+from headstock_text.tasks.cells import read_text
 
 
 class TextClassificationConfig(ClassificationConfig):
@@ -51,20 +52,9 @@ class TextClassification(Classification):
 
     def inputs(self, row: Row) -> Mapping[str, Any]:
         """Return ``text``, and ``text_pair`` where the row has one."""
-        inputs = {"text": _text(row, "text")}
+        inputs = {"text": read_text(row, "text")}
         pair = row.get("text_pair")
         # The column is optional, and tables write "no value" as an empty cell.
         if pair is not None and pair != "":
-            inputs["text_pair"] = _text(row, "text_pair")
+            inputs["text_pair"] = read_text(row, "text_pair")
         return inputs
-
-
-def _text(row: Row, column: str) -> str:
-    value = row.get(column)
-    if value is None:
-        raise BadExampleError(f"no text in column '{column}'")
-    if not isinstance(value, str):
-        raise BadExampleError(f"column '{column}' holds {type(value).__name__}, not text")
-    if not value.strip():
-        raise BadExampleError(f"the text in column '{column}' is empty")
-    return value

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, model_validator
+from pydantic import Field
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from torch import Tensor, nn
@@ -15,10 +15,8 @@ from torch import Tensor, nn
 from headstock import HeadstockError
 from headstock.interfaces import (
     Backbone,
-    BadExampleError,
     Batch,
     Column,
-    Config,
     Example,
     Features,
     Loss,
@@ -27,23 +25,21 @@ from headstock.interfaces import (
     Task,
 )
 from headstock.interfaces.task import Row
+from headstock_text.attention import AttentionConfig
 from headstock_text.samples.number_words import number_splits
 from headstock_text.splitting import clean
 from headstock_text.subwords import END, PADDING, START, Subwords
+from headstock_text.tasks.cells import read_text
 from headstock_text.writing import Decoder, Limits, Writer
 
 IGNORED = -100
 """Padding of target tokens."""
 
 
-class TranslationConfig(Config):
-    """Options of the ``translation`` task."""
+class TranslationConfig(AttentionConfig):
+    """Options of the ``translation`` task; those of layers are for a decoder from scratch."""
 
     vocabulary: int = Field(4000, ge=300, description="target subwords at most; a backbone that writes brings its own")
-    dim: int = Field(192, ge=8, description="size of the decoder's vectors")
-    heads: int = Field(4, ge=1, description="attention heads of the decoder")
-    layers: int = Field(3, ge=1, description="layers of the decoder")
-    dropout: float = Field(0.2, ge=0, lt=1, description="dropout in the decoder")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of the target spread evenly over all subwords")
     beams: int = Field(4, ge=1, le=32, description="hypotheses that are kept while a translation is searched for")
     max_length: int = Field(128, ge=8, description="target subwords at most")
@@ -56,12 +52,6 @@ class TranslationConfig(Config):
         "13a",
         description="how sacrebleu cuts words: 13a for languages with spaces, zh, or char for others without",
     )
-
-    @model_validator(mode="after")
-    def _divisible(self) -> Self:
-        if self.dim % (2 * self.heads):
-            raise ValueError(f"dim ({self.dim}) must be a multiple of twice heads ({self.heads})")
-        return self
 
 
 class Translation(Task):
@@ -102,11 +92,11 @@ class Translation(Task):
 
     def inputs(self, row: Row) -> Mapping[str, Any]:
         """Return ``{"text": source}``."""
-        return {"text": _text(row, "source")}
+        return {"text": clean(read_text(row, "source")).strip()}
 
     def reference(self, row: Row) -> str:
         """Return the translation."""
-        return _text(row, "target")
+        return clean(read_text(row, "target")).strip()
 
     def learn(self, references: Sequence[str]) -> None:
         """Learn the target subwords."""
@@ -149,7 +139,7 @@ class Translation(Task):
             return BackboneWriter(backbone)
         config = self.config
         size = len(self._own())
-        return OwnWriter(Decoder(size, backbone.feature_dim, config.dim, config.heads, config.layers, config.dropout))
+        return Decoder(size, backbone.feature_dim, config.dim, config.heads, config.layers, config.dropout)
 
     def forward(self, head: nn.Module, features: Features, batch: Batch) -> dict[str, Tensor]:
         """Return ``losses`` (B, L) of tokens where there are targets, and in evaluation ``written`` (B, M).
@@ -202,23 +192,6 @@ class Translation(Task):
         return {"translation_text": prediction}
 
 
-class OwnWriter(nn.Module):
-    """A decoder from scratch."""
-
-    def __init__(self, decoder: Decoder) -> None:
-        super().__init__()
-        self.decoder = decoder
-
-    def forward(self, targets: Tensor, features: Features) -> Tensor:
-        """Return logits (B, L, V)."""
-        logits: Tensor = self.decoder(targets, features)
-        return logits
-
-    def search(self, features: Features, limits: Limits) -> Tensor:
-        """Return tokens (B, M)."""
-        return self.decoder.search(features, limits)
-
-
 class BackboneWriter(nn.Module):
     """Hands on to the decoder of the backbone. Its parameters are the backbone's, and not named twice."""
 
@@ -233,12 +206,3 @@ class BackboneWriter(nn.Module):
     def search(self, features: Features, limits: Limits) -> Tensor:
         """Return tokens (B, M)."""
         return self._backbone[0].written(features, limits)
-
-
-def _text(row: Row, column: str) -> str:
-    value = row.get(column)
-    if not isinstance(value, str):
-        raise BadExampleError(f"column '{column}' holds {type(value).__name__}, not a text")
-    if not value.strip():
-        raise BadExampleError(f"the text in column '{column}' is empty")
-    return clean(value).strip()

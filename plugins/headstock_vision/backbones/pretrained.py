@@ -10,7 +10,7 @@ from PIL import Image
 from transformers import MODEL_MAPPING, AutoConfig, AutoImageProcessor, AutoModel, CLIPImageProcessor, ViTImageProcessor
 
 from headstock import HeadstockError
-from headstock.kits.pretrained import explain, loading, locate, quiet, require_weights
+from headstock.kits.pretrained import address, explain, loading, quiet, require_weights
 from headstock_vision.backbones.base import Channels, ImageConfig, ImageFacts
 
 _RESAMPLING = {"bilinear": 2, "bicubic": 3}
@@ -30,14 +30,13 @@ def load_encoder(name: str, revision: str | None, trust_remote_code: bool, poole
         HeadstockError: there is no such model, it cannot be reached or read, or weights are missing.
     """
     options: dict[str, Any] = {"dtype": torch.float32, "use_safetensors": True, "output_loading_info": True}
-    address = _address(name, revision, trust_remote_code)
+    place = address(name, revision, trust_remote_code)
     with loading(name):
-        tower = vision_tower(AutoConfig.from_pretrained(**address))
+        tower = vision_tower(AutoConfig.from_pretrained(**place))
         if tower is None:
-            model, info = AutoModel.from_pretrained(**address, **options)
+            model, info = AutoModel.from_pretrained(**place, **options)
         else:
-            del address["trust_remote_code"]  # a class of the library's own runs none
-            model, info = tower.from_pretrained(**address, **options)
+            model, info = tower.from_pretrained(**place, **options)
     # a mask token takes part in masked pretraining only
     missing = {key for key in info["missing_keys"] if not key.endswith("mask_token")}
     of_pooler = {key for key in missing if key.startswith("pooler.")}
@@ -68,7 +67,7 @@ def load_facts(name: str, revision: str | None, trust_remote_code: bool, config:
     auto: Any = AutoImageProcessor
     try:
         with quiet():
-            processor = auto.from_pretrained(**_address(name, revision, trust_remote_code))
+            processor = auto.from_pretrained(**address(name, revision, trust_remote_code))
             size, mean, std = _measure(processor)
     except Exception as error:  # transformers and the Hub client raise a dozen kinds, all about this model
         raise HeadstockError(
@@ -97,12 +96,6 @@ def save_facts(facts: ImageFacts, squash: bool, directory: Path) -> None:
         processor = CLIPImageProcessor(size={"shortest_edge": facts.image_size}, crop_size=size, **options)
     with quiet():
         processor.save_pretrained(directory)
-
-
-def _address(name: str, revision: str | None, trust_remote_code: bool) -> dict[str, Any]:
-    options = {} if revision is None else {"revision": revision}
-    place = locate(name, revision)
-    return {"pretrained_model_name_or_path": place, "trust_remote_code": trust_remote_code, **options}
 
 
 def _measure(processor: Any) -> tuple[int | None, Channels, Channels]:

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from headstock.interfaces import Features
+from headstock.kits.weights import load_weights
 from headstock_vision.backbones.base import ImageBackbone, ImageConfig, ImageFacts, all_true, flatten_map
 from headstock_vision.backbones.checkpointing import checkpoint_stages
-from headstock_vision.backbones.stored import WEIGHTS_FILE, load_exactly, read_facts, read_weights, write_stored
+from headstock_vision.backbones.stored import read_facts, write_stored
 
 STAGES = 3
 GROUP = 8
@@ -69,8 +70,7 @@ class SmallCNN(ImageBackbone):
     def load(cls, config: SmallCNNConfig, directory: Path) -> Self:
         """Make the backbone from ``model.safetensors`` and ``config.json``."""
         backbone = cls(config, read_facts(directory))
-        path = directory / WEIGHTS_FILE
-        load_exactly(backbone.body, read_weights(path), str(path))
+        load_weights(backbone.body, directory)
         return backbone
 
     def save(self, directory: Path) -> None:

@@ -11,11 +11,11 @@ from torch import Tensor
 from torchvision.models import WeightsEnum
 
 from headstock import HeadstockError
+from headstock.kits.weights import load_exactly, read_weights
 from headstock_registry import UnknownNameError, nearest
 from headstock_vision.backbones import efficientnet_lite
 from headstock_vision.backbones.base import ImageFacts
 from headstock_vision.backbones.feature_net import FeatureNet
-from headstock_vision.backbones.stored import load_exactly, read_weights
 
 _HALF = (0.5, 0.5, 0.5)
 
@@ -102,7 +102,7 @@ def make_network(model: str, image_size: int) -> FeatureNet:
         raise HeadstockError(f"{model} cannot be made for images of {image_size} pixels: {reason}") from error
 
 
-def load_weights(body: FeatureNet, model: str, weights: str) -> str:
+def load_pretrained_weights(body: FeatureNet, model: str, weights: str) -> str:
     """Load weights into a network that :func:`make_network` made, and return where they came from.
 
     Args:

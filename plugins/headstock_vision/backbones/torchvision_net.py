@@ -11,11 +11,17 @@ from pydantic import Field
 from torch import Tensor
 
 from headstock.interfaces import Features
+from headstock.kits.weights import load_weights
 from headstock_vision.backbones.base import ImageBackbone, ImageConfig, ImageFacts, all_true, flatten_map
 from headstock_vision.backbones.checkpointing import checkpoint_stages
 from headstock_vision.backbones.feature_net import FeatureNet
-from headstock_vision.backbones.stored import WEIGHTS_FILE, load_exactly, read_facts, read_weights, write_stored
-from headstock_vision.backbones.torchvision_build import check_name, load_weights, make_network, pretraining_facts
+from headstock_vision.backbones.stored import read_facts, write_stored
+from headstock_vision.backbones.torchvision_build import (
+    check_name,
+    load_pretrained_weights,
+    make_network,
+    pretraining_facts,
+)
 
 _TRANSFORMER_LIKE = ("vit_", "swin_", "maxvit_", "convnext_")
 """Networks with layer norm and attention, or made in their image: they want smaller steps."""
@@ -75,7 +81,7 @@ class Torchvision(ImageBackbone):
         check_name(config.model)
         facts = pretraining_facts(config.model, config.weights).overridden(config)
         body = make_network(config.model, facts.image_size)
-        source = None if config.weights == "none" else load_weights(body, config.model, config.weights)
+        source = None if config.weights == "none" else load_pretrained_weights(body, config.model, config.weights)
         backbone = cls(config, facts, body)
         backbone.source = source
         return backbone
@@ -86,8 +92,7 @@ class Torchvision(ImageBackbone):
         check_name(config.model)
         facts = read_facts(directory)
         body = make_network(config.model, facts.image_size)
-        path = directory / WEIGHTS_FILE
-        load_exactly(body.network, read_weights(path), str(path))
+        load_weights(body.network, directory)
         return cls(config, facts, body)
 
     def save(self, directory: Path) -> None:

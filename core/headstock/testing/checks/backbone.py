@@ -103,10 +103,11 @@ def backbone_fingerprint(subject: Subject) -> None:
     inputs = [task.inputs(row) for row in rows]
     base = subject.prepared_backbone
     key, tensors = _key(base), _preprocessed(base, inputs)
+    training = subject.inputs("train")
     tried = 0
     for name, config in _variations(base.config):
         try:
-            other = type(base).create(config, iter(subject.inputs("train")))
+            other = type(base).create(config, iter(training))
         except Exception:  # options that do not go together, as whatever library says it
             continue
         tried += 1

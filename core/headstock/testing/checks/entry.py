@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from headstock.interfaces import Config
-from headstock.testing.check import CheckFailure, NotApplicable, check, expect
+from headstock.testing.check import KINDS, CheckFailure, NotApplicable, check, expect
 from headstock.testing.subject import Subject
 
 HEAVY = (
@@ -28,8 +28,6 @@ HEAVY = (
     "peft",
 )
 """Libraries that take long to import; what is loaded with ``headstock tasks`` must not need them."""
-
-ALL = ("task", "backbone", "adapter")
 
 
 class _Text(ast.Constant):
@@ -48,7 +46,7 @@ print(" ".join(name for name in sys.argv[2:] if name in sys.modules))
 """
 
 
-@check("entry-is-light", *ALL)
+@check("entry-is-light", *KINDS)
 def entry_is_light(subject: Subject) -> None:
     """Listing what is installed imports nothing heavy.
 
@@ -71,7 +69,7 @@ def entry_is_light(subject: Subject) -> None:
     expect(not heavy, f"plugin '{source.plugin}' to load without heavy libraries", f"it imports {', '.join(heavy)}")
 
 
-@check("entry-tells-the-truth", *ALL)
+@check("entry-tells-the-truth", *KINDS)
 def entry_tells_the_truth(subject: Subject) -> None:
     """The entry says what the class is.
 
@@ -86,7 +84,7 @@ def entry_tells_the_truth(subject: Subject) -> None:
         expect(entry.modality == own, f"the entry's modality '{entry.modality}' on the class", f"'{own}'")
 
 
-@check("options-are-documented", *ALL)
+@check("options-are-documented", *KINDS)
 def options_are_documented(subject: Subject) -> None:
     """Every option says what it means, and unknown options are errors.
 
@@ -108,7 +106,7 @@ def options_are_documented(subject: Subject) -> None:
         raise CheckFailure("a Config with a JSON Schema", f"{type(error).__name__}: {error}") from error
 
 
-@check("options-have-valid-defaults", *ALL)
+@check("options-have-valid-defaults", *KINDS)
 def options_have_valid_defaults(subject: Subject) -> None:
     """The defaults pass the options' own validation, and survive being written to a run's recipe.
 
@@ -125,7 +123,7 @@ def options_have_valid_defaults(subject: Subject) -> None:
     expect(again == config, f"the options {config!r} after writing and reading", repr(again))
 
 
-@check("options-are-read", *ALL)
+@check("options-are-read", *KINDS)
 def options_are_read(subject: Subject) -> None:
     """No option is ignored.
 

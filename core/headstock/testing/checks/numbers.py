@@ -134,13 +134,14 @@ def numbers_padding_has_no_gradient(subject: Subject) -> None:
     features = module.backbone.encode(embedded, batch.inputs)
     loss = module.task.loss(module.task.forward(module.head, features, batch), batch)
     (gradient,) = torch.autograd.grad(loss.total, embedded)
-    padded = False
+    padded = known = False
     for row, number in enumerate(numbers):
         with torch.no_grad():
             own = module.backbone.embed(built.batch([number]).inputs)[0]
         place = next((place for place in _places(own, embedded[row]) if gap(embedded[row][place], own) is None), None)
         if place is None:
             continue
+        known = True
         outside = torch.ones(gradient.shape[1:], dtype=torch.bool)
         outside[place] = False
         if outside.any():
@@ -148,7 +149,9 @@ def numbers_padding_has_no_gradient(subject: Subject) -> None:
             most = float(gradient[row][outside].abs().max())
             expect(most <= 1e-6, f"no gradient on the padding of example {number}", f"up to {most:.3g}")
     if not padded:
-        raise NotApplicable("this backbone pads nothing")
+        raise NotApplicable(
+            "this backbone pads nothing" if known else "what an example embeds to alone is not found in a batch"
+        )
 
 
 def _places(own: Tensor, row: Tensor) -> list[tuple[slice, ...]]:

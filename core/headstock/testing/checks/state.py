@@ -7,11 +7,9 @@ from pathlib import Path
 
 from headstock.console import Console
 from headstock.engine.saved import load_model
-from headstock.testing.check import check, expect
+from headstock.testing.check import KINDS, check, expect
 from headstock.testing.checks.compare import difference
 from headstock.testing.subject import Subject
-
-ALL = ("task", "backbone", "adapter")
 
 
 class _Cut(Exception):  # noqa: N818
@@ -29,7 +27,7 @@ class _CuttingConsole(Console):
             raise _Cut
 
 
-@check("state-saved-model", *ALL)
+@check("state-saved-model", *KINDS)
 def state_saved_model(subject: Subject) -> None:
     """A saved model, loaded again, predicts the same.
 
@@ -47,7 +45,7 @@ def state_saved_model(subject: Subject) -> None:
         expect(not found, f"the prediction for test example {number} as before saving", str(found))
 
 
-@check("state-resume", *ALL)
+@check("state-resume", *KINDS)
 def state_resume(subject: Subject) -> None:
     """A run that was cut off and resumed ends like one that was not, bit for bit.
 
@@ -69,7 +67,7 @@ def state_resume(subject: Subject) -> None:
             )
 
 
-@check("state-nothing-pickled", *ALL)
+@check("state-nothing-pickled", *KINDS)
 def state_nothing_pickled(subject: Subject) -> None:
     """Nothing that a run writes is a pickle: weights are safetensors, everything else JSON or text.
 
