@@ -39,4 +39,10 @@ def headstock_entries() -> list[Entry]:
             "a small residual CNN trained from scratch; no download",
         ),
         _entry("task", "image-classification", "tasks.image_classification:ImageClassification", "one label per image"),
+        _entry(
+            "task",
+            "object-detection",
+            "tasks.object_detection:ObjectDetection",
+            "labels and boxes of the objects in an image",
+        ),
     ]

@@ -15,8 +15,13 @@ from headstock.data.table import MemoryRows, Table
 from headstock.interfaces import Column, DataError
 from headstock.interfaces.task import Splits
 
+Reader = Callable[[Path], Splits | None]
+"""Reads a file or folder in a form that only one task has, as :meth:`headstock.Task.read` does."""
 
-def load_splits(config: DataConfig, columns: Sequence[Column], sample: Callable[[], Splits]) -> dict[str, Table]:
+
+def load_splits(
+    config: DataConfig, columns: Sequence[Column], sample: Callable[[], Splits], read: Reader | None = None
+) -> dict[str, Table]:
     """Return the tables ``train``, ``validation`` and ``test``.
 
     A split that the data lacks is cut from train: ``validation_fraction`` or ``test_fraction`` of train's rows, one at
@@ -27,11 +32,12 @@ def load_splits(config: DataConfig, columns: Sequence[Column], sample: Callable[
         config: The ``data`` section.
         columns: The task's columns.
         sample: Returns the task's own data; called when ``config`` names none.
+        read: Reads forms of data that only the task has; asked before the common ones are tried.
 
     Raises:
         DataError: the data cannot be read, lacks a column or a target, or has too few rows to be cut.
     """
-    tables = _named_splits(config, columns, sample)
+    tables = _named_splits(config, columns, sample, read)
     for table in tables.values():
         _require_targets(table, columns, config)
     missing = [split for split in SPLITS if split not in tables]
@@ -40,7 +46,9 @@ def load_splits(config: DataConfig, columns: Sequence[Column], sample: Callable[
     return {split: _limited(tables[split], config, columns) for split in SPLITS}
 
 
-def load_evaluation(config: DataConfig, columns: Sequence[Column], split: SplitName = "test") -> Table:
+def load_evaluation(
+    config: DataConfig, columns: Sequence[Column], split: SplitName = "test", read: Reader | None = None
+) -> Table:
     """Return all rows of what ``config`` names, uncut, for evaluating a model that is tuned already.
 
     That is ``path`` itself if it is one file or folder, and the given split if it has splits inside; the file of the
@@ -53,28 +61,34 @@ def load_evaluation(config: DataConfig, columns: Sequence[Column], split: SplitN
         table = load_hub_split(config, columns, split)
     elif config.path is not None:
         folder = _path(config.path)
-        splits = find_splits(folder, config.format) if folder.is_dir() else {}
+        own = _own(folder, config, columns, read)
+        splits = find_splits(folder, config.format) if folder.is_dir() and not own else {}
         if splits and split not in splits:
             has = ", ".join(path.name for path in splits.values())
             raise DataError(f"{folder} has no {split} data inside; it has: {has}")
-        table = _load(splits.get(split, folder), config, columns)
+        table = _one(own, folder, split) if own else _load(splits.get(split, folder), config, columns)
     else:
         named = getattr(config, split)
         if named is None:
             raise DataError(f"no data to evaluate: set data.{split}, data.path or data.hub")
-        table = _load(_path(named), config, columns)
+        table = _load_one(_path(named), split, config, columns, read)
     _require_targets(table, columns, config)
     return _limited(table, config, columns)
 
 
 def _named_splits(
-    config: DataConfig, columns: Sequence[Column], sample: Callable[[], Splits]
+    config: DataConfig, columns: Sequence[Column], sample: Callable[[], Splits], read: Reader | None
 ) -> dict[SplitName, Table]:
     files: dict[SplitName, Path] = {
         split: _path(value) for split in SPLITS if (value := getattr(config, split)) is not None
     }
     if config.path is not None:
         path = _path(config.path)
+        own = _own(path, config, columns, read)
+        if own:
+            if "train" not in own:
+                raise DataError(f"{path} has no train data inside; it has: {', '.join(own)}")
+            return own
         files = find_splits(path, config.format) if path.is_dir() else {}
         files = files or {"train": path}
         if "train" not in files:
@@ -84,10 +98,10 @@ def _named_splits(
         tables = load_hub_splits(config, columns)
         where = f"{config.hub} has no training split; say which to take with data.splits.train"
     elif files:
-        tables = {split: _load(file, config, columns) for split, file in files.items()}
+        tables = {split: _load_one(file, split, config, columns, read) for split, file in files.items()}
         where = "data.train is not set, and data.validation and data.test do not go without it"
     else:
-        tables = _sample(sample(), columns)
+        tables = _in_memory("sample", sample(), columns)
         where = "the task's sample has no training rows"
     if "train" not in tables:
         raise DataError(where)
@@ -102,13 +116,40 @@ def _load(path: Path, config: DataConfig, columns: Sequence[Column]) -> Table:
     return load_table(path, config.format, columns, config.columns)
 
 
-def _sample(splits: Splits, columns: Sequence[Column]) -> dict[SplitName, Table]:
+def _own(path: Path, config: DataConfig, columns: Sequence[Column], read: Reader | None) -> dict[SplitName, Table]:
+    """Return the splits of data in a form that only the task has; none if it is in no such form."""
+    found = read(path) if read is not None and config.format == "auto" and path.exists() else None
+    if found is None:
+        return {}
+    tables = _in_memory(str(path), found, columns)
+    if not tables:
+        raise DataError(f"{path} has no rows")
+    return tables
+
+
+def _one(own: Mapping[SplitName, Table], path: Path, split: SplitName) -> Table:
+    """Return the named split, or the only one that there is."""
+    if len(own) == 1:
+        return next(iter(own.values()))
+    if split not in own:
+        raise DataError(f"{path} has no {split} data inside; it has: {', '.join(own)}")
+    return own[split]
+
+
+def _load_one(
+    path: Path, split: SplitName, config: DataConfig, columns: Sequence[Column], read: Reader | None
+) -> Table:
+    own = _own(path, config, columns, read)
+    return _one(own, path, split) if own else _load(path, config, columns)
+
+
+def _in_memory(name: str, splits: Splits, columns: Sequence[Column]) -> dict[SplitName, Table]:
     tables: dict[SplitName, Table] = {}
     for split in SPLITS:
         rows: Sequence[Mapping[str, Any]] = splits.get(split, ())
         if len(rows):
             present = tuple(column.name for column in columns if column.name in rows[0])
-            tables[split] = Table(MemoryRows(f"sample {split}", rows, present))
+            tables[split] = Table(MemoryRows(f"{name} {split}", rows, present))
     return tables
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Self
 
 import torch
@@ -33,7 +32,7 @@ class TuningModule(nn.Module):
     def forward(self, batch: Batch) -> StepOutput:
         """Return the task's outputs and, when the batch has targets, the loss."""
         if self.training:
-            batch = replace(batch, inputs=self.task.augment(batch.inputs))
+            batch = self.task.augment(batch)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self._tunes_backbone):
             features = self.backbone(batch.inputs)
         outputs = self.task.forward(self.head, features, batch)

@@ -77,7 +77,7 @@ def prepare_data(resolved: ResolvedRecipe, console: Console, sample: Splits | No
     """
     policy = resolved.data.on_bad_example
     task = resolved.task.cls(resolved.task.config)
-    tables = load_splits(resolved.data, task.columns, task.sample if sample is None else lambda: sample)
+    tables = load_splits(resolved.data, task.columns, task.sample if sample is None else lambda: sample, task.read)
     read = {name: read_split(name, table, task, policy) for name, table in tables.items()}
     task.learn(read["train"].references)
     torch.manual_seed(resolved.seed)

@@ -79,7 +79,7 @@ class TunedModel:
             given["columns"] = {**self.columns, **columns}
         config = validated(DataConfig, given, "data")
         console = Console(quiet)
-        table = load_evaluation(config, self.task.columns)
+        table = load_evaluation(config, self.task.columns, read=self.task.read)
         split = self._prepare("evaluation", table, console, with_references=True, policy=config.on_bad_example)
         return evaluate_split(self._module, split, self._config, console, "evaluate")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -50,6 +51,18 @@ class Task(Component):
     @abstractmethod
     def sample(self) -> Splits:
         """Return a small data set that needs no network and no files from elsewhere."""
+
+    def read(self, path: Path) -> Splits | None:
+        """Return the rows of data that lies in a form of this task's own field, or ``None`` if it does not.
+
+        Asked before the common formats (tables, folders) are tried. Data that says nothing of splits is ``train``,
+        from which the others are cut.
+
+        Raises:
+            DataError: the data is in such a form and is damaged or incomplete; names the file.
+        """
+        del path
+        return None
 
     @abstractmethod
     def inputs(self, row: Row) -> Mapping[str, Any]:
@@ -102,9 +115,9 @@ class Task(Component):
         """Stack target tensors; those of differing length are padded at the end with -100."""
         return {name: pad_stack([target[name] for target in targets], -100) for name in targets[0]}
 
-    def augment(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    def augment(self, batch: Batch) -> Batch:
         """Change a collated training batch at random (torch's global generator, which the trainer seeds per step)."""
-        return inputs
+        return batch
 
     # Model
 

@@ -17,16 +17,18 @@ class LabelSet:
         self._index = {name: number for number, name in enumerate(self.names)}
 
     @classmethod
-    def learn(cls, seen: Iterable[str]) -> LabelSet:
+    def learn(cls, seen: Iterable[str], least: int = 2) -> LabelSet:
         """Make the set of all labels seen; numbers sort as numbers.
 
         Raises:
-            DataError: fewer than two labels.
+            DataError: fewer than ``least`` labels.
         """
         names = sorted(set(seen), key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
-        if len(names) < 2:
+        if len(names) < least:
             have = f"only '{names[0]}'" if names else "none"
-            raise DataError(f"the training data must have at least two labels; it has {have}")
+            raise DataError(
+                f"the training data must have at least {'two labels' if least == 2 else 'one label'}; it has {have}"
+            )
         return cls(names)
 
     def __len__(self) -> int:

@@ -103,14 +103,20 @@ class ImageBackbone(Backbone):
         return self
 
     def preprocess(self, inputs: Mapping[str, Any]) -> Example:
-        """Return ``pixels``, uint8 (3, size, size), of ``{"image": value}`` (values: ``decode.decode_image``)."""
+        """Return ``pixels``, uint8 (3, size, size), of ``{"image": value}`` (values: ``decode.decode_image``).
+
+        A task that asks for the ``whole`` image (``{"image": value, "whole": True}``) gets it squashed whatever the
+        options say, and ``size``, height and width (2,) that it had.
+        """
         pixels = decode.decode_image(inputs["image"])
-        if self.config.resize == "crop":
+        whole = bool(inputs.get("whole"))
+        before = {"size": torch.tensor(pixels.shape[1:], dtype=torch.int32)} if whole else {}
+        if self.config.resize == "crop" and not whole:
             # the square is cut before resizing: the same pixels, and a panorama never grows in between
             pixels = image_ops.center_crop(pixels, [min(pixels.shape[1:])] * 2)
         size = [self.facts.image_size] * 2
         mode = InterpolationMode(self.facts.interpolation)
-        return {"pixels": image_ops.resize(pixels, size, interpolation=mode, antialias=True)}
+        return {"pixels": image_ops.resize(pixels, size, interpolation=mode, antialias=True), **before}
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Return what makes the pixels; weights and other options do not, so that runs share the cache."""
@@ -122,8 +128,8 @@ class ImageBackbone(Backbone):
         }
 
     def collate(self, examples: Sequence[Example]) -> dict[str, Tensor]:
-        """Return ``pixels``, uint8 (B, 3, size, size)."""
-        return {"pixels": torch.stack([example["pixels"] for example in examples])}
+        """Return ``pixels``, uint8 (B, 3, size, size), and for whole images their ``size`` (B, 2)."""
+        return {name: torch.stack([example[name] for example in examples]) for name in examples[0]}
 
     def cost(self, example: Example) -> int:
         """Return the number of pixels, height times width."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
-from torch import Tensor
 
-from headstock.interfaces import BadExampleError, Column, Metric, Splits
+from headstock.interfaces import BadExampleError, Batch, Column, Metric, Splits
 from headstock.interfaces.task import Row
 from headstock.kits import Classification, ClassificationConfig
 from headstock_vision.samples.digits import load_sample
@@ -59,22 +59,31 @@ class ImageClassification(Classification):
 
     def inputs(self, row: Row) -> Mapping[str, Any]:
         """Return the image."""
-        image = row.get("image")
-        if image is None or (isinstance(image, str) and not image.strip()):
-            raise BadExampleError("no image")
-        return {"image": image}
+        return {"image": image_of(row)}
 
-    def augment(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    def augment(self, batch: Batch) -> Batch:
         """Change ``pixels``, uint8 (B, 3, H, W), each image by itself."""
         if self.config.augmentation == "none":
-            return inputs
-        pixels = shift_and_flip(inputs["pixels"], self.config.horizontal_flip)
+            return batch
+        pixels = shift_and_flip(batch.inputs["pixels"], self.config.horizontal_flip)
         if self.config.augmentation == "strong":
             pixels = self._strong(pixels)
-        return {**inputs, "pixels": pixels}
+        return replace(batch, inputs={**batch.inputs, "pixels": pixels})
 
     def score(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
         """Return the figures of every classification, and top-5 accuracy (1 where there are at most five labels)."""
         pairs = zip(predictions, references, strict=True)
         hits = [any(scored["label"] == label for scored in prediction[:5]) for prediction, label in pairs]
         return {**super().score(predictions, references), "top5_accuracy": sum(hits) / max(len(hits), 1)}
+
+
+def image_of(row: Row) -> Any:
+    """Return what the column ``image`` holds.
+
+    Raises:
+        BadExampleError: it holds nothing.
+    """
+    image = row.get("image")
+    if image is None or (isinstance(image, str) and not image.strip()):
+        raise BadExampleError("no image")
+    return image

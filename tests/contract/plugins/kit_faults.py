@@ -235,9 +235,9 @@ class CountsItsCalls(Vowels):
 
 
 class NoiseOfTheClock(Vowels):
-    def augment(self, inputs):
+    def augment(self, batch):
         torch.manual_seed(time.time_ns() % 2**31)
-        return inputs
+        return batch
 
 
 class NoiseOfPython(Letters):

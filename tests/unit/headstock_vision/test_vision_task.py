@@ -41,7 +41,7 @@ def test_entries_lead_to_their_components() -> None:
         component = getattr(importlib.import_module(module), attribute)
         assert component.modality == entry.modality == "image"
         kinds[entry.kind] += 1
-    assert kinds == {"backbone": 3, "task": 1}
+    assert kinds == {"backbone": 3, "task": 2}
 
 
 def test_plugin_module_imports_nothing_heavy() -> None:
@@ -133,7 +133,7 @@ def test_augmentation_is_deterministic_under_a_seed(level: str, flip: bool) -> N
 
     def augmented(seed: int) -> dict[str, torch.Tensor]:
         torch.manual_seed(seed)
-        return task.augment(inputs)
+        return task.augment(Batch(inputs, {}, 8)).inputs
 
     one, same, other = augmented(1), augmented(1), augmented(2)
     assert one["pixels"].dtype == torch.uint8
@@ -145,8 +145,8 @@ def test_augmentation_is_deterministic_under_a_seed(level: str, flip: bool) -> N
 
 
 def test_no_augmentation_changes_nothing() -> None:
-    inputs = {"pixels": _pictures()}
-    assert _task(augmentation="none", horizontal_flip=True).augment(inputs)["pixels"] is inputs["pixels"]
+    batch = Batch({"pixels": _pictures()}, {}, 1)
+    assert _task(augmentation="none", horizontal_flip=True).augment(batch) is batch
 
 
 def test_each_image_is_changed_by_itself() -> None:

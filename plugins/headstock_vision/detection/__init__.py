@@ -1,0 +1,1 @@
+"""Finding objects in images: boxes, a head over feature maps, average precision."""

@@ -1,0 +1,62 @@
+"""The sample of ``object-detection``: discs, squares and triangles drawn on noise."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from headstock.interfaces import Splits
+
+SIZES = {"train": 300, "validation": 60, "test": 60}
+SIDE = 64
+"""Height and width of an image."""
+LABELS = ("disc", "square", "triangle")
+
+
+def shape_splits() -> Splits:
+    """Return images with one to four shapes that do not overlap, the same ones every time."""
+    # RandomState promises the same numbers in every version of numpy
+    chance = np.random.RandomState(0)
+    return {split: [_row(chance) for _ in range(size)] for split, size in SIZES.items()}
+
+
+def _row(chance: np.random.RandomState) -> dict[str, Any]:
+    noise = chance.randint(0, 80, (SIDE, SIDE, 3)).astype(np.uint8)
+    image = Image.fromarray(noise)
+    pen = ImageDraw.Draw(image)
+    objects: list[dict[str, Any]] = []
+    for _ in range(chance.randint(1, 5)):
+        size = int(chance.randint(14, 29))
+        left, top = (int(edge) for edge in chance.randint(0, SIDE - size, 2))
+        box = {"xmin": left, "ymin": top, "xmax": left + size, "ymax": top + size}
+        colour = tuple(int(part) for part in chance.randint(120, 256, 3))
+        label = LABELS[chance.randint(len(LABELS))]
+        if any(_meet(box, other["box"]) for other in objects):
+            continue
+        _draw(pen, label, box, colour)
+        objects.append({"label": label, "box": box})
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return {"image": stream.getvalue(), "objects": objects}
+
+
+def _draw(pen: ImageDraw.ImageDraw, label: str, box: dict[str, int], colour: tuple[int, ...]) -> None:
+    left, top, right, bottom = box["xmin"], box["ymin"], box["xmax"] - 1, box["ymax"] - 1
+    if label == "disc":
+        pen.ellipse((left, top, right, bottom), fill=colour)
+    elif label == "square":
+        pen.rectangle((left, top, right, bottom), fill=colour)
+    else:
+        pen.polygon([(left, bottom), (right, bottom), ((left + right) / 2, top)], fill=colour)
+
+
+def _meet(one: dict[str, int], other: dict[str, int]) -> bool:
+    return (
+        one["xmin"] < other["xmax"]
+        and other["xmin"] < one["xmax"]
+        and one["ymin"] < other["ymax"]
+        and other["ymin"] < one["ymax"]
+    )

@@ -1,0 +1,250 @@
+"""Task ``object-detection``: labels and boxes of the objects in an image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torchvision.ops import batched_nms
+
+from headstock import HeadstockError
+from headstock.interfaces import (
+    Backbone,
+    BadExampleError,
+    Batch,
+    Column,
+    Config,
+    Details,
+    Example,
+    Features,
+    Loss,
+    Metric,
+    Splits,
+    Task,
+    pad_stack,
+)
+from headstock.interfaces.task import Row
+from headstock.kits import LabelSet
+from headstock_vision.detection.dense import DenseHead
+from headstock_vision.detection.maps import maps_of
+from headstock_vision.detection.objects import SIDES, Box, BoxFormat, as_object, read_objects
+from headstock_vision.detection.precision import per_label, summary
+from headstock_vision.formats.coco import read_coco
+from headstock_vision.formats.voc import read_voc
+from headstock_vision.samples.shapes import shape_splits
+from headstock_vision.tasks.image_classification import SUFFIXES, image_of
+
+PADDING = -100
+CANDIDATES = 1000
+"""Boxes of an image, the best first, among which doubles are looked for."""
+
+
+class ObjectDetectionConfig(Config):
+    """Options of ``object-detection``."""
+
+    box_format: BoxFormat = Field(
+        "xywh",
+        description="what four numbers of a box mean: xywh (left, top, width, height, as in COCO) or xyxy (the edges); "
+        "boxes with named edges need no telling",
+    )
+    dim: int = Field(128, ge=8, description="channels of the head")
+    layers: int = Field(2, ge=0, description="layers of the head, for labels and for boxes each")
+    cells: int = Field(
+        16, ge=1, description="cells along an edge that a backbone's single feature map is enlarged to have, at least"
+    )
+    horizontal_flip: bool = Field(True, description="mirror half of the training images left to right")
+    vertical_flip: bool = Field(
+        False, description="turn half of the training images upside down: right for views from above"
+    )
+    nms_overlap: float = Field(
+        0.6, gt=0, le=1, description="overlap (IoU) above which the weaker of two boxes with one label is left out"
+    )
+    score_threshold: float = Field(0.05, ge=0, lt=1, description="objects with a lower score are not scored at all")
+    predict_threshold: float = Field(0.3, ge=0, lt=1, description="objects with a lower score are not given to users")
+    max_objects: int = Field(100, ge=1, description="objects of an image at most, the best first")
+
+
+class ObjectDetection(Task):
+    """Finds objects, on any image backbone with a feature map.
+
+    Images are taken whole, squashed to the backbone's square. The head is that of
+    :class:`headstock_vision.detection.dense.DenseHead`.
+
+    Attributes:
+        labels: The label set.
+    """
+
+    Config = ObjectDetectionConfig
+    config: ObjectDetectionConfig
+    modality: ClassVar[str] = "image"
+    pipeline_tag: ClassVar[str | None] = "object-detection"
+    default_backbone: ClassVar[str] = "smallcnn"
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column(name="image", role="input", summary="an image file", content="file", suffixes=SUFFIXES),
+        Column(name="objects", role="target", summary="its objects: a list of labels with boxes in pixels"),
+    )
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric(name="map", better="higher", summary="mean average precision over overlaps of 0.5 to 0.95 (COCO's mAP)"),
+        Metric(name="map_50", better="higher", summary="mean average precision at an overlap of 0.5"),
+        Metric(name="map_75", better="higher", summary="mean average precision at an overlap of 0.75"),
+        Metric(name="recall", better="higher", summary="mean recall over overlaps of 0.5 to 0.95, 100 boxes an image"),
+    )
+
+    def __init__(self, config: ObjectDetectionConfig) -> None:
+        super().__init__(config)
+        self.labels = LabelSet(())
+
+    @classmethod
+    def trainer_defaults(cls, config: ObjectDetectionConfig) -> Mapping[str, Any]:
+        """Return what suits a head that is new."""
+        del config
+        return {"epochs": 40, "learning_rate": 1e-3, "patience": 10, "batch_size": 8, "warmup_ratio": 0.1}
+
+    # Data
+
+    def sample(self) -> Splits:
+        """Return drawn shapes on noise."""
+        return shape_splits()
+
+    def read(self, path: Path) -> Splits | None:
+        """Return the rows of Pascal VOC (a folder with XML files) or COCO (JSON) data."""
+        return read_voc(path) or read_coco(path)
+
+    def inputs(self, row: Row) -> Mapping[str, Any]:
+        """Return the image, none of which may be cut off."""
+        return {"image": image_of(row), "whole": True}
+
+    def reference(self, row: Row) -> list[dict[str, Any]]:
+        """Return the objects, each ``{"label": …, "box": {"xmin": …, …}}``."""
+        return read_objects(row.get("objects"), self.config.box_format)
+
+    def learn(self, references: Sequence[list[dict[str, Any]]]) -> None:
+        """Learn the label set."""
+        self.labels = LabelSet.learn((each["label"] for objects in references for each in objects), least=1)
+
+    def state(self) -> dict[str, Any]:
+        """Return the labels."""
+        return {"labels": list(self.labels.names)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back the labels."""
+        self.labels = LabelSet(state["labels"])
+
+    def encode(self, reference: list[dict[str, Any]], example: Example) -> dict[str, Tensor]:
+        """Return ``boxes`` (M, 4), edges as shares of the image, and ``labels`` (M,).
+
+        Raises:
+            BadExampleError: a box lies outside the image.
+            HeadstockError: the backbone does not keep the image's size.
+        """
+        if "size" not in example:
+            raise HeadstockError("this backbone does not say how large the image was, which object-detection must know")
+        height, width = example["size"].tolist()
+        boxes = []
+        for number, each in enumerate(reference, 1):
+            box = Box(**each["box"])
+            left, right = (min(max(edge / width, 0.0), 1.0) for edge in (box.xmin, box.xmax))
+            top, bottom = (min(max(edge / height, 0.0), 1.0) for edge in (box.ymin, box.ymax))
+            if left >= right or top >= bottom:
+                raise BadExampleError(
+                    f"object {number} ('{each['label']}') lies outside the image of {width}x{height} pixels"
+                )
+            boxes.append((left, top, right, bottom))
+        labels = [self.labels.number(each["label"]) for each in reference]
+        return {"boxes": torch.tensor(boxes).reshape(-1, 4), "labels": torch.tensor(labels, dtype=torch.int64)}
+
+    def collate(self, targets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+        """Pad to the most objects of an image, one at least."""
+        none = {"boxes": torch.full((1, 4), float(PADDING)), "labels": torch.full((1,), PADDING)}
+        return {
+            name: pad_stack([target[name] if len(target[name]) else filler for target in targets], PADDING)
+            for name, filler in none.items()
+        }
+
+    def augment(self, batch: Batch) -> Batch:
+        """Mirror some images, and their boxes with them."""
+        pixels, boxes = batch.inputs["pixels"], batch.targets["boxes"]
+        real = (batch.targets["labels"] >= 0).unsqueeze(2)
+        for wanted, axis, places in (
+            (self.config.horizontal_flip, 3, [2, 1, 0, 3]),
+            (self.config.vertical_flip, 2, [0, 3, 2, 1]),
+        ):
+            if not wanted:
+                continue
+            turned = torch.rand(len(pixels), device=pixels.device) < 0.5
+            pixels = torch.where(turned[:, None, None, None], pixels.flip(axis), pixels)
+            edges = boxes[..., places]
+            swapped = [place for place in range(4) if places[place] != place]
+            edges[..., swapped] = 1 - edges[..., swapped]
+            boxes = torch.where(turned[:, None, None] & real, edges, boxes)
+        return replace(batch, inputs={**batch.inputs, "pixels": pixels}, targets={**batch.targets, "boxes": boxes})
+
+    # Model
+
+    def build_head(self, backbone: Backbone) -> nn.Module:
+        """Return a new head over the backbone's feature maps."""
+        config = self.config
+        maps = maps_of(backbone)
+        return DenseHead(backbone.feature_dim, len(self.labels), maps, config.dim, config.layers, config.cells)
+
+    def forward(self, head: nn.Module, features: Features, batch: Batch) -> dict[str, Tensor]:
+        """Return ``logits`` (B, N, labels) and ``boxes`` (B, N, 4), with targets ``losses`` and ``counts`` (B,)."""
+        dense: Any = head
+        logits, boxes = dense(features.sequence)
+        outputs = {"logits": logits, "boxes": boxes}
+        if batch.targets:
+            losses, counts = dense.losses(logits, boxes, batch.targets["labels"], batch.targets["boxes"])
+            outputs |= {"losses": losses, "counts": counts}
+        return outputs
+
+    def loss(self, outputs: dict[str, Tensor], batch: Batch) -> Loss:
+        """Return the loss of labels and boxes, and the number of cells that had an object to find."""
+        del batch
+        return Loss(outputs["losses"].sum(), outputs["counts"].sum())
+
+    # Predictions
+
+    def decode(self, outputs: dict[str, Tensor], batch: Batch) -> list[list[dict[str, Any]]]:
+        """Return each image's objects with scores, the best first."""
+        edges = batch.inputs["size"].flip(1).repeat(1, 2)[:, None] * outputs["boxes"].clamp(0, 1)
+        return [self._found(*each) for each in zip(outputs["logits"].sigmoid(), edges, strict=True)]
+
+    def _found(self, scores: Tensor, edges: Tensor) -> list[dict[str, Any]]:
+        """Return the objects of one image, given scores (N, labels) and edges (N, 4) in pixels."""
+        cells, labels = (scores >= self.config.score_threshold).nonzero(as_tuple=True)
+        values = scores[cells, labels]
+        values, order = values.sort(descending=True, stable=True)
+        values, order = values[:CANDIDATES], order[:CANDIDATES]
+        boxes, labels = edges[cells[order]], labels[order]
+        kept = batched_nms(boxes, values, labels, self.config.nms_overlap)[: self.config.max_objects]
+        return [
+            {
+                "score": round(score, 4),
+                **as_object(self.labels.names[label], Box(*(round(edge, 2) for edge in box))),
+            }
+            for score, label, box in zip(
+                values[kept].tolist(), labels[kept].tolist(), boxes[kept].tolist(), strict=True
+            )
+        ]
+
+    def score(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
+        """Return mean average precision and recall as COCO measures them."""
+        return summary(predictions, references)
+
+    def details(self, predictions: Sequence[Any], references: Sequence[Any]) -> Details:
+        """Return average precision and recall of each label."""
+        return Details(per_class=per_label(predictions, references))
+
+    def wire(self, prediction: list[dict[str, Any]], row: Row) -> list[dict[str, Any]]:
+        """Return the objects with a score that is worth showing, edges in whole pixels."""
+        del row
+        return [
+            {**each, "box": {side: round(each["box"][side]) for side in SIDES}}
+            for each in prediction
+            if each["score"] >= self.config.predict_threshold
+        ]
