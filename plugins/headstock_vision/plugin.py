@@ -34,6 +34,12 @@ def headstock_entries() -> list[Entry]:
         ),
         _entry(
             "backbone",
+            "torchvision-detection",
+            "backbones.torchvision_detection:TorchvisionDetection",
+            "a detection network of torchvision: Faster R-CNN, FCOS, RetinaNet",
+        ),
+        _entry(
+            "backbone",
             "smallcnn",
             "backbones.smallcnn:SmallCNN",
             "a small residual CNN trained from scratch; no download",

@@ -14,7 +14,14 @@ from headstock.testing.subject import Subject
 from headstock_registry import Entry, load_catalogue
 
 CATALOGUE = load_catalogue()
-OPTIONS = {"torchvision": ("backbone.model=resnet18", "backbone.weights=none", "backbone.image_size=32")}
+OPTIONS = {
+    "torchvision": ("backbone.model=resnet18", "backbone.weights=none", "backbone.image_size=32"),
+    "torchvision-detection": (
+        "backbone.model=fasterrcnn_mobilenet_v3_large_320_fpn",
+        "backbone.weights=none",
+        "backbone.image_size=32",
+    ),
+}
 PRETRAINED = {
     "transformers-text": "text",
     "transformers-vision": "image",
@@ -22,7 +29,7 @@ PRETRAINED = {
     "seq2seq": "seq2seq",
 }
 """Backbones that must be told which model to load, and the tiny model that they are told."""
-SUITED = {"seq2seq": "translation"}
+SUITED = {"seq2seq": "translation", "torchvision-detection": "object-detection"}
 """Tasks under which a backbone uses all that it has."""
 NOT_TOGETHER = {
     ("lora", "bilstm"),  # an LSTM has no linear layer for LoRA to wrap

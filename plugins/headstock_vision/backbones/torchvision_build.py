@@ -118,7 +118,7 @@ def load_pretrained_weights(body: FeatureNet, model: str, weights: str) -> str:
         origin, state = weights, read_weights(Path(weights).expanduser())
     else:
         released = released_weights(model, weights)
-        origin, state = f"torchvision/{model}/{released.name}", _download(released)
+        origin, state = f"torchvision/{model}/{released.name}", download(released)
     left_out = (f"{body.classifier}.", *_AUXILIARY)
     state = {name: value for name, value in state.items() if not name.startswith(left_out)}
     if model.startswith("densenet"):
@@ -127,7 +127,7 @@ def load_pretrained_weights(body: FeatureNet, model: str, weights: str) -> str:
     return origin
 
 
-def _download(released: WeightsEnum) -> dict[str, Tensor]:
+def download(released: WeightsEnum) -> dict[str, Tensor]:
     """Return released weights from torchvision's cache or server; only tensors are read, and the hash is checked."""
     try:
         state = released.get_state_dict(progress=False, check_hash=True, weights_only=True)

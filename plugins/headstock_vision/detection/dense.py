@@ -7,8 +7,9 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import generalized_box_iou_loss
+from torchvision.ops import batched_nms, generalized_box_iou_loss
 
+from headstock_vision.detection.heads import DetectionHead, Limits, padded
 from headstock_vision.detection.maps import Maps
 
 RADIUS = 1.5
@@ -17,13 +18,15 @@ REACH = 6
 """Cells that the longer side of an object covers on the map that suits it best, where there are several."""
 PRIOR = 0.01
 """What a new head takes for the chance of an object at a cell; without, the many empty cells would swamp the start."""
+CANDIDATES = 1000
+"""Boxes of an image, the best first, among which doubles are looked for."""
 START = 3.0
 """Cells along the edges of the boxes that a new head gives."""
 BOX_WEIGHT = 2.0
 """Weight of the boxes' loss beside that of the labels (Li et al. 2020)."""
 
 
-class DenseHead(nn.Module):
+class DenseHead(DetectionHead):
     """Scores of labels and a box at every cell.
 
     The feature maps come down to ``dim`` channels; a single map is enlarged until it has ``cells`` along an edge.
@@ -34,9 +37,11 @@ class DenseHead(nn.Module):
     strides: Tensor
     levels: Tensor
 
-    def __init__(self, feature_dim: int, labels: int, maps: Maps, dim: int, layers: int, cells: int) -> None:
+    def __init__(
+        self, feature_dim: int, labels: int, maps: Maps, limits: Limits, dim: int, layers: int, cells: int
+    ) -> None:
         super().__init__()
-        self.maps = maps
+        self.maps, self.limits = maps, limits
         single = len(maps.sides) == 1
         doublings = max(0, math.ceil(math.log2(cells / maps.sides[0]))) if single else 0
         self.reduce = nn.Sequential(nn.Conv2d(feature_dim, dim, 1), _norm(dim), nn.ReLU())
@@ -66,7 +71,32 @@ class DenseHead(nn.Module):
         self.register_buffer("levels", torch.cat(levels), persistent=False)
         self._cells = tuple(1 / side for side in sides)
 
-    def forward(self, sequence: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, sequence: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return losses and objects as :class:`DetectionHead` says."""
+        logits, edges = self.everywhere(sequence)
+        outputs = {}
+        if targets:
+            outputs["losses"], outputs["counts"] = self.losses(logits, edges, targets["labels"], targets["boxes"])
+        if not self.training:
+            found = [self.best(*each) for each in zip(logits.sigmoid(), edges.clamp(0, 1), strict=True)]
+            outputs |= padded(found, self.limits.most)
+        return outputs
+
+    def best(self, scores: Tensor, edges: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return scores (M,), labels (M,) and boxes (M, 4) of what an image's cells found, best first, without doubles.
+
+        Args:
+            scores: (N, labels).
+            edges: (N, 4).
+        """
+        cells, labels = (scores >= self.limits.score).nonzero(as_tuple=True)
+        values, order = scores[cells, labels].sort(descending=True, stable=True)
+        values, order = values[:CANDIDATES], order[:CANDIDATES]
+        boxes, labels = edges[cells[order]], labels[order]
+        kept = batched_nms(boxes, values, labels, self.limits.overlap)[: self.limits.most]
+        return values[kept], labels[kept], boxes[kept]
+
+    def everywhere(self, sequence: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (B, N, labels) and boxes (B, N, 4), edges as shares of the image, of features (B, T, D)."""
         logits, boxes = [], []
         for given in self.maps.split(sequence):

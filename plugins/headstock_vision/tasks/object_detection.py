@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torchvision.ops import batched_nms
 
 from headstock import HeadstockError
 from headstock.interfaces import (
@@ -31,6 +30,7 @@ from headstock.interfaces import (
 from headstock.interfaces.task import Row
 from headstock.kits import LabelSet
 from headstock_vision.detection.dense import DenseHead
+from headstock_vision.detection.heads import NOTHING, Detector, Limits
 from headstock_vision.detection.maps import maps_of
 from headstock_vision.detection.objects import SIDES, Box, BoxFormat, as_object, read_objects
 from headstock_vision.detection.precision import per_label, summary
@@ -40,8 +40,6 @@ from headstock_vision.samples.shapes import shape_splits
 from headstock_vision.tasks.image_classification import SUFFIXES, image_of
 
 PADDING = -100
-CANDIDATES = 1000
-"""Boxes of an image, the best first, among which doubles are looked for."""
 
 
 class ObjectDetectionConfig(Config):
@@ -52,7 +50,7 @@ class ObjectDetectionConfig(Config):
         description="what four numbers of a box mean: xywh (left, top, width, height, as in COCO) or xyxy (the edges); "
         "boxes with named edges need no telling",
     )
-    dim: int = Field(128, ge=8, description="channels of the head")
+    dim: int = Field(128, ge=8, description="channels of the head; a detection network has its own head")
     layers: int = Field(2, ge=0, description="layers of the head, for labels and for boxes each")
     cells: int = Field(
         16, ge=1, description="cells along an edge that a backbone's single feature map is enlarged to have, at least"
@@ -72,8 +70,8 @@ class ObjectDetectionConfig(Config):
 class ObjectDetection(Task):
     """Finds objects, on any image backbone with a feature map.
 
-    Images are taken whole, squashed to the backbone's square. The head is that of
-    :class:`headstock_vision.detection.dense.DenseHead`.
+    Images are taken whole, squashed to the backbone's square. A detection network brings its own head; other backbones
+    get a :class:`headstock_vision.detection.dense.DenseHead`.
 
     Attributes:
         labels: The label set.
@@ -187,49 +185,40 @@ class ObjectDetection(Task):
     # Model
 
     def build_head(self, backbone: Backbone) -> nn.Module:
-        """Return a new head over the backbone's feature maps."""
-        config = self.config
+        """Return the backbone's own head if it has one, else a new one over its feature maps."""
+        config, labels = self.config, len(self.labels)
+        limits = Limits(config.score_threshold, config.nms_overlap, config.max_objects)
+        if isinstance(backbone, Detector):
+            return backbone.detection_head(labels, limits)
         maps = maps_of(backbone)
-        return DenseHead(backbone.feature_dim, len(self.labels), maps, config.dim, config.layers, config.cells)
+        return DenseHead(backbone.feature_dim, labels, maps, limits, config.dim, config.layers, config.cells)
 
     def forward(self, head: nn.Module, features: Features, batch: Batch) -> dict[str, Tensor]:
-        """Return ``logits`` (B, N, labels) and ``boxes`` (B, N, 4), with targets ``losses`` and ``counts`` (B,)."""
-        dense: Any = head
-        logits, boxes = dense(features.sequence)
-        outputs = {"logits": logits, "boxes": boxes}
-        if batch.targets:
-            losses, counts = dense.losses(logits, boxes, batch.targets["labels"], batch.targets["boxes"])
-            outputs |= {"losses": losses, "counts": counts}
+        """Return what a :class:`headstock_vision.detection.heads.DetectionHead` gives."""
+        outputs: dict[str, Tensor] = head(features.sequence, batch.targets)
         return outputs
 
     def loss(self, outputs: dict[str, Tensor], batch: Batch) -> Loss:
-        """Return the loss of labels and boxes, and the number of cells that had an object to find."""
+        """Return the sum of the images' losses and of their counts."""
         del batch
         return Loss(outputs["losses"].sum(), outputs["counts"].sum())
 
     # Predictions
 
     def decode(self, outputs: dict[str, Tensor], batch: Batch) -> list[list[dict[str, Any]]]:
-        """Return each image's objects with scores, the best first."""
+        """Return each image's objects with scores, the best first, edges in pixels."""
         edges = batch.inputs["size"].flip(1).repeat(1, 2)[:, None] * outputs["boxes"].clamp(0, 1)
-        return [self._found(*each) for each in zip(outputs["logits"].sigmoid(), edges, strict=True)]
-
-    def _found(self, scores: Tensor, edges: Tensor) -> list[dict[str, Any]]:
-        """Return the objects of one image, given scores (N, labels) and edges (N, 4) in pixels."""
-        cells, labels = (scores >= self.config.score_threshold).nonzero(as_tuple=True)
-        values = scores[cells, labels]
-        values, order = values.sort(descending=True, stable=True)
-        values, order = values[:CANDIDATES], order[:CANDIDATES]
-        boxes, labels = edges[cells[order]], labels[order]
-        kept = batched_nms(boxes, values, labels, self.config.nms_overlap)[: self.config.max_objects]
+        columns = zip(outputs["scores"].tolist(), outputs["labels"].tolist(), edges.tolist(), strict=True)
         return [
-            {
-                "score": round(score, 4),
-                **as_object(self.labels.names[label], Box(*(round(edge, 2) for edge in box))),
-            }
-            for score, label, box in zip(
-                values[kept].tolist(), labels[kept].tolist(), boxes[kept].tolist(), strict=True
-            )
+            [
+                {
+                    "score": round(score, 4),
+                    **as_object(self.labels.names[label], Box(*(round(edge, 2) for edge in box))),
+                }
+                for score, label, box in zip(*image, strict=True)
+                if label != NOTHING
+            ]
+            for image in columns
         ]
 
     def score(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:

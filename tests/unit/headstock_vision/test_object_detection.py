@@ -11,10 +11,18 @@ from headstock import HeadstockError
 from headstock.interfaces import BadExampleError, Batch, Features
 from headstock_vision.backbones.smallcnn import SmallCNN
 from headstock_vision.detection.dense import DenseHead, overlap
+from headstock_vision.detection.heads import Limits, padded
 from headstock_vision.detection.maps import Maps, maps_of
 from headstock_vision.tasks.object_detection import ObjectDetection
 
-HEAD = DenseHead(4, 2, Maps(0, (8,)), dim=8, layers=1, cells=8)
+LIMITS = Limits(score=0.1, overlap=0.5, most=2)
+
+
+def dense(side: int = 8, *sides: int, **options: int) -> DenseHead:
+    return DenseHead(4, 2, Maps(0, (side, *sides)), LIMITS, **{"dim": 8, "layers": 0, "cells": 1, **options})
+
+
+HEAD = dense(layers=1)
 
 
 def task(**options: Any) -> ObjectDetection:
@@ -54,8 +62,7 @@ def test_one_vector_for_an_image_is_not_enough(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_single_map_is_enlarged() -> None:
-    head = DenseHead(4, 2, Maps(0, (3,)), dim=8, layers=0, cells=10)
-    logits, boxes = head(torch.zeros(2, 9, 4))
+    logits, boxes = dense(3, cells=10).everywhere(torch.zeros(2, 9, 4))
     assert logits.shape == (2, 144, 2)
     assert boxes.shape == (2, 144, 4)
     assert logits.sigmoid().max() < 0.05
@@ -80,7 +87,7 @@ def test_the_smaller_of_two_objects_has_the_cell() -> None:
 
 
 def test_large_objects_are_looked_for_on_coarse_maps() -> None:
-    head = DenseHead(4, 2, Maps(0, (16, 4)), dim=8, layers=0, cells=1)
+    head = dense(16, 4)
     boxes = torch.tensor([[[0.0, 0.0, 1.0, 1.0], [0.1, 0.1, 0.3, 0.3]]])
     number, found = head.match(boxes, torch.tensor([[True, True]]))
     assert set(number[0, :256][found[0, :256]].tolist()) == {1}
@@ -105,7 +112,7 @@ def test_the_loss_of_perfect_boxes_and_scores_is_least() -> None:
 
 def test_the_loss_of_an_image_without_objects() -> None:
     labels, boxes = torch.full((1, 1), -100), torch.full((1, 1, 4), -100.0)
-    logits, edges = HEAD(torch.randn(1, 64, 4))
+    logits, edges = HEAD.everywhere(torch.randn(1, 64, 4))
     loss, count = HEAD.losses(logits, edges, labels, boxes)
     assert count == 1
     assert 0 < loss < 1
@@ -184,17 +191,28 @@ def test_whole_images_are_squashed_and_keep_their_size() -> None:
 
 
 def test_doubles_and_weak_objects_are_left_out() -> None:
-    made = task(score_threshold=0.1, nms_overlap=0.5, max_objects=2)
-    boxes = torch.tensor([[[0, 0, 0.5, 0.5], [0, 0, 0.5, 0.45], [0.5, 0.5, 1.2, 1], [0, 0.5, 0.5, 1]]]).float()
-    scores = torch.tensor([[[0.9, 0.01], [0.8, 0.3], [0.05, 0.2], [0.15, 0.01]]])
+    edges = torch.tensor([[0, 0, 0.5, 0.5], [0, 0, 0.5, 0.45], [0.5, 0.5, 1, 1], [0, 0.5, 0.5, 1]])
+    scores = torch.tensor([[0.9, 0.01], [0.8, 0.3], [0.05, 0.2], [0.15, 0.01]])
+    values, labels, boxes = HEAD.best(scores, edges)
+    assert values.tolist() == pytest.approx([0.9, 0.3])
+    assert labels.tolist() == [0, 1]
+    assert boxes.equal(edges[:2])
+
+
+def test_objects_are_given_in_pixels_of_their_image() -> None:
+    outputs = padded(
+        [(torch.tensor([0.9, 0.2]), torch.tensor([0, 1]), torch.tensor([[0, 0, 0.5, 1.2], [0, 0, 1, 1]]))], 3
+    )
     batch = Batch({"size": torch.tensor([[100, 200]])}, {}, 1)
-    (found,) = made.decode({"logits": scores.logit(), "boxes": boxes}, batch)
-    assert found == [scored(0.9, "cat", 0, 0, 100, 50), scored(0.3, "dog", 0, 0, 100, 45)]
-    assert task(predict_threshold=0.5).wire(found, {}) == [scored(0.9, "cat", 0, 0, 100, 50)]
+    (found,) = task().decode(outputs, batch)
+    assert found == [scored(0.9, "cat", 0, 0, 100, 100), scored(0.2, "dog", 0, 0, 200, 100)]
+    assert task(predict_threshold=0.5).wire(found, {}) == found[:1]
 
 
 def test_no_object_at_all() -> None:
-    outputs = {"logits": torch.full((1, 4, 2), -9.0), "boxes": torch.zeros(1, 4, 4)}
+    head = dense(2).eval()
+    torch.nn.init.constant_(head.labels.bias, -9)
+    outputs = head(torch.zeros(1, 4, 4), {})
     assert task().decode(outputs, Batch({"size": torch.tensor([[9, 9]])}, {}, 1)) == [[]]
 
 
