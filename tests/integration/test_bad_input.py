@@ -86,6 +86,19 @@ def test_a_label_that_only_test_has(invoke: Invoke, tmp_path: Path) -> None:
     assert_refused(result, "test.csv row 2", "'medium'", "not in the training data")
 
 
+def test_a_column_of_free_text_taken_for_the_label(invoke: Invoke, tmp_path: Path) -> None:
+    long = " and more" * 9
+    table(tmp_path / "reviews.csv", [(f"a film about {number} things{long}", "good") for number in range(80)])
+    result = invoke("run", "text-classification", "path=reviews.csv", "columns.label=text", "columns.text=label")
+    assert_refused(result, "look like free text", "data.columns.label")
+    assert long not in result.stderr
+    table(tmp_path / "test.csv", [("great", "medium")])
+    table(tmp_path / "train.csv", [(f"film {number}", f"kind {number % 60}") for number in range(180)])
+    result = invoke("run", "text-classification", "train=train.csv", "test=test.csv")
+    assert_refused(result, "'medium' is not in the training data")
+    assert "free text" not in result.stderr
+
+
 def test_one_label_only(invoke: Invoke, tmp_path: Path) -> None:
     table(tmp_path / "reviews.csv", [("great", "good")] * 30)
     assert_refused(invoke("run", "text-classification", "path=reviews.csv"), "at least two labels", "good")
