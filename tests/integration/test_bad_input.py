@@ -196,6 +196,42 @@ def test_a_folder_with_a_recipe_of_ones_own_is_no_run(invoke: Invoke, tmp_path: 
     assert (tmp_path / "README.md").read_text() == "my project"
 
 
+@pytest.mark.parametrize("where", ["headstock.engine.run.prepare_data", "headstock.engine.run.resolve"])
+def test_ctrl_c_before_there_is_a_run(invoke: Invoke, tmp_path: Path, where: str) -> None:
+    table(tmp_path / "reviews.csv", ROWS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(where, interrupted)
+        result = invoke("run", "text-classification", "path=reviews.csv", "--out", "run")
+    assert result.exit_code == 130
+    assert result.stderr.split("\n", 1)[1] == "error: stopped; nothing was trained yet\n"
+    assert not (tmp_path / "run").exists()
+
+
+def test_ctrl_c_before_the_first_step_and_after_the_last(invoke: Invoke, tmp_path: Path) -> None:
+    table(tmp_path / "reviews.csv", ROWS)
+    options = ["run", "text-classification", "path=reviews.csv", "max_steps=2", "--quiet"]
+    go_on = "; go on with: headstock run run --resume\n"
+
+    def stopped_in(where: str, *arguments: str) -> str:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(f"headstock.engine.run.{where}", interrupted)
+            result = invoke(*arguments)
+        assert result.exit_code == 130
+        return result.stderr.lstrip("\n")
+
+    assert stopped_in("_train", *options, "--out", "run") == f"error: stopped; nothing was trained yet{go_on}"
+    resume = ["run", "run", "--resume", "--quiet"]
+    assert stopped_in("prepare_data", *resume) == f"error: stopped; nothing was trained yet{go_on}"
+    saved = "error: stopped; all up to the last checkpoint is saved"
+    assert stopped_in("save_model", *resume) == saved + go_on
+    result = invoke(*resume)
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "run/results.json").read_text())["training"]["steps"] == 2
+    again = [*options, "--out", "run", "--force"]
+    assert stopped_in("prepare_data", *again) == "error: stopped; nothing was trained yet\n"
+    assert (tmp_path / "run/results.json").exists()
+
+
 def test_resume_and_force_exclude_each_other(invoke: Invoke) -> None:
     assert_refused(invoke("run", "text-classification", "--out", "run", "--resume", "--force"), "one of them")
 
