@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from headstock import HeadstockError
-from headstock.recipe.errors import describe
+from headstock.recipe.errors import describe, describe_yaml
 from headstock.recipe.source import COMPONENTS, MAPPINGS, component_of
 from headstock_registry import nearest
 
@@ -140,7 +140,7 @@ def read_suite(path: Path) -> Suite:
     except OSError as error:
         raise SuiteError(f"cannot read {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SuiteError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        raise SuiteError(describe_yaml(error, str(path))) from error
     if not isinstance(content, dict):
         raise SuiteError(f"{path}: a suite is a mapping with the keys name, summary and cases")
     cases = content.get("cases")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from types import TracebackType
@@ -17,6 +17,17 @@ from tqdm import tqdm
 
 PLAIN_INTERVAL = 10.0
 """Seconds between two lines of progress where there is no terminal."""
+
+
+@contextmanager
+def on_interrupt(line: Callable[[], str]) -> Iterator[None]:
+    """Add a line for the person to a Ctrl-C that passes through, unless it has one; the command line prints it."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        if not getattr(interrupt, "__notes__", None):
+            interrupt.add_note(line())
+        raise
 
 
 class Bar:

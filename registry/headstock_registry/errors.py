@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+SHOWN = 8
+"""How many names an error lists."""
+
 
 class HeadstockError(Exception):
     """Base of every error that says what the user can change; the command line prints it as one line, exit code 2."""
@@ -23,9 +26,14 @@ class UnknownNameError(HeadstockError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean …?"`` for the known names closest to ``name``, else what there is to choose from."""
+    """Return ``"; did you mean …?"`` for the known names closest to ``name``, else a few of those that there are."""
     names = sorted(set(known))
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
         return "; did you mean " + " or ".join(close) + "?"
-    return "; known: " + ", ".join(names) if names else "; there are none"
+    if not names:
+        return "; there are none"
+    if len(names) <= SHOWN:
+        return "; known: " + ", ".join(names)
+    shown = difflib.get_close_matches(name, names, n=SHOWN, cutoff=0.0)
+    return "; known: " + ", ".join(shown) + f" and {len(names) - SHOWN} more"

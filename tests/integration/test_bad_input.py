@@ -86,6 +86,19 @@ def test_a_label_that_only_test_has(invoke: Invoke, tmp_path: Path) -> None:
     assert_refused(result, "test.csv row 2", "'medium'", "not in the training data")
 
 
+def test_a_column_of_free_text_taken_for_the_label(invoke: Invoke, tmp_path: Path) -> None:
+    long = " and more" * 9
+    table(tmp_path / "reviews.csv", [(f"a film about {number} things{long}", "good") for number in range(80)])
+    result = invoke("run", "text-classification", "path=reviews.csv", "columns.label=text", "columns.text=label")
+    assert_refused(result, "look like free text", "data.columns.label")
+    assert long not in result.stderr
+    table(tmp_path / "test.csv", [("great", "medium")])
+    table(tmp_path / "train.csv", [(f"film {number}", f"kind {number % 60}") for number in range(180)])
+    result = invoke("run", "text-classification", "train=train.csv", "test=test.csv")
+    assert_refused(result, "'medium' is not in the training data")
+    assert "free text" not in result.stderr
+
+
 def test_one_label_only(invoke: Invoke, tmp_path: Path) -> None:
     table(tmp_path / "reviews.csv", [("great", "good")] * 30)
     assert_refused(invoke("run", "text-classification", "path=reviews.csv"), "at least two labels", "good")
@@ -111,7 +124,8 @@ def test_corrupt_image(invoke: Invoke, tmp_path: Path) -> None:
         Image.fromarray(pixels).save(folder / f"{number}.png")
     broken = tmp_path / "photos/cat/broken.png"
     broken.write_bytes((tmp_path / "photos/cat/0.png").read_bytes()[:60])
-    assert_refused(invoke("run", "image-classification", "path=photos"), "broken.png", "on_bad_example=skip")
+    refused = invoke("run", "image-classification", "path=photos")
+    assert_refused(refused, "error: photos/cat/broken.png cannot be decoded", "on_bad_example=skip")
     result = invoke("run", "image-classification", "path=photos", "max_steps=1", "on_bad_example=skip")
     assert result.exit_code == 0, result.output
 
@@ -180,6 +194,42 @@ def test_a_folder_with_a_recipe_of_ones_own_is_no_run(invoke: Invoke, tmp_path: 
     result = invoke("run", "recipe.yaml", "--out", ".", "--force")
     assert_refused(result, "not a run directory")
     assert (tmp_path / "README.md").read_text() == "my project"
+
+
+@pytest.mark.parametrize("where", ["headstock.engine.run.prepare_data", "headstock.engine.run.resolve"])
+def test_ctrl_c_before_there_is_a_run(invoke: Invoke, tmp_path: Path, where: str) -> None:
+    table(tmp_path / "reviews.csv", ROWS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(where, interrupted)
+        result = invoke("run", "text-classification", "path=reviews.csv", "--out", "run")
+    assert result.exit_code == 130
+    assert result.stderr.split("\n", 1)[1] == "error: stopped; nothing was trained yet\n"
+    assert not (tmp_path / "run").exists()
+
+
+def test_ctrl_c_before_the_first_step_and_after_the_last(invoke: Invoke, tmp_path: Path) -> None:
+    table(tmp_path / "reviews.csv", ROWS)
+    options = ["run", "text-classification", "path=reviews.csv", "max_steps=2", "--quiet"]
+    go_on = "; go on with: headstock run run --resume\n"
+
+    def stopped_in(where: str, *arguments: str) -> str:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(f"headstock.engine.run.{where}", interrupted)
+            result = invoke(*arguments)
+        assert result.exit_code == 130
+        return result.stderr.lstrip("\n")
+
+    assert stopped_in("_train", *options, "--out", "run") == f"error: stopped; nothing was trained yet{go_on}"
+    resume = ["run", "run", "--resume", "--quiet"]
+    assert stopped_in("prepare_data", *resume) == f"error: stopped; nothing was trained yet{go_on}"
+    saved = "error: stopped; all up to the last checkpoint is saved"
+    assert stopped_in("save_model", *resume) == saved + go_on
+    result = invoke(*resume)
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "run/results.json").read_text())["training"]["steps"] == 2
+    again = [*options, "--out", "run", "--force"]
+    assert stopped_in("prepare_data", *again) == "error: stopped; nothing was trained yet\n"
+    assert (tmp_path / "run/results.json").exists()
 
 
 def test_resume_and_force_exclude_each_other(invoke: Invoke) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -70,6 +71,11 @@ def test_predict_reads_a_file_as_one_text(folder: Path, use: Use) -> None:
     [
         (["scan.bin"], b"", "scan.bin is not a text in UTF-8"),
         (["missing.csv"], b"", "cannot read missing.csv: no such file"),
+        (["train.csvv"], b"", "cannot read train.csvv: no such file; if it is meant as a text"),
+        (["train.cvs"], b"", "echo train.cvs | headstock predict run"),
+        (["a good thing", "letters/one"], b"", "cannot read letters/one: no such file"),
+        (["run/model"], b"", "cannot read run/model: it is a folder"),
+        (["photo.jpeg"], b"", "cannot read photo.jpeg: no such file"),
         (["-"], b"fine\n\xff\xfe\n", "standard input, line 2: not UTF-8"),
     ],
 )
@@ -80,6 +86,47 @@ def test_predict_refuses_in_one_line(folder: Path, use: Use, arguments: list[str
     assert done.stdout == b""
     assert message in done.stderr.decode()
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_predict_takes_texts_with_dots_and_slashes(use: Use) -> None:
+    texts = ["Hello.", "e.g.", "U.S.A.", "example.com", "well...", "good and/or bad", "3.14", "价格是100元/斤，贵。"]
+    done = use("predict", "run", *texts)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == len(texts)
+    done = use("predict", "run", stdin=b"letters/one\ntrain.csvv\n")
+    assert len(done.stdout.splitlines()) == 2, done.stderr
+
+
+def test_only_evaluate_speaks_of_skipping_rows(folder: Path, use: Use) -> None:
+    (folder / "gap.csv").write_text("review,stars\na good thing,yes\n,no\n")
+    predicted = use("predict", "run", "gap.csv")
+    assert (predicted.returncode, predicted.stdout) == (2, b"")
+    assert predicted.stderr.decode() == "error: gap.csv row 2: the text in column 'text' is empty\n"
+    evaluated = use("evaluate", "run", "--data", "gap.csv", "--quiet")
+    assert evaluated.returncode == 2
+    assert "data.on_bad_example=skip" in evaluated.stderr.decode()
+    alone = use("evaluate", "run", "--data", "train.csv", "gap.csv")
+    assert alone.returncode == 2
+    assert "'gap.csv' is not an override; to score the model on it write --data gap.csv" in alone.stderr.decode()
+
+
+def test_predict_says_on_a_terminal_that_it_reads(folder: Path, command_env: Any) -> None:
+    ours, terminal = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "headstock", "predict", "run"],
+        cwd=folder,
+        env=command_env(),
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    os.close(terminal)
+    os.write(ours, b"a good thing\n\x04")
+    output, errors = process.communicate(timeout=120)
+    os.close(ours)
+    assert process.returncode == 0, errors
+    assert len(output.splitlines()) == 1
+    assert errors.decode() == "reading standard input, one input a line; end with Ctrl-D\n"
 
 
 def test_a_base_that_is_only_named_must_still_be_the_same(tmp_path: Path) -> None:

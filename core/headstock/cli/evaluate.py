@@ -41,7 +41,7 @@ def evaluate(
     from headstock.report.table import metrics_table
 
     data: dict[str, object] = {"path": path} if Path(path).exists() or _is_path(path) else {"hub": path}
-    for keys, value in parse_assignments(overrides):
+    for keys, value in parse_assignments(overrides, "to score the model on it write --data "):
         inside = keys[1:] if keys[0] == "data" else keys
         if inside[0] not in DataConfig.model_fields:
             raise RecipeError(f"unknown option 'data.{'.'.join(inside)}'; only data options can be given here")

@@ -95,6 +95,8 @@ class LazyGroup(click.Group):
         except click.Abort as error:
             if isinstance(error.__cause__, EOFError):  # click takes it for Ctrl-D, but it may be a truncated file
                 raise error.__cause__ from None
+            for note in getattr(error.__cause__, "__notes__", []):
+                print_error(note)
             sys.exit(INTERRUPTED)
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import json
+import mimetypes
 import os
+import re
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +23,9 @@ if TYPE_CHECKING:
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".conll")
 """File endings that mean a table of inputs, whatever the task."""
 
+WITH_FOLDERS = re.compile(r"[\w.~+@%=:-]*(/[\w.~+@%=:-]*)+")
+"""A path with folders; other punctuation is that of a text."""
+
 
 @click.command()
 @click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path))
@@ -30,7 +37,8 @@ def predict(context: click.Context, run_dir: Path, inputs: tuple[str, ...], devi
 
     An INPUT is a text, or a file for tasks that take files. Where the task takes text, a file that exists is read as
     one text. A CSV, TSV, JSONL, Parquet or CoNLL file is read as a table with the task's columns. Without INPUT, or
-    with -, standard input is read: one input a line, or a JSON object with several columns.
+    with -, standard input is read: one input a line, or a JSON object with several columns. A text that looks like
+    the name of a file has to come from there.
 
     \b
     headstock predict runs/text-classification "what a film" "what a bore"
@@ -48,9 +56,13 @@ def predict(context: click.Context, run_dir: Path, inputs: tuple[str, ...], devi
         elif _is_table(value):
             _print(model.predict(texts))
             texts = []
+            if not os.path.exists(value):
+                raise _no_file(value, run_dir, takes_files)
             _print(model.predict_table(_table(model, Path(value))))
         elif not takes_files and os.path.isfile(value):
             texts.append(_content(Path(value)))
+        elif not takes_files and _looks_like_a_file(value):
+            raise _no_file(value, run_dir, takes_files)
         else:
             texts.append(value)
     _print(model.predict(texts))
@@ -60,6 +72,29 @@ def _is_table(value: str) -> bool:
     """Tell a table from a text that ends like one: "I lost all of my data.csv"."""
     blank = any(character.isspace() for character in value)
     return value.lower().endswith(TABLES) and (os.path.exists(value) or not blank)
+
+
+def _looks_like_a_file(value: str) -> bool:
+    """Tell a mistyped file name from a text: it has folders, or an ending that data or media have, or nearly have."""
+    from headstock.data.layout import suffixes_of
+
+    if any(character.isspace() for character in value):
+        return False
+    if WITH_FOLDERS.fullmatch(value):
+        return True
+    types = mimetypes.MimeTypes().types_map[True]
+    media = [suffix for suffix, kind in types.items() if kind.startswith(("image/", "audio/", "video/"))]
+    known = [suffix[1:] for suffix in (*suffixes_of("auto"), ".txt", *media) if len(suffix) > 3]
+    ending = os.path.splitext(value)[1][1:].casefold()
+    swapped = len(ending) > 2 and sorted(ending) in map(sorted, known)
+    return swapped or bool(difflib.get_close_matches(ending, known, n=1, cutoff=0.8))
+
+
+def _no_file(value: str, run_dir: Path, takes_files: bool) -> HeadstockError:
+    reason = "it is a folder" if os.path.isdir(value) else "no such file"
+    command = f"echo {shlex.quote(value)} | headstock predict {shlex.quote(str(run_dir))}"
+    as_text = "" if takes_files else f"; if it is meant as a text, give it on standard input: {command}"
+    return HeadstockError(f"cannot read {value}: {reason}{as_text}")
 
 
 def _content(path: Path) -> str:
@@ -72,6 +107,8 @@ def _content(path: Path) -> str:
 
 
 def _standard_input() -> list[Any]:
+    if sys.stdin.isatty():
+        click.echo("reading standard input, one input a line; end with Ctrl-D", err=True)
     rows: list[Any] = []
     for number, line in enumerate(sys.stdin.buffer, start=1):
         try:
@@ -86,8 +123,6 @@ def _standard_input() -> list[Any]:
 def _table(model: TunedModel, path: Path) -> Table:
     from headstock.data import load_table
 
-    if not path.exists():
-        raise HeadstockError(f"cannot read {path}: no such file")
     return load_table(path, "auto", model.task.columns, model.columns, need_targets=False)
 
 

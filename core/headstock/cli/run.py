@@ -41,19 +41,21 @@ def run(
     An override is section.key=value (sections: task, backbone, adapter, data, trainer; and seed). The section may be
     left out where only one has the key. `headstock show NAME` lists a component's options.
     """
-    from headstock.console import Console
-    from headstock.engine.dry_run import dry_run
-    from headstock.engine.run import resolve_recipe, run_resolved
-    from headstock.report.hub import upload_run
-    from headstock.report.table import before_after
+    from headstock.console import Console, on_interrupt
 
-    console = Console(quiet)
-    catalogue = context.obj.catalogue
-    recipe, out = _run_directory(target, out, resume)
-    resolved = resolve_recipe(catalogue, recipe, overrides)
-    if only_check:
-        click.echo(dry_run(resolved, out, console))
-        return
+    with on_interrupt(lambda: "stopped; nothing was trained yet"):
+        from headstock.engine.dry_run import dry_run
+        from headstock.engine.run import resolve_recipe, run_resolved
+        from headstock.report.hub import upload_run
+        from headstock.report.table import before_after
+
+        console = Console(quiet)
+        catalogue = context.obj.catalogue
+        recipe, out = _run_directory(target, out, resume)
+        resolved = resolve_recipe(catalogue, recipe, overrides)
+        if only_check:
+            click.echo(dry_run(resolved, out, console))
+            return
     result = run_resolved(catalogue, resolved, out, resume=resume, force=force, console=console)
     click.echo(before_after(result))
     if push_to_hub:

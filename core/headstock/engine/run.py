@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from headstock.atomic import explain_write_errors, write_json, write_text
-from headstock.console import Console
+from headstock.console import Console, on_interrupt
 from headstock.engine.directory import RunDirectory, claim_directory, lock_directory
 from headstock.engine.evaluate import Evaluation, evaluate_split
 from headstock.engine.module import TuningModule
@@ -102,9 +102,19 @@ def run_resolved(
             console.line(f"{directory.path} is finished already")
             CheckpointFolder(directory.checkpoints).remove()
             return RunResult.read(directory.path)
-        return _run_locked(catalogue, resolved, directory, resume=resume, force=force, console=console)
+        with on_interrupt(lambda: _stopped(directory, goes_on=True)):
+            return _run_locked(catalogue, resolved, directory, resume=resume, force=force, console=console)
     finally:
         lock.release()
+
+
+def _stopped(directory: RunDirectory, goes_on: bool) -> str:
+    """Return what to say after a Ctrl-C that the trainer does not take: before training, after it, or a second one."""
+    if not goes_on:
+        return "stopped; nothing was trained yet"
+    saved = any(directory.checkpoints.glob("step-*"))
+    so_far = "all up to the last checkpoint is saved" if saved else "nothing was trained yet"
+    return f"stopped; {so_far}; go on with: headstock run {directory.path} --resume"
 
 
 def _run_locked(
@@ -117,9 +127,10 @@ def _run_locked(
     console: Console,
 ) -> RunResult:
     started = time.perf_counter()
-    data = prepare_data(resolved, console)
-    module = build_module(resolved, data, directory.base)
-    claim_directory(directory, resolved, data.digests(), force)
+    with on_interrupt(lambda: _stopped(directory, goes_on=resume and directory.marker.exists())):
+        data = prepare_data(resolved, console)
+        module = build_module(resolved, data, directory.base)
+        claim_directory(directory, resolved, data.digests(), force)
     device = next(module.parameters()).device
     write_json(directory.environment, describe_environment(catalogue, device, resolved.seed))
     trainable = count(parameter for parameter in module.parameters() if parameter.requires_grad)

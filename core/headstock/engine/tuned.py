@@ -14,7 +14,7 @@ from headstock.engine.module import TuningModule
 from headstock.engine.saved import SavedModel, load_model
 from headstock.engine.setup import choose_device
 from headstock.examples.prepare import PreparedSplit, prepare_split
-from headstock.examples.reading import read_split
+from headstock.examples.reading import Policy, read_split
 from headstock.interfaces import Task
 from headstock.recipe.errors import validated
 from headstock.recipe.source import parse_recipe, read_yaml
@@ -84,7 +84,7 @@ class TunedModel:
         return evaluate_split(self._module, split, self._config, console, "evaluate")
 
     def _prepare(
-        self, name: str, table: Table, console: Console, with_references: bool, policy: Any = "error"
+        self, name: str, table: Table, console: Console, with_references: bool, policy: Policy | None = None
     ) -> PreparedSplit:
         split = read_split(name, table, self.task, policy, with_references)
         return prepare_split(split, self._module.backbone, self.task, policy, console, cached=False)

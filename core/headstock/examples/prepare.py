@@ -17,7 +17,7 @@ from headstock.atomic import new_directory
 from headstock.console import Console
 from headstock.data import cache_dir
 from headstock.examples.fingerprint import code_digest
-from headstock.examples.reading import Policy, ReadSplit, require_rows, skip_or_raise
+from headstock.examples.reading import Policy, ReadSplit, located, require_rows, skip_or_raise
 from headstock.examples.store import Examples, ExampleStore, MemoryStore, Skipped, StoreWriter
 from headstock.interfaces import Backbone, BadExampleError, Batch, DataError, Example, Task
 from headstock_registry import API_VERSION
@@ -55,14 +55,14 @@ class PreparedSplit:
 
 
 def prepare_split(
-    split: ReadSplit, backbone: Backbone, task: Task, policy: Policy, console: Console, cached: bool = True
+    split: ReadSplit, backbone: Backbone, task: Task, policy: Policy | None, console: Console, cached: bool = True
 ) -> PreparedSplit:
     """Preprocess a split, or read it from the cache, and encode its references.
 
     ``cached=False`` keeps the examples in memory, for data that is used once.
 
     Raises:
-        BadExampleError: an input cannot be preprocessed and ``policy`` is ``error``; names file and row.
+        BadExampleError: an input cannot be preprocessed and ``policy`` is not ``skip``; names file and row.
         DataError: a reference has something that training data had not; names file and row.
     """
     store = _through_cache(split, backbone, task, console) if cached else _in_memory(split, backbone, task, console)
@@ -83,7 +83,7 @@ def prepare_split(
             kept.skipped.append(skip_or_raise(where, error, policy))
             continue
         except DataError as error:
-            raise DataError(f"{where}: {error}") from error
+            raise DataError(located(where, error)) from error
         numbers.append(number)
         kept.rows.append(row)
         kept.references.append(reference)

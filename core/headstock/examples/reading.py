@@ -11,6 +11,7 @@ from headstock.examples.fingerprint import content_digest
 from headstock.interfaces import BadExampleError, DataError, Task
 
 Policy = Literal["error", "skip"]
+"""What ``data.on_bad_example`` says; where there is no such option (prediction), ``None`` stands for an error."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,11 @@ class ReadSplit:
             yield task.inputs(self.table[row])
 
 
-def read_split(name: str, table: Table, task: Task, policy: Policy, with_references: bool = True) -> ReadSplit:
+def read_split(name: str, table: Table, task: Task, policy: Policy | None, with_references: bool = True) -> ReadSplit:
     """Read a split.
 
     Raises:
-        BadExampleError: a row cannot be used and ``policy`` is ``error``; names file and row.
+        BadExampleError: a row cannot be used and ``policy`` is not ``skip``; names file and row.
         DataError: no row can be used.
     """
     columns = [column for column in task.columns if column.role == "input"]
@@ -65,12 +66,19 @@ def read_split(name: str, table: Table, task: Task, policy: Policy, with_referen
     return split
 
 
-def skip_or_raise(where: str, error: BadExampleError, policy: Policy) -> str:
+def skip_or_raise(where: str, error: BadExampleError, policy: Policy | None) -> str:
     """Return the line that reports a skipped row, or raise it when rows must not be skipped."""
-    line = f"{where}: {error}"
-    if policy == "error":
-        raise BadExampleError(f"{line} (data.on_bad_example=skip leaves such rows out)") from error
-    return line
+    line = located(where, error)
+    if policy == "skip":
+        return line
+    hint = " (data.on_bad_example=skip leaves such rows out)" if policy == "error" else ""
+    raise BadExampleError(f"{line}{hint}") from error
+
+
+def located(where: str, error: DataError) -> str:
+    """Return what is wrong and where; a place that the message begins with is not said twice."""
+    message = str(error)
+    return message if message.startswith((f"{where} ", f"{where}:")) else f"{where}: {message}"
 
 
 def require_rows(split: ReadSplit) -> None:

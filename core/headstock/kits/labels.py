@@ -8,6 +8,13 @@ from collections.abc import Iterable, Sequence
 from headstock.interfaces import DataError
 from headstock_registry import nearest
 
+MANY = 50
+"""Above this many labels a set may be no set at all, but a column of free text."""
+UNIQUE = 0.9
+"""From this share of labels that differ, it is."""
+LONGEST = 60
+"""Characters that an error shows of a label."""
+
 
 class LabelSet:
     """Labels in sorted order and the number of each."""
@@ -15,6 +22,7 @@ class LabelSet:
     def __init__(self, names: Iterable[str]) -> None:
         self.names = tuple(names)
         self._index = {name: number for number, name in enumerate(self.names)}
+        self._seen: int | None = None
 
     @classmethod
     def learn(cls, seen: Iterable[str], least: int = 2) -> LabelSet:
@@ -23,13 +31,16 @@ class LabelSet:
         Raises:
             DataError: fewer than ``least`` labels.
         """
-        names = sorted(set(seen), key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
+        counts = Counter(seen)
+        names = sorted(counts, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
         if len(names) < least:
             have = f"only '{names[0]}'" if names else "none"
             raise DataError(
                 f"the training data must have at least {'two labels' if least == 2 else 'one label'}; it has {have}"
             )
-        return cls(names)
+        labels = cls(names)
+        labels._seen = counts.total()
+        return labels
 
     def __len__(self) -> int:
         return len(self.names)
@@ -41,8 +52,20 @@ class LabelSet:
             DataError: the training data did not have the label.
         """
         if name not in self._index:
-            raise DataError(f"label '{name}' is not in the training data{nearest(name, self.names)}")
+            raise DataError(f"label '{_short(name)}' is not in the training data{self._why_not(name)}")
         return self._index[name]
+
+    def _why_not(self, name: str) -> str:
+        if self._seen is None or len(self) <= MANY or len(self) < UNIQUE * self._seen:
+            return nearest(name, self.names)
+        return (
+            f"; {len(self)} different labels among {self._seen} look like free text: "
+            "say with data.columns.label which column holds the label"
+        )
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
 def balanced_weights(names: Sequence[str], seen: Iterable[str]) -> list[float]:

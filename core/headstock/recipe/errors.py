@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+import yaml
 from pydantic import BaseModel, ValidationError
 
 from headstock_registry import HeadstockError, nearest
@@ -33,6 +34,15 @@ def describe(error: ValidationError, model: type[BaseModel], prefix: str = "") -
     return "; ".join(_problem(problem, model, prefix) for problem in error.errors())
 
 
+def describe_yaml(error: Exception, where: str, has_lines: bool = True) -> str:
+    """Return one line for what makes the text called ``where`` no YAML, with the line's number if it has several."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return f"{where} is not YAML: {' '.join(str(error).split())}"
+    reason = " ".join(part for part in (error.problem, error.context) if part)
+    line = f" line {error.problem_mark.line + 1}" if has_lines else ""
+    return f"{where}{line} is not YAML: {reason}"
+
+
 def _problem(problem: Any, model: type[BaseModel], prefix: str) -> str:
     location = [str(part) for part in problem["loc"]]
     key = ".".join(part for part in [prefix, *location] if part)
@@ -40,7 +50,9 @@ def _problem(problem: Any, model: type[BaseModel], prefix: str) -> str:
         known: list[str] = list(_model_at(model, location[:-1]).model_fields)
         return f"unknown option '{key}'{nearest(location[-1], known)}"
     if problem["type"] == "missing":
-        return f"'{key}' is required"
+        field = _model_at(model, location[:-1]).model_fields.get(location[-1])
+        meaning = field.description if field is not None else None
+        return f"'{key}' is required" + (f": {meaning}" if meaning else "")
     message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "value_error" and not location:
         return message

@@ -15,7 +15,7 @@ from headstock.recipe.errors import RecipeError, validated
 from headstock.recipe.model import DEFAULT_ADAPTER, Recipe
 from headstock.recipe.source import COMPONENTS, Assignment, assign, component_of, parse_recipe
 from headstock.trainer.config import TrainerConfig
-from headstock_registry import Catalogue, Entry, UnknownNameError, nearest
+from headstock_registry import Catalogue, Entry, PluginError, UnknownNameError, nearest
 
 C = TypeVar("C")
 
@@ -63,7 +63,7 @@ def resolve(
     components = _components(catalogue, merged, where)
     for section, (entry, _) in components.items():
         merged[section] = {**component_of(merged, section), "name": entry.name}
-    recipe = parse_recipe(assign(merged, [_lengthen(item, components) for item in short]), where)
+    recipe = parse_recipe(assign(merged, [_lengthen(item, components, catalogue) for item in short]), where)
     task: Part[Task] = _part(components["task"], recipe.task.options)
     backbone: Part[Backbone] = _part(components["backbone"], recipe.backbone.options if recipe.backbone else {})
     adapter: Part[Adapter] = _part(components["adapter"], recipe.adapter.options)
@@ -120,7 +120,7 @@ def _fitting(catalogue: Catalogue, task: type[Task], name: str) -> Entry:
     return entry
 
 
-def _lengthen(item: Assignment, components: Mapping[str, tuple[Entry, Any]]) -> Assignment:
+def _lengthen(item: Assignment, components: Mapping[str, tuple[Entry, Any]], catalogue: Catalogue) -> Assignment:
     path, value = item
     fields = {"data": DataConfig.model_fields, "trainer": TrainerConfig.model_fields} | {
         section: cls.Config.model_fields for section, (_, cls) in components.items()
@@ -132,9 +132,28 @@ def _lengthen(item: Assignment, components: Mapping[str, tuple[Entry, Any]]) -> 
     if homes:
         choices = " or ".join(f"{section}.{key}" for section in homes)
         raise RecipeError(f"'{key}' is an option of several sections; write {choices}")
-    known_keys = [f"{section}.{name}" for section, known in fields.items() for name in known]
-    known_keys += [name for known in fields.values() for name in known]
+    others = _with_option(path[0], components["task"][1], catalogue)
+    if others:
+        kinds = " or ".join(f"{kind} {', '.join(names)}" for kind, names in others.items())
+        choice = " or ".join(f"{kind}={names[0] if len(names) == 1 else 'NAME'}" for kind, names in others.items())
+        raise RecipeError(f"option '{key}' belongs to {kinds}; choose with {choice}")
+    known_keys = [name for known in fields.values() for name in known]
+    if len(path) > 1:
+        known_keys += [f"{section}.{name}" for section, known in fields.items() for name in known]
     raise RecipeError(f"unknown option '{key}'{nearest(key, [*known_keys, *Recipe.model_fields])}")
+
+
+def _with_option(key: str, task: type[Task], catalogue: Catalogue) -> dict[str, list[str]]:
+    """Return the backbones that fit the task and the adapters that have an option, by kind."""
+    found: dict[str, list[str]] = {}
+    for entry in (*catalogue.entries("backbone"), *catalogue.entries("adapter")):
+        try:
+            fits = entry.modality in (None, task.modality)
+            if fits and key in component_class(catalogue, entry).Config.model_fields:
+                found.setdefault(entry.kind, []).append(entry.name)
+        except PluginError:
+            continue  # what cannot be imported cannot be chosen
+    return found
 
 
 def _part(component: tuple[Entry, Any], options: dict[str, Any]) -> Part[Any]:

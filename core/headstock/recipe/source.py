@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from headstock.recipe.errors import RecipeError, describe
+from headstock.recipe.errors import RecipeError, describe, describe_yaml
 from headstock.recipe.model import Recipe
 from headstock_registry import nearest
 
@@ -44,16 +44,20 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise RecipeError(f"cannot read {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        raise RecipeError(describe_yaml(error, str(path))) from error
     if not isinstance(content, dict):
         raise RecipeError(f"{path}: a recipe is a mapping with the key 'task'")
     return content
 
 
-def parse_assignments(texts: Iterable[str]) -> list[Assignment]:
+def parse_assignments(texts: Iterable[str], use_file: str = "to train on it write path=") -> list[Assignment]:
     """Split ``section.key=value`` texts. Values that look like YAML lists, mappings or null become those.
 
     Everything else stays text, which the section's own types then convert: ``007`` is a fine file name.
+
+    Args:
+        texts: The texts.
+        use_file: What an error says before the name of a file that was given alone.
 
     Raises:
         RecipeError: a text without ``=``.
@@ -62,13 +66,15 @@ def parse_assignments(texts: Iterable[str]) -> list[Assignment]:
     for text in texts:
         key, equals, raw = text.partition("=")
         if not equals or not all(key.split(".")):
-            raise RecipeError(f"'{text}' is not an override; write section.key=value, e.g. trainer.epochs=5")
+            there = not equals and Path(text).exists()
+            right = f"{use_file}{text}" if there else "write section.key=value, e.g. trainer.epochs=5"
+            raise RecipeError(f"'{text}' is not an override; {right}")
         value: Any = raw
         if raw.startswith(("[", "{")) or raw == "null":
             try:
                 value = yaml.safe_load(raw)
             except yaml.YAMLError as error:
-                raise RecipeError(f"'{text}': {' '.join(str(error).split())}") from error
+                raise RecipeError(describe_yaml(error, f"the value of '{text}'", has_lines=False)) from error
         assignments.append((key.split("."), value))
     return assignments
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -23,17 +24,49 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
+class _Window(NamedTuple):
+    step: int
+    total: float
+    covered: int
+
+    def after(self, other: _Window) -> _Window:
+        return _Window(self.step, self.total + other.total, self.covered + other.covered)
+
+
+def training_curve(records: list[dict[str, Any]]) -> tuple[list[int], list[float]]:
+    """Return steps and training losses whose means cover about equally many optimizer steps.
+
+    A record covers the steps since the one before: at a validation that may be a single step, whose loss would stand
+    out of the line. Short ones are put together, each weighted by its steps, until they cover as many as the longest.
+    """
+    train = [record for record in records if record["kind"] == "train"]
+    covers = [now - before for before, now in pairwise([0, *(record["step"] for record in train)])]
+    longest = max(covers, default=0)
+    windows: list[_Window] = []
+    for record, cover in zip(train, covers, strict=True):
+        new = _Window(record["step"], record["loss"] * cover, cover)
+        if windows and windows[-1].covered < longest:
+            new = new.after(windows.pop())
+        windows.append(new)
+    if len(windows) > 1 and windows[-1].covered < longest:
+        windows.append(windows.pop().after(windows.pop()))
+    return [window.step for window in windows], [window.total / window.covered for window in windows]
+
+
 def plot_curves(records: list[dict[str, Any]], metric: str, best_step: int, path: Path) -> None:
     """Draw training and validation loss, and the validation metric that chose the weights."""
-    train = [record for record in records if record["kind"] == "train"]
     validation = [record for record in records if record["kind"] == "validation"]
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.plot([r["step"] for r in train], [r["loss"] for r in train], label="training")
+    left.plot(*training_curve(records), label="training")
     left.plot([r["step"] for r in validation], [r["loss"] for r in validation], marker="o", label="validation")
     left.set(title="loss", xlabel="optimizer step")
     left.legend()
-    right.plot([r["step"] for r in validation], [r[metric] for r in validation], marker="o", color="tab:green")
+    steps, values = [r["step"] for r in validation], [r[metric] for r in validation]
+    right.plot(steps, values, marker="o", color="tab:green", clip_on=False)
+    if all(value is None or 0 <= value <= 1 for value in values):
+        low, high = right.get_ylim()
+        right.set_ylim(max(low, 0), min(high, 1))
     right.set(title=f"validation {metric}", xlabel="optimizer step")
     for axes in (left, right):
         axes.axvline(best_step, color="grey", linestyle=":", linewidth=1)

@@ -134,6 +134,8 @@ def test_ctrl_c_while_a_target_is_imported_is_not_swallowed(fake_site):
         ("abc", ["abd", "abe", "xyz"], "; did you mean abe or abd?"),
         ("zzz", ["b", "a", "b"], "; known: a, b"),
         ("zzz", [], "; there are none"),
+        ("zzz", [letter * 3 for letter in "abcdefgh"], "; known: aaa, bbb, ccc, ddd, eee, fff, ggg, hhh"),
+        ("z--", [letter * 3 for letter in "bcdefghijz"], "; known: zzz, jjj, iii, hhh, ggg, fff, eee, ddd and 2 more"),
     ],
 )
 def test_nearest(name, known, answer):

@@ -89,10 +89,14 @@ def test_values_stay_text_where_text_is_meant(catalogue: Catalogue) -> None:
         (["epoch=3"], r"unknown option 'epoch'; did you mean .*epochs"),
         (["dropout=0.3"], r"'dropout' is an option of several sections; write .*task.dropout"),
         (["epochs"], r"'epochs' is not an override; write section.key=value"),
+        (["zzzz=3"], r"unknown option 'zzzz'; known: (\w+, ){7}\w+ and \d+ more$"),
+        (["model=some/model"], r"option 'model' belongs to backbone .*transformers-text.*; choose with backbone=NAME$"),
+        (["target_modules=[q]"], r"^option 'target_modules' belongs to adapter lora; choose with adapter=lora$"),
+        (["adapter=lora", "target_modules=[q"], r"^the value of 'target_modules=\[q' is not YAML: expected"),
         (["backbone=textcn"], r"no backbone named 'textcn' is installed for text; did you mean textcnn"),
         (["backbone=smallcnn"], r"backbone 'smallcnn' is for image, the task needs text: .*textcnn"),
         (["adapter=lorra"], r"no adapter named 'lorra' is installed; did you mean lora"),
-        (["backbone=transformers"], r"'backbone.model' is required"),
+        (["backbone=transformers"], r"'backbone.model' is required: Hub id \(such as .*\) or folder$"),
         (["trainer.metric=accurracy"], r"no metric 'accurracy'; did you mean accuracy"),
         (["data.path=a.csv", "data.hub=b"], r"data.path and data.hub exclude each other"),
         (["seed=-1"], r"'seed'"),
@@ -115,7 +119,9 @@ def test_mistakes_get_one_line_that_says_what_is_right(
         ("- 1\n", r"a recipe is a mapping"),
         ("trainer: {epochs: 1}\n", r"'task' is required"),
         ("task: text-classification\ntrainer: fast\n", r"trainer"),
-        ("task: {name: text-classification\n", r"is not YAML"),
+        ("task: {name: text-classification\n", r"bad.yaml line 2 is not YAML: .*[',}]"),
+        ("task: x\ntrainer:\n\tepochs: 1\n", r"bad.yaml line 3 is not YAML: found character '\\t' that cannot start"),
+        ("task: x\0\n", r"bad.yaml is not YAML: .*character #x0000"),
         ("task: text-clasification\n", r"did you mean text-classification"),
         ("task: text-classification\noptimizer: {}\n", r"unknown option 'optimizer'"),
     ],
@@ -123,8 +129,20 @@ def test_mistakes_get_one_line_that_says_what_is_right(
 def test_a_bad_recipe_file_is_named(catalogue: Catalogue, tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text(content, encoding="utf-8")
-    with pytest.raises(HeadstockError, match=message):
+    with pytest.raises(HeadstockError, match=message) as caught:
         resolve_recipe(catalogue, path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_given_alone_is_taken_for_data(
+    catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "reviews.csv").touch()
+    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for name in ("reviews.csv", "photos"):
+        with pytest.raises(HeadstockError, match=f"'{name}' is not an override; to train on it write path={name}$"):
+            resolved(catalogue, name)
 
 
 def test_a_missing_recipe_file_is_named(catalogue: Catalogue, tmp_path: Path) -> None:

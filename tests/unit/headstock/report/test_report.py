@@ -10,6 +10,7 @@ import pytest
 from huggingface_hub import ModelCard
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import filter_repo_objects
+from matplotlib.figure import Figure
 from PIL import Image
 
 from headstock import ConfusionMatrix, Details, HeadstockError, RunResult
@@ -90,6 +91,60 @@ def test_plots_are_pictures(tmp_path: Path) -> None:
         with Image.open(tmp_path / f"{name}.png") as picture:
             assert min(picture.size) > 200
             assert len(set(picture.convert("L").tobytes())) > 5
+
+
+def drawn(records: list[dict[str, Any]], path: Path, monkeypatch: pytest.MonkeyPatch) -> Figure:
+    """Return the figure that is written to a file."""
+    figures: list[Figure] = []
+    write = Figure.savefig
+
+    def keep(figure: Figure, *arguments: Any, **options: Any) -> None:
+        figures.append(figure)
+        write(figure, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    plot_curves(records, "f1", records[-1]["step"], path / "curves.png")
+    return figures[0]
+
+
+@pytest.mark.parametrize(
+    ("records", "steps", "losses"),
+    [
+        # logged every 20 steps, validated every 21: one step's loss must not stand out of the line
+        ([(20, 2.0), (21, 9.0), (40, 1.0), (42, 9.0), (60, 0.5)], [20, 40, 60], [2.0, 28 / 20, 27 / 20]),
+        # the last records do not fill a window
+        ([(20, 2.0), (40, 1.0), (44, 0.5)], [20, 44], [2.0, 22 / 24]),
+        # fewer steps in an epoch than between two logged losses
+        ([(8, 2.0), (16, 1.0)], [8, 16], [2.0, 1.0]),
+        ([(3, 2.0)], [3], [2.0]),
+    ],
+)
+def test_the_training_curve_has_no_jumps_at_validations(
+    records: list[tuple[int, float]],
+    steps: list[int],
+    losses: list[float],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    train = [{"kind": "train", "step": step, "loss": loss} for step, loss in records]
+    validation = {"kind": "validation", "step": records[-1][0], "loss": 1.0, "f1": 0.5}
+    line = drawn([*train, validation], tmp_path, monkeypatch).axes[0].lines[0]
+    assert line.get_xdata().tolist() == steps
+    assert line.get_ydata().tolist() == pytest.approx(losses)
+
+
+@pytest.mark.parametrize(
+    ("values", "inside", "outside"), [([1.0, 1.0], 1.0, 1.01), ([0.0, 0.0], 0.0, -0.01), ([40.0, 70.0], 71.0, 100.0)]
+)
+def test_shares_have_an_axis_within_0_and_1(
+    values: list[float], inside: float, outside: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    validation = [{"kind": "validation", "step": step, "loss": 1.0, "f1": f1} for step, f1 in enumerate(values, 1)]
+    low, high = (
+        drawn([{"kind": "train", "step": 1, "loss": 2.0}, *validation], tmp_path, monkeypatch).axes[1].get_ylim()
+    )
+    assert low <= inside <= high
+    assert not low <= outside <= high
 
 
 def test_upload_sends_the_run_without_checkpoints_and_test_data(
