@@ -1,4 +1,4 @@
-"""Trains the same models with Headstock and with the Trainer of transformers, by turns, and compares them.
+"""Trains the same models with Headstock and with the Trainer of transformers (or another's loop), by turns.
 
 python benchmarks/peers/compare.py                # everything: all tasks, seeds 0, 1, 2
 python benchmarks/peers/compare.py --task text_classification --seeds 0 --limit 64 --results try.json
@@ -32,8 +32,12 @@ METRICS = {
     "token_classification": ("f1", "higher"),
     "image_classification": ("accuracy", "higher"),
     "speech_recognition": ("wer", "lower"),
+    "object_detection": ("map", "higher"),
 }
 """By task the test metric that is compared, and whether higher or lower is better; it also chooses the best epoch."""
+
+OWN_LOOP = {"object_detection": "tv_object_detection.py"}
+"""Tasks that are compared with the reference loop of another library than transformers."""
 
 SHOWN_ERROR = 2000
 """Characters of a failed run's error output that are shown."""
@@ -43,7 +47,7 @@ class Turn(NamedTuple):
     """One run of one side.
 
     Attributes:
-        side: ``headstock``, or ``trainer-`` with the variant.
+        side: ``headstock``, ``trainer-`` with the variant, or the library whose loop it is.
         command: Its command line, without the place for results.
     """
 
@@ -57,7 +61,7 @@ def main() -> None:
     comparison = _now()
     if not given.table:
         for task in given.task or METRICS:
-            if given.check:
+            if given.check and task not in OWN_LOOP:
                 _call([sys.executable, str(HERE / "check.py"), task])
                 _say(f"{task}: both sides are the same model on the same data")
             for precision in given.precision or [None]:
@@ -123,8 +127,14 @@ def _turns(
         options["data.limit"], flags["--limit"] = limit, limit
     overrides = [f"{name}={value}" for name, value in options.items()]
     yield Turn(records.OURS, [sys.executable, "-m", "headstock", "run", str(recipe), *overrides])
-    script = HERE.relative_to(ROOT) / f"hf_{recipe.stem}.py"
     arguments = [str(part) for pair in flags.items() for part in pair]
+    if recipe.stem in OWN_LOOP:
+        yield Turn(
+            "torchvision",
+            [sys.executable, str(HERE.relative_to(ROOT) / OWN_LOOP[recipe.stem]), str(recipe), *arguments],
+        )
+        return
+    script = HERE.relative_to(ROOT) / f"hf_{recipe.stem}.py"
     for variant in variants:
         command = [sys.executable, str(script), str(recipe), *arguments, "--variant", variant]
         yield Turn(f"trainer-{variant}", command)

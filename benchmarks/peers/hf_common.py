@@ -187,7 +187,7 @@ def train_and_test(job: Job, reference: Reference) -> dict[str, Any]:
         "examples_per_second": examples / clock.seconds,
         "training_seconds": clock.seconds,
         "seconds": time.perf_counter() - started,
-        "peak_memory_mb": _peak_memory_mb(parameters[0].device),
+        "peak_memory_mb": peak_memory_mb(parameters[0].device),
     }
 
 
@@ -218,6 +218,11 @@ def main(prepare: Callable[[Job], Reference]) -> None:
         given.out.write_text(record + "\n", "utf-8")
 
 
+def limited_rows(rows: list[Any], limit: int | None) -> list[Any]:
+    """Return rows, or for a quick try the first few."""
+    return rows[:limit]
+
+
 def limited(dataset: Any, limit: int | None) -> Any:
     """Return a data set, or for a quick try so many rows of it."""
     if limit is None or limit >= len(dataset):
@@ -231,7 +236,8 @@ def _plain(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name.removeprefix("test_"): float(value) for name, value in metrics.items() if name not in times}
 
 
-def _peak_memory_mb(device: torch.device) -> float:
+def peak_memory_mb(device: torch.device) -> float:
+    """Return the most memory that was in use, on a GPU that of the device."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

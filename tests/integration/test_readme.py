@@ -56,6 +56,8 @@ def test_every_block_is_known_here() -> None:
         "example: own-images",
         "example: own-speech",
         "example: own-entities",
+        "example: own-pairs",
+        "example: own-boxes",
         "example: use",
         "example: python",
         "example: plugin",
@@ -115,6 +117,30 @@ def test_own_entities(here: Path) -> None:
     (here / "entities.conll").write_text("\n".join(sentences))
     (arguments,) = commands(block("example: own-entities"))
     assert "f1" in invoke(arguments).stdout
+
+
+def test_own_pairs(here: Path) -> None:
+    words = [("one", "eins"), ("two", "zwei"), ("three", "drei"), ("four", "vier")]
+    pairs = [(first, second) for first in words for second in words for _ in range(2)]
+    lines = [f"{one[0]} and {other[0]},{one[1]} und {other[1]}" for one, other in pairs]
+    (here / "pairs.csv").write_text("\n".join(["en,de", *lines]) + "\n")
+    (arguments,) = commands(block("example: own-pairs"))
+    assert "bleu" in invoke([*arguments, "trainer.epochs=1"]).stdout
+
+
+def test_own_boxes(here: Path) -> None:
+    for number in range(20):
+        (here / "cells").mkdir(exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 100, (40, 60, 3))
+        pixels[10:30, 5:25] += 150
+        Image.fromarray(pixels.astype(np.uint8)).save(here / f"cells/{number}.png")
+        box = "<bndbox><xmin>5</xmin><ymin>10</ymin><xmax>25</xmax><ymax>30</ymax></bndbox>"
+        (here / f"cells/{number}.xml").write_text(
+            f"<annotation><filename>{number}.png</filename><object><name>cell</name>{box}</object></annotation>"
+        )
+    (arguments,) = commands(block("example: own-boxes"))
+    assert "map_50" in invoke([*arguments, "trainer.epochs=2"]).stdout
+    assert '"label": "cell"' in (here / "runs/object-detection/predictions.jsonl").read_text()
 
 
 @pytest.mark.slow
