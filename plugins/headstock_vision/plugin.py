@@ -40,6 +40,12 @@ def headstock_entries() -> list[Entry]:
         ),
         _entry(
             "backbone",
+            "transformers-detection",
+            "backbones.transformers_detection:TransformersDetection",
+            "a detection transformer by Hub id or folder: DETR, YOLOS, Table Transformer",
+        ),
+        _entry(
+            "backbone",
             "smallcnn",
             "backbones.smallcnn:SmallCNN",
             "a small residual CNN trained from scratch; no download",

@@ -26,6 +26,8 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         Wav2Vec2Config,
         Wav2Vec2FeatureExtractor,
         Wav2Vec2Model,
+        YolosConfig,
+        YolosForObjectDetection,
     )
 
     root = tmp_path_factory.mktemp("tiny-models")
@@ -74,4 +76,8 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", eos_token="[SEP]"
     ).save_pretrained(root / "seq2seq")
-    return {name: root / name for name in ("text", "image", "speech", "seq2seq")}
+    YolosForObjectDetection(
+        YolosConfig(image_size=[32, 32], patch_size=8, num_detection_tokens=6, num_labels=2, **sizes)
+    ).save_pretrained(root / "detection")
+    ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(root / "detection")
+    return {name: root / name for name in ("text", "image", "speech", "seq2seq", "detection")}

@@ -15,7 +15,7 @@ from headstock_registry import Entry, load_catalogue
 
 CATALOGUE = load_catalogue()
 OPTIONS = {
-    "torchvision": ("backbone.model=resnet18", "backbone.weights=none", "backbone.image_size=32"),
+    "torchvision": ("backbone.model=resnet18", "backbone.weights=none", "backbone.image_size=64"),
     "torchvision-detection": (
         "backbone.model=fasterrcnn_mobilenet_v3_large_320_fpn",
         "backbone.weights=none",
@@ -27,14 +27,21 @@ PRETRAINED = {
     "transformers-vision": "image",
     "transformers-speech": "speech",
     "seq2seq": "seq2seq",
+    "transformers-detection": "detection",
 }
 """Backbones that must be told which model to load, and the tiny model that they are told."""
-SUITED = {"seq2seq": "translation", "torchvision-detection": "object-detection"}
+SUITED = {
+    "seq2seq": "translation",
+    "torchvision-detection": "object-detection",
+    "transformers-detection": "object-detection",
+}
 """Tasks under which a backbone uses all that it has."""
 NOT_TOGETHER = {
     ("lora", "bilstm"),  # an LSTM has no linear layer for LoRA to wrap
     ("linear-probe", "seq2seq"),  # the task writes with the backbone's decoder, and has nothing of its own to train
 }
+LARGE = ("torchvision-detection",)
+"""Backbones that come in no small size: adapters are tried on others that are built alike."""
 QUICK_FOR_PAIRS = ("numbers-neighbours", "backbone-bf16", "state-saved-model")
 """What may differ from task to task on one backbone; all else is checked under one task."""
 
@@ -74,7 +81,7 @@ def backbones() -> Iterator[tuple[Case, Check]]:
 def adapters() -> Iterator[tuple[Case, Check]]:
     for entry in CATALOGUE.entries("adapter"):
         for backbone in CATALOGUE.entries("backbone"):
-            if (entry.name, backbone.name) in NOT_TOGETHER:
+            if (entry.name, backbone.name) in NOT_TOGETHER or backbone.name in LARGE:
                 continue
             task = fitting(backbone)[0]
             for check in checks_for("adapter"):

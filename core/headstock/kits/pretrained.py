@@ -101,6 +101,19 @@ def quiet() -> Iterator[None]:
             hub.disable_progress_bars()
 
 
+def checkpoint_gradients(model: Any) -> None:
+    """Switch on a transformers model's own gradient checkpointing.
+
+    Raises:
+        NotImplementedError: the model has none.
+    """
+    if not model.supports_gradient_checkpointing:
+        raise NotImplementedError(f"{type(model).__name__} has no gradient checkpointing")
+    # transformers renamed the method within version 5, and warns of the old name.
+    enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
+
+
 def require_weights(name: str, model: object, missing: Iterable[str]) -> None:
     """Raise when a checkpoint lacks weights, which would otherwise be random without a word.
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from headstock.interfaces import Features
 from headstock.kits.pooling import masked_mean
-from headstock.kits.pretrained import loading_call
+from headstock.kits.pretrained import checkpoint_gradients, loading_call
 from headstock_speech.backbones.base import SpeechBackbone, SpeechConfig, samples_of, within
 from headstock_speech.backbones.family import Family
 from headstock_speech.backbones.loading import load_speech_model
@@ -93,7 +93,4 @@ class TransformersSpeech(SpeechBackbone):
 
     def enable_gradient_checkpointing(self) -> None:
         """Compute the layers of the model again in the backward pass."""
-        model: Any = self.body
-        # The newer name of the same method; the older one warns where both exist.
-        enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
-        enable({"use_reentrant": False})
+        checkpoint_gradients(self.body)

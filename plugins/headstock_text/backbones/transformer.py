@@ -17,7 +17,7 @@ from headstock import HeadstockError
 from headstock.interfaces import Backbone, Config, Example, Features
 from headstock.interfaces.task import pad_stack
 from headstock.kits.pooling import masked_mean
-from headstock.kits.pretrained import loading_call, quiet
+from headstock.kits.pretrained import checkpoint_gradients, loading_call, quiet
 from headstock_text.backbones.pretrained import load_pretrained
 from headstock_text.splitting import clean
 
@@ -212,14 +212,7 @@ class TransformerText(Backbone):
     def enable_gradient_checkpointing(self) -> None:
         """Switch on the model's own gradient checkpointing."""
         model: Any = self.body
-        if not model.supports_gradient_checkpointing:
-            raise NotImplementedError
-        options = {"use_reentrant": False}
-        # transformers renamed the method within version 5, and warns of the old name.
-        if hasattr(model, "activation_checkpointing_enable"):
-            model.activation_checkpointing_enable(activation_checkpointing_kwargs=options)
-        else:
-            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=options)
+        checkpoint_gradients(model)
         # An encoder has no use for the cache of a decoder, of which transformers says that the two do not go together.
         model.config.use_cache = False
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from headstock import HeadstockError
 from headstock.interfaces import Features
-from headstock.kits.pretrained import loading_call, quiet
+from headstock.kits.pretrained import checkpoint_gradients, loading_call, quiet
 from headstock_vision.backbones.base import ImageBackbone, ImageConfig, ImageFacts, all_true, flatten_map
 from headstock_vision.backbones.pretrained import load_encoder, load_facts, save_facts
 
@@ -118,15 +118,7 @@ class TransformersVision(ImageBackbone):
         Raises:
             NotImplementedError: the model has none.
         """
-        model: Any = self.body
-        if not model.supports_gradient_checkpointing:
-            raise NotImplementedError(f"{type(model).__name__} has no gradient checkpointing")
-        options = {"use_reentrant": False}
-        # transformers renamed the method within version 5, and warns of the old name
-        if hasattr(model, "activation_checkpointing_enable"):
-            model.activation_checkpointing_enable(activation_checkpointing_kwargs=options)
-        else:
-            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=options)
+        checkpoint_gradients(self.body)
 
     def _size_options(self, model: Any) -> dict[str, Any]:
         """Return what the model must be told to take images of another size than it was pretrained on."""

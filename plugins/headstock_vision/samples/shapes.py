@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from headstock.interfaces import Splits
 
-SIZES = {"train": 300, "validation": 60, "test": 60}
+SIZES = {"train": 240, "validation": 40, "test": 40}
 SIDE = 64
 """Height and width of an image."""
 LABELS = ("disc", "square", "triangle")
@@ -29,7 +29,7 @@ def _row(chance: np.random.RandomState) -> dict[str, Any]:
     pen = ImageDraw.Draw(image)
     objects: list[dict[str, Any]] = []
     for _ in range(chance.randint(1, 5)):
-        size = int(chance.randint(14, 29))
+        size = int(chance.randint(20, 33))
         left, top = (int(edge) for edge in chance.randint(0, SIDE - size, 2))
         box = {"xmin": left, "ymin": top, "xmax": left + size, "ymax": top + size}
         colour = tuple(int(part) for part in chance.randint(120, 256, 3))

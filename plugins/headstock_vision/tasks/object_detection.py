@@ -101,7 +101,7 @@ class ObjectDetection(Task):
     def trainer_defaults(cls, config: ObjectDetectionConfig) -> Mapping[str, Any]:
         """Return what suits a head that is new."""
         del config
-        return {"epochs": 40, "learning_rate": 1e-3, "patience": 10, "batch_size": 8, "warmup_ratio": 0.1}
+        return {"epochs": 30, "learning_rate": 1e-3, "patience": 10, "batch_size": 8, "warmup_ratio": 0.1}
 
     # Data
 
