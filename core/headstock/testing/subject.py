@@ -36,7 +36,6 @@ SHORT = (
     "trainer.batch_size=4",
     f"trainer.max_steps={STEPS}",
     "trainer.evaluate_every=2",
-    "trainer.checkpoint_every=1",
     "trainer.log_every=1",
 )
 

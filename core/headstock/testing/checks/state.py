@@ -12,6 +12,9 @@ from headstock.testing.checks.compare import difference
 from headstock.testing.subject import Subject
 
 
+EVERY_STEP = "trainer.checkpoint_every=1"
+
+
 class _Cut(Exception):  # noqa: N818
     """Stands for whatever ends a run."""
 
@@ -54,9 +57,9 @@ def state_resume(subject: Subject) -> None:
     """
     folder = subject.new_folder() / "run"
     try:
-        subject.run(folder, console=_CuttingConsole())
+        subject.run(folder, EVERY_STEP, console=_CuttingConsole())
     except _Cut:
-        subject.run(folder, resume=True)
+        subject.run(folder, EVERY_STEP, resume=True)
     for path in sorted(subject.finished.rglob("*")):
         name = path.relative_to(subject.finished)
         if path.suffix == ".safetensors" or name.name in ("metrics.jsonl", "predictions.jsonl"):
