@@ -11,7 +11,6 @@ from headstock.testing.check import KINDS, check, expect
 from headstock.testing.checks.compare import difference
 from headstock.testing.subject import Subject
 
-
 EVERY_STEP = "trainer.checkpoint_every=1"
 
 
