@@ -8,14 +8,12 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from headstock.interfaces import BadExampleError, Batch, Column, Metric, Splits
+from headstock.interfaces import Batch, Column, Metric, Splits
 from headstock.interfaces.task import Row
 from headstock.kits import Classification, ClassificationConfig
 from headstock_vision.samples.digits import load_sample
 from headstock_vision.tasks.augmentation import Strong, shift_and_flip
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif")
-"""Endings of image files, in lower case."""
+from headstock_vision.tasks.image_column import SUFFIXES, image_of
 
 
 class ImageClassificationConfig(ClassificationConfig):
@@ -75,15 +73,3 @@ class ImageClassification(Classification):
         pairs = zip(predictions, references, strict=True)
         hits = [any(scored["label"] == label for scored in prediction[:5]) for prediction, label in pairs]
         return {**super().score(predictions, references), "top5_accuracy": sum(hits) / max(len(hits), 1)}
-
-
-def image_of(row: Row) -> Any:
-    """Return what the column ``image`` holds.
-
-    Raises:
-        BadExampleError: it holds nothing.
-    """
-    image = row.get("image")
-    if image is None or (isinstance(image, str) and not image.strip()):
-        raise BadExampleError("no image")
-    return image

@@ -37,7 +37,7 @@ from headstock_vision.detection.precision import per_label, summary
 from headstock_vision.formats.coco import read_coco
 from headstock_vision.formats.voc import read_voc
 from headstock_vision.samples.shapes import shape_splits
-from headstock_vision.tasks.image_classification import SUFFIXES, image_of
+from headstock_vision.tasks.image_column import SUFFIXES, image_of
 
 PADDING = -100
 
