@@ -9,7 +9,7 @@ from headstock.engine.directory import RunDirectory, check_directory
 from headstock.engine.setup import build_module, check_options, count, prepare_data
 from headstock.recipe.resolve import ResolvedRecipe
 from headstock.trainer.batches import BatchPlan
-from headstock.trainer.trainer import total_steps
+from headstock.trainer.windows import total_steps
 
 
 def dry_run(resolved: ResolvedRecipe, out: Path | None, console: Console) -> str:

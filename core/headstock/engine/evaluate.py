@@ -12,7 +12,7 @@ from headstock.examples.prepare import PreparedSplit
 from headstock.interfaces import Details
 from headstock.trainer.batches import BatchPlan
 from headstock.trainer.config import TrainerConfig
-from headstock.trainer.trainer import autocast
+from headstock.trainer.precision import autocast
 
 
 class Evaluation(NamedTuple):

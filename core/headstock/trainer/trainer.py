@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from headstock.console import Bar, Console
-from headstock.interfaces import Batch, StepOutput
+from headstock.interfaces import Batch
 from headstock.trainer.batches import BatchPlan, Indices
 from headstock.trainer.checkpoints import CheckpointFolder, TrainerState
 from headstock.trainer.config import TrainerConfig
+from headstock.trainer.gradient import Gradient
 from headstock.trainer.log import TrainingLog
 from headstock.trainer.meter import Meter
 from headstock.trainer.optimizer import (
@@ -30,6 +29,8 @@ from headstock.trainer.optimizer import (
 )
 from headstock.trainer.signals import InterruptedRunError, StopSignal
 from headstock.trainer.stopping import BestSoFar
+from headstock.trainer.weights import load_state, trained_state
+from headstock.trainer.windows import Window, total_steps, windows
 from headstock_registry import HeadstockError
 
 
@@ -68,22 +69,6 @@ class Surroundings:
     resume_hint: str
 
 
-class Window(NamedTuple):
-    """The batches of one optimizer step.
-
-    Attributes:
-        epoch: Number of the epoch, from 0.
-        end: Number within the epoch of the batch after these.
-        batches: Example numbers of each batch.
-        ends_epoch: Whether these are the epoch's last.
-    """
-
-    epoch: int
-    end: int
-    batches: list[Indices]
-    ends_epoch: bool
-
-
 class Trainer:
     """Updates parameters, validates, stops early, keeps the best weights.
 
@@ -109,13 +94,13 @@ class Trainer:
         metric: tuple[str, str],
         around: Surroundings,
     ) -> None:
-        self._model, self._plan, self._collate, self._config = model, plan, collate, config
-        self._seed, self._around = seed, around
+        self._model, self._plan, self._config, self._around = model, plan, config, around
         self._parameters = [parameter for group in groups for parameter in group.parameters]
         if not self._parameters:
             raise HeadstockError("there is nothing to train: the adapter freezes the backbone and the task has no head")
         self._optimizer = build_optimizer(groups, config.weight_decay)
         self._device = self._parameters[0].device
+        self._gradient = Gradient(model, collate, config, seed, self._device)
         self._total_steps = total_steps(plan, config)
         self._state = TrainerState(best=BestSoFar(metric=metric[0], better=metric[1]))
         self._seconds, self._examples_timed = 0.0, 0
@@ -152,7 +137,8 @@ class Trainer:
             gc.freeze()
         try:
             with StopSignal() as stop, self._around.console.bar("train", self._total_steps, self._state.step) as bar:
-                self._run(log, stop, bar)
+                if not self._state.finished:
+                    self._run(log, stop, bar)
         finally:
             if froze:
                 gc.unfreeze()
@@ -170,7 +156,7 @@ class Trainer:
         meter = Meter(self._device, self._state.loss_total, self._state.loss_count)
         self._model.train()
         clock = time.perf_counter()
-        for window in self._windows():
+        for window in windows(self._plan, config, self._state.epoch, self._state.batch):
             self._update(window, meter)
             size = sum(len(indices) for indices in window.batches)
             self._examples_timed += size
@@ -212,7 +198,7 @@ class Trainer:
         """Take one optimizer step and move the state on."""
         state = self._state
         set_learning_rate(self._optimizer, learning_rate_factor(self._config, state.step, self._total_steps))
-        total, count = self._accumulate(window.batches, state.step)
+        total, count = self._gradient.accumulate(window.batches, state.step)
         norm = scaled_step(self._optimizer, self._parameters, count, self._config.max_grad_norm)
         meter.add(total, count, norm, state.step + 1)
         self._optimizer.zero_grad(set_to_none=True)
@@ -225,33 +211,6 @@ class Trainer:
         log.metrics("train", self._state.step, epoch, {**values, "learning_rate": rate})
         log.speed(self._state.step, {"examples_per_second": self._examples_timed / max(self._seconds, 1e-9)})
         return f"loss {values['loss']:.4f}"
-
-    def _windows(self) -> Iterator[Window]:
-        size = self._config.gradient_accumulation_steps
-        if self._state.finished:
-            return
-        for epoch in range(self._state.epoch, self._config.epochs):
-            batches = self._plan.epoch(epoch)
-            first = self._state.batch if epoch == self._state.epoch else 0
-            for start in range(first, len(batches), size):
-                end = start + size
-                yield Window(epoch, end, batches[start:end], end >= len(batches))
-
-    def _accumulate(self, batches: list[Indices], step: int) -> tuple[Tensor, Tensor]:
-        """Sum gradients over a window's batches; return the summed loss and count."""
-        total = torch.zeros((), device=self._device)
-        count = torch.zeros((), device=self._device)
-        for number, indices in enumerate(batches):
-            seed_everything(self._seed, step, number)
-            batch = self._collate(indices)
-            with autocast(self._config, self._device):
-                output: StepOutput = self._model(batch)
-            if output.loss is None:
-                raise HeadstockError("the task gave no loss for a training batch")
-            output.loss.total.backward()  # type: ignore[no-untyped-call]
-            total += output.loss.total.detach()
-            count += output.loss.count
-        return total, count
 
     def _check_finite(self, meter: Meter) -> None:
         step = meter.unsound_step()
@@ -278,57 +237,3 @@ class Trainer:
 
     def _out_of_patience(self) -> bool:
         return self._config.patience is not None and self._state.best.stale >= self._config.patience
-
-
-def total_steps(plan: BatchPlan, config: TrainerConfig) -> int:
-    """Return how many optimizer steps a full run takes: those of all epochs, ``max_steps`` at most."""
-    steps = 0
-    for epoch in range(config.epochs):
-        steps += -(-len(plan.epoch(epoch)) // config.gradient_accumulation_steps)
-        if config.max_steps is not None and steps >= config.max_steps:
-            return config.max_steps
-    return steps
-
-
-def seed_everything(seed: int, step: int, number: int) -> None:
-    """Seed torch for one batch, from the run's seed, the step and the batch's number within it.
-
-    So dropout and augmentation do not depend on what ran before, and a resumed run needs no random state from disk.
-    """
-    value = (seed * 1_000_003 + step) * 1_009 + number
-    # torch.manual_seed would note a stack trace in every step while CUDA is not in use.
-    torch.default_generator.manual_seed(value)
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        torch.cuda.manual_seed_all(value)
-
-
-def autocast(config: TrainerConfig, device: torch.device) -> AbstractContextManager[object]:
-    """Return the context that runs the model in the recipe's precision."""
-    use = config.precision == "bf16" or (
-        config.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
-    )
-    return torch.autocast(device.type, dtype=torch.bfloat16) if use else nullcontext()
-
-
-def trained_state(model: nn.Module) -> dict[str, Tensor]:
-    """Return what training changes: parameters that require a gradient, and all buffers."""
-    state = model.state_dict()
-    buffers = {name: value for name, value in model.named_buffers() if name in state}
-    return {name: value.detach() for name, value in model.named_parameters() if value.requires_grad} | buffers
-
-
-def load_state(model: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Put back what :func:`trained_state` returned.
-
-    Raises:
-        HeadstockError: the tensors are those of another model.
-    """
-    own = model.state_dict()
-    # load_state_dict raises on another shape, whatever strict says.
-    differing = {name for name, value in tensors.items() if name in own and own[name].shape != value.shape}
-    differing |= set(trained_state(model)) - set(tensors)
-    if not differing:
-        differing |= set(model.load_state_dict(tensors, strict=False).unexpected_keys)
-    if differing:
-        names = ", ".join(sorted(differing)[:3])
-        raise HeadstockError(f"the checkpoint is of another model (differs in {names}); start again with --force")
