@@ -7,20 +7,24 @@ from typing import Self
 import torch
 from torch import nn
 
-from headstock.interfaces import Adapter, Backbone, Batch, StepOutput, Task
+from headstock.interfaces import Adapter, Backbone, Batch, Features, StepOutput, Task
 
 
 class TuningModule(nn.Module):
     """Encodes with the backbone, then asks the task for outputs and loss.
 
-    A backbone without trainable parameters runs without autograd; its mode is the adapter's to set.
+    A backbone without trainable parameters runs without autograd; its mode is the adapter's to set. A batch that comes
+    with features is not encoded, nor augmented.
+
+    Attributes:
+        tunes_backbone: Whether training changes the backbone.
     """
 
     def __init__(self, backbone: Backbone, adapter: Adapter, task: Task, head: nn.Module) -> None:
         super().__init__()
         self.backbone, self.head = backbone, head
         self.adapter, self.task = adapter, task
-        self._tunes_backbone = any(parameter.requires_grad for parameter in backbone.parameters())
+        self.tunes_backbone = any(parameter.requires_grad for parameter in backbone.parameters())
 
     def train(self, mode: bool = True) -> Self:
         """Switch between training and evaluation."""
@@ -31,9 +35,14 @@ class TuningModule(nn.Module):
 
     def forward(self, batch: Batch) -> StepOutput:
         """Return the task's outputs and, when the batch has targets, the loss."""
-        if self.training:
+        if self.training and batch.features is None:
             batch = self.task.augment(batch)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self._tunes_backbone):
-            features = self.backbone(batch.inputs)
+        features = self.encode(batch) if batch.features is None else batch.features
         outputs = self.task.forward(self.head, features, batch)
         return StepOutput(outputs, self.task.loss(outputs, batch) if batch.targets else None)
+
+    def encode(self, batch: Batch) -> Features:
+        """Return what the backbone makes of a batch as it is."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.tunes_backbone):
+            features: Features = self.backbone(batch.inputs)
+        return features

@@ -7,6 +7,7 @@ import resource
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from headstock.atomic import explain_write_errors, write_json, write_text
 from headstock.console import Console, on_interrupt
 from headstock.engine.directory import RunDirectory, claim_directory, lock_directory
 from headstock.engine.evaluate import Evaluation, evaluate_split
+from headstock.engine.frozen import with_fixed_features
 from headstock.engine.module import TuningModule
 from headstock.engine.saved import save_model
 from headstock.engine.setup import PreparedData, build_module, check_options, count, prepare_data
@@ -136,6 +138,8 @@ def _run_locked(
     trainable = count(parameter for parameter in module.parameters() if parameter.requires_grad)
     sizes = ", ".join(f"{len(split)} {name}" for name, split in data.splits.items())
     console.line(f"{sizes} examples; training {trainable:,} of {count(module.parameters()):,} parameters on {device}")
+
+    data = replace(data, splits=with_fixed_features(resolved, module, data.splits, console))
 
     before = _test_before(resolved, module, data.splits["test"], directory, console)
     trained = _train(resolved, module, data, directory, resume, console)

@@ -16,6 +16,7 @@ from torch import Tensor
 from headstock.atomic import new_directory
 from headstock.console import Console
 from headstock.data import cache_dir
+from headstock.examples.features import FeatureStore
 from headstock.examples.fingerprint import code_digest
 from headstock.examples.reading import Policy, ReadSplit, located, require_rows, skip_or_raise
 from headstock.examples.store import Examples, ExampleStore, MemoryStore, Skipped, StoreWriter
@@ -32,12 +33,14 @@ class PreparedSplit:
         store: Preprocessed examples.
         numbers: For each usable row its number in ``store``.
         targets: Target tensors of each usable row; empty when references are not known.
+        features: What a frozen backbone makes of each usable row, where that was computed before.
     """
 
     split: ReadSplit
     store: Examples
     numbers: list[int]
     targets: list[dict[str, Tensor]]
+    features: FeatureStore | None = None
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -51,7 +54,8 @@ class PreparedSplit:
         """Put examples together."""
         examples = [self.store[self.numbers[index]] for index in indices]
         targets = task.collate([self.targets[index] for index in indices]) if self.targets else {}
-        return Batch(backbone.collate(examples), targets, len(examples))
+        features = None if self.features is None else self.features.batch(indices)
+        return Batch(backbone.collate(examples), targets, len(examples), features)
 
 
 def prepare_split(

@@ -13,40 +13,6 @@ Example = dict[str, Tensor]
 """One preprocessed example: named tensors without a batch dimension."""
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Examples put together.
-
-    Attributes:
-        inputs: What the backbone collated, for its own eyes and for the head (e.g. positions to gather).
-        targets: What the task collated; empty when there is nothing to compare with (prediction).
-        size: Number of examples.
-    """
-
-    inputs: dict[str, Tensor]
-    targets: dict[str, Tensor]
-    size: int
-
-    def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
-        """Return the batch with ``function`` applied to every tensor."""
-        return Batch(
-            {name: function(value) for name, value in self.inputs.items()},
-            {name: function(value) for name, value in self.targets.items()},
-            self.size,
-        )
-
-    def to(self, device: torch.device) -> Batch:
-        """Return the batch on ``device``; the copy does not block the host."""
-
-        def move(value: Tensor) -> Tensor:
-            # Only from pinned memory does a copy to the GPU run beside the host.
-            if device.type == "cuda" and value.device.type == "cpu":
-                value = value.pin_memory()
-            return value.to(device, non_blocking=True)
-
-        return self.map(move)
-
-
 class Features(NamedTuple):
     """What a backbone makes of a batch.
 
@@ -59,6 +25,43 @@ class Features(NamedTuple):
     sequence: Tensor
     mask: Tensor
     pooled: Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples put together.
+
+    Attributes:
+        inputs: What the backbone collated, for its own eyes and for the head (e.g. positions to gather).
+        targets: What the task collated; empty when there is nothing to compare with (prediction).
+        size: Number of examples.
+        features: What the backbone makes of ``inputs``, where that was computed before; else ``None``.
+    """
+
+    inputs: dict[str, Tensor]
+    targets: dict[str, Tensor]
+    size: int
+    features: Features | None = None
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
+        """Return the batch with ``function`` applied to every tensor."""
+        return Batch(
+            {name: function(value) for name, value in self.inputs.items()},
+            {name: function(value) for name, value in self.targets.items()},
+            self.size,
+            None if self.features is None else Features(*map(function, self.features)),
+        )
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on ``device``; the copy does not block the host."""
+
+        def move(value: Tensor) -> Tensor:
+            # Only from pinned memory does a copy to the GPU run beside the host.
+            if device.type == "cuda" and value.device.type == "cpu":
+                value = value.pin_memory()
+            return value.to(device, non_blocking=True)
+
+        return self.map(move)
 
 
 @dataclass(frozen=True)

@@ -119,6 +119,11 @@ class Task(Component):
         """Change a collated training batch at random (torch's global generator, which the trainer seeds per step)."""
         return batch
 
+    @property
+    def augments(self) -> bool:
+        """Whether :meth:`augment` changes anything; where it does, what a frozen backbone makes of data differs."""
+        return type(self).augment is not Task.augment
+
     # Model
 
     @abstractmethod

@@ -37,6 +37,9 @@ class TrainerConfig(Config):
     )
     gradient_checkpointing: bool = Field(False, description="recompute activations to save memory")
     compile: bool = Field(False, description="run the model through torch.compile")
+    cache_features: bool = Field(
+        True, description="run a frozen backbone once over the data and keep what it makes of it on disk"
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="'auto': a GPU when there is one")
     evaluate_every: int | None = Field(
         None, ge=1, description="optimizer steps between validations; by default at the end of each epoch"

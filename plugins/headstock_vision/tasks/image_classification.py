@@ -68,6 +68,11 @@ class ImageClassification(Classification):
             pixels = self._strong(pixels)
         return replace(batch, inputs={**batch.inputs, "pixels": pixels})
 
+    @property
+    def augments(self) -> bool:
+        """Whether training images are changed at random."""
+        return bool(self.config.augmentation != "none")
+
     def score(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
         """Return the figures of every classification, and top-5 accuracy (1 where there are at most five labels)."""
         pairs = zip(predictions, references, strict=True)

@@ -182,6 +182,11 @@ class ObjectDetection(Task):
             boxes = torch.where(turned[:, None, None] & real, edges, boxes)
         return replace(batch, inputs={**batch.inputs, "pixels": pixels}, targets={**batch.targets, "boxes": boxes})
 
+    @property
+    def augments(self) -> bool:
+        """Whether training images are mirrored at random."""
+        return bool(self.config.horizontal_flip or self.config.vertical_flip)
+
     # Model
 
     def build_head(self, backbone: Backbone) -> nn.Module:
