@@ -9,6 +9,7 @@ from headstock.engine.directory import RunDirectory, check_directory
 from headstock.engine.setup import build_module, check_options, count, prepare_data
 from headstock.recipe.resolve import ResolvedRecipe
 from headstock.trainer.batches import BatchPlan
+from headstock.trainer.precision import settle_precision
 from headstock.trainer.windows import total_steps
 
 
@@ -23,7 +24,8 @@ def dry_run(resolved: ResolvedRecipe, out: Path | None, console: Console) -> str
         check_directory(RunDirectory(out), resolved, resume=False, force=False)
     data = prepare_data(resolved, console)
     module = build_module(resolved, data)
-    train, config = data.splits["train"], resolved.trainer
+    device = next(module.parameters()).device
+    train, config = data.splits["train"], settle_precision(resolved.trainer, module, device)
     plan = BatchPlan(train.costs, config.batch_size, config.batch_cost, resolved.seed)
     batches = plan.epoch(0)
     padded = sum(len(batch) * int(plan.costs[batch].max()) for batch in batches)
@@ -37,7 +39,7 @@ def dry_run(resolved: ResolvedRecipe, out: Path | None, console: Console) -> str
         f"parameters: {trainable:,} of {count(module.parameters()):,} trained",
         f"batches:    {len(batches)} an epoch, at most {plan.budget} {unit} each, {padding:.1%} padding",
         f"steps:      {total_steps(plan, config)}",
-        f"device:     {next(module.parameters()).device}",
+        f"device:     {device}, in {config.precision}",
         "nothing was trained",
     ]
     return "\n".join(lines)

@@ -35,6 +35,7 @@ from headstock.trainer.batches import BatchPlan
 from headstock.trainer.checkpoints import CheckpointFolder
 from headstock.trainer.log import TrainingLog
 from headstock.trainer.optimizer import ParameterGroup
+from headstock.trainer.precision import settle_precision
 from headstock.trainer.trainer import Surroundings, Trainer, TrainResult
 from headstock_registry import Catalogue, HeadstockError, load_catalogue
 
@@ -134,10 +135,15 @@ def _run_locked(
         module = build_module(resolved, data, directory.base)
         claim_directory(directory, resolved, data.digests(), force)
     device = next(module.parameters()).device
-    write_json(directory.environment, describe_environment(catalogue, device, resolved.seed))
+    resolved = replace(resolved, trainer=settle_precision(resolved.trainer, module, device))
+    place = describe_environment(catalogue, device, resolved.seed) | {"precision": resolved.trainer.precision}
+    write_json(directory.environment, place)
     trainable = count(parameter for parameter in module.parameters() if parameter.requires_grad)
     sizes = ", ".join(f"{len(split)} {name}" for name, split in data.splits.items())
-    console.line(f"{sizes} examples; training {trainable:,} of {count(module.parameters()):,} parameters on {device}")
+    console.line(
+        f"{sizes} examples; training {trainable:,} of {count(module.parameters()):,} parameters on {device} "
+        f"in {resolved.trainer.precision}"
+    )
 
     data = replace(data, splits=with_fixed_features(resolved, module, data.splits, console))
 

@@ -19,6 +19,7 @@ from headstock.interfaces import Task
 from headstock.recipe.errors import validated
 from headstock.recipe.source import parse_recipe, read_yaml
 from headstock.trainer.config import TrainerConfig
+from headstock.trainer.precision import settle_precision
 from headstock_registry import Catalogue, HeadstockError, load_catalogue
 
 
@@ -106,8 +107,9 @@ def load(run_dir: str | Path, *, device: str = "auto", catalogue: Catalogue | No
         raise HeadstockError(f"{run_dir} is not finished; go on with: headstock run {run_dir} --resume")
     config, columns = _settings(directory.recipe)
     saved, module = load_model(catalogue or load_catalogue(), directory.model)
-    module.to(choose_device(device))
-    return TunedModel(saved, module, config, columns)
+    place = choose_device(device)
+    module.to(place)
+    return TunedModel(saved, module, settle_precision(config, module, place), columns)
 
 
 def _settings(path: Path) -> tuple[TrainerConfig, dict[str, str]]:

@@ -33,7 +33,9 @@ class TrainerConfig(Config):
     warmup_ratio: float = Field(0.1, ge=0, le=1, description="share of all steps in which the learning rate rises")
     max_grad_norm: float | None = Field(1.0, gt=0, description="clip the gradient's global norm; null: do not clip")
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="'bf16' runs forward and backward under autocast; 'auto': bf16 on a GPU that has it"
+        "auto",
+        description="'bf16' runs forward and backward under autocast; 'auto': bf16 on a GPU that has it, and on a CPU "
+        "that has it for transformers",
     )
     gradient_checkpointing: bool = Field(False, description="recompute activations to save memory")
     compile: bool = Field(False, description="run the model through torch.compile")

@@ -17,6 +17,7 @@ from headstock.trainer.checkpoints import CheckpointFolder, TrainerState
 from headstock.trainer.config import TrainerConfig
 from headstock.trainer.gradient import Gradient
 from headstock.trainer.log import TrainingLog
+from headstock.trainer.masks import quick_masks
 from headstock.trainer.meter import Meter
 from headstock.trainer.optimizer import (
     ParameterGroup,
@@ -27,6 +28,7 @@ from headstock.trainer.optimizer import (
     scaled_step,
     set_learning_rate,
 )
+from headstock.trainer.precision import settle_precision
 from headstock.trainer.signals import InterruptedRunError, StopSignal
 from headstock.trainer.stopping import BestSoFar
 from headstock.trainer.weights import load_state, trained_state
@@ -94,12 +96,13 @@ class Trainer:
         metric: tuple[str, str],
         around: Surroundings,
     ) -> None:
-        self._model, self._plan, self._config, self._around = model, plan, config, around
+        self._model, self._plan, self._around = model, plan, around
         self._parameters = [parameter for group in groups for parameter in group.parameters]
         if not self._parameters:
             raise HeadstockError("there is nothing to train: the adapter freezes the backbone and the task has no head")
         self._optimizer = build_optimizer(groups, config.weight_decay)
         self._device = self._parameters[0].device
+        self._config = config = settle_precision(config, model, self._device)
         self._gradient = Gradient(model, collate, config, seed, self._device)
         self._total_steps = total_steps(plan, config)
         self._state = TrainerState(best=BestSoFar(metric=metric[0], better=metric[1]))
@@ -136,7 +139,11 @@ class Trainer:
             gc.collect()
             gc.freeze()
         try:
-            with StopSignal() as stop, self._around.console.bar("train", self._total_steps, self._state.step) as bar:
+            with (
+                quick_masks(),
+                StopSignal() as stop,
+                self._around.console.bar("train", self._total_steps, self._state.step) as bar,
+            ):
                 if not self._state.finished:
                     self._run(log, stop, bar)
         finally:
