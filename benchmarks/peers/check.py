@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from hf_common import read_job
+from hf_common import SCRIPTS, read_job
 from torch import Tensor
 from transformers import set_seed
 
@@ -42,6 +42,8 @@ class Likeness(NamedTuple):
 
 LIKENESS = {
     "text_classification": Likeness({"backbone.body.": "encoder.", "head.1.": "classifier."}),
+    "text_lora": Likeness({"backbone.body.": "encoder.", "head.1.": "classifier."}),
+    "text_probe": Likeness({"backbone.body.": "encoder.", "head.1.": "classifier."}),
     "token_classification": Likeness({"backbone.body.": "encoder.", "head.1.": "classifier."}),
     # Pillow and torchvision round differently when they resize
     "image_classification": Likeness({"backbone.body.network.": "network.", "head.1.": "network.classifier.1."}, 2e-2),
@@ -60,7 +62,7 @@ def check(task: str) -> str:
     data = prepare_data(resolved, Console(quiet=True))
     ours = build_module(resolved, data).eval()
     set_seed(resolved.seed)
-    reference = importlib.import_module(f"hf_{task}").prepare(read_job(recipe))
+    reference = importlib.import_module(f"hf_{SCRIPTS.get(task, task)}").prepare(read_job(recipe))
     theirs = reference.model.eval()
 
     sizes = [{name: len(split) for name, split in splits.items()} for splits in (data.splits, reference.splits)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from typing import Any, NamedTuple
 
 import records
 import yaml
-from hf_common import LIBRARIES
+from hf_common import LIBRARIES, SCRIPTS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -29,6 +30,8 @@ RESULTS = HERE.parent / "results" / "peers.json"
 
 METRICS = {
     "text_classification": ("accuracy", "higher"),
+    "text_lora": ("accuracy", "higher"),
+    "text_probe": ("accuracy", "higher"),
     "token_classification": ("f1", "higher"),
     "image_classification": ("accuracy", "higher"),
     "speech_recognition": ("wer", "lower"),
@@ -94,7 +97,7 @@ def _compare(task: str, precision: str | None, comparison: str, given: argparse.
         for turn in _turns(recipe.relative_to(ROOT), precision, epochs, given.limit, seed, given.variant):
             _say(f"{task}, seed {seed}: {turn.side}")
             if turn.side == records.OURS:
-                figures, environment = _run_headstock(turn.command)
+                figures, environment = _run_headstock(turn.command, epochs)
             else:
                 figures = _run_trainer(turn.command, environment)
             record = {
@@ -134,24 +137,29 @@ def _turns(
             [sys.executable, str(HERE.relative_to(ROOT) / OWN_LOOP[recipe.stem]), str(recipe), *arguments],
         )
         return
-    script = HERE.relative_to(ROOT) / f"hf_{recipe.stem}.py"
+    script = HERE.relative_to(ROOT) / f"hf_{SCRIPTS.get(recipe.stem, recipe.stem)}.py"
     for variant in variants:
         command = [sys.executable, str(script), str(recipe), *arguments, "--variant", variant]
         yield Turn(f"trainer-{variant}", command)
 
 
-def _run_headstock(command: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _run_headstock(command: Sequence[str], epochs: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """Run Headstock; return its figures and what it says of where it ran."""
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
-        _call([*command, "--out", str(run), "--quiet"])
+        # A cache of its own, so that no features are read that another run has left.
+        _call([*command, "--out", str(run), "--quiet"], {"HEADSTOCK_CACHE": str(Path(folder) / "cache")})
         result = json.loads((run / "results.json").read_text("utf-8"))
         environment = json.loads((run / "environment.json").read_text("utf-8"))
     training = result["training"]
-    names = ("steps", "best_value", "examples_per_second", "seconds", "peak_memory_mb")
+    names = ("steps", "best_value", "encoding_seconds", "seconds", "peak_memory_mb")
+    trained = result["examples"]["train"] * epochs
+    # What a frozen encoder makes of all splits is computed before training, and counts as training.
+    seconds = trained / training["examples_per_second"] + training["encoding_seconds"]
     figures = {
         "parameters": result["parameters"],
         "examples": result["examples"],
+        "examples_per_second": trained / seconds,
         **{name: training[name] for name in names},
         "before": result["before"]["metrics"],
         "after": result["after"]["metrics"],
@@ -175,13 +183,14 @@ def _run_trainer(command: Sequence[str], environment: Mapping[str, Any]) -> dict
     return figures
 
 
-def _call(command: Sequence[str]) -> None:
+def _call(command: Sequence[str], variables: Mapping[str, str] | None = None) -> None:
     """Run a command from the repository's root in a process of its own.
 
     Raises:
         SystemExit: it failed; says why.
     """
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    place = {**os.environ, **(variables or {})}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=place)
     if done.returncode:
         raise SystemExit(f"{shlex.join(command)} failed ({done.returncode}):\n{done.stderr[-SHOWN_ERROR:]}")
 

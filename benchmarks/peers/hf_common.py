@@ -27,13 +27,16 @@ from transformers.trainer_utils import EvalPrediction
 VARIANTS = ("defaults", "best")
 LIBRARIES = ("transformers", "accelerate", "datasets", "torch", "torchvision", "torchaudio")
 
+SCRIPTS = {"text_lora": "text_classification", "text_probe": "text_classification"}
+"""Recipes that the reference script of another one runs."""
+
 
 @dataclass(frozen=True)
 class Job:
     """One reference run.
 
     Attributes:
-        task: The recipe's section of this name; likewise ``backbone``, ``data`` and ``trainer``.
+        task: The recipe's section of this name; likewise ``backbone``, ``adapter``, ``data`` and ``trainer``.
         seed: Seed of weights, order, dropout and augmentation.
         variant: ``defaults`` runs the Trainer with plain flags, ``best`` with those that serve it best here.
         limit: Rows of each split at most, for a quick try.
@@ -41,6 +44,7 @@ class Job:
 
     task: Mapping[str, Any]
     backbone: Mapping[str, Any]
+    adapter: Mapping[str, Any]
     data: Mapping[str, Any]
     trainer: Mapping[str, Any]
     seed: int
@@ -119,7 +123,9 @@ def read_job(
         trainer["precision"] = precision
     if epochs is not None:
         trainer["epochs"] = epochs
-    return Job(content["task"], content["backbone"], content["data"], trainer, seed, variant, limit)
+    adapter = content["adapter"]
+    named = {"name": adapter} if isinstance(adapter, str) else adapter
+    return Job(content["task"], content["backbone"], named, content["data"], trainer, seed, variant, limit)
 
 
 def training_arguments(job: Job, reference: Reference, folder: str) -> TrainingArguments:

@@ -5,13 +5,15 @@ python benchmarks/peers/hf_text_classification.py benchmarks/peers/recipes/text_
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch.nn.functional as F
 from datasets import load_dataset
 from hf_common import Job, Reference, limited, main
+from peft import LoraConfig, get_peft_model
 from sklearn.metrics import accuracy_score, f1_score
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, DataCollatorWithPadding
@@ -24,8 +26,16 @@ class MeanPooledClassifier(nn.Module):
     def __init__(self, encoder: nn.Module, width: int, labels: int, dropout: float) -> None:
         super().__init__()
         self.encoder = encoder
+        self.frozen = not any(parameter.requires_grad for parameter in encoder.parameters())
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(width, labels)
+
+    def train(self, mode: bool = True) -> Self:
+        """A frozen encoder has no dropout, so that a probe is what the field means by it."""
+        super().train(mode)
+        if self.frozen:
+            self.encoder.eval()
+        return self
 
     def forward(
         self,
@@ -62,7 +72,9 @@ def prepare(job: Job) -> Reference:
         name: limited(split, job.limit).map(preprocess, batched=True, remove_columns=split.column_names)
         for name, split in raw.items()
     }
-    encoder = AutoModel.from_pretrained(job.backbone["model"], dtype="float32", add_pooling_layer=False)
+    encoder = adapted(
+        AutoModel.from_pretrained(job.backbone["model"], dtype="float32", add_pooling_layer=False), job.adapter
+    )
     model = MeanPooledClassifier(encoder, encoder.config.hidden_size, len(names), job.task["dropout"])
     return Reference(
         model=model,
@@ -74,6 +86,24 @@ def prepare(job: Job) -> Reference:
         processing_class=tokenizer,
         best={"train_sampling_strategy": "group_by_length"},
     )
+
+
+def adapted(encoder: Any, adapter: Mapping[str, Any]) -> Any:
+    """Return the encoder as it is, frozen, or with peft's low-rank updates of every linear layer."""
+    match adapter["name"]:
+        case "full":
+            return encoder
+        case "linear-probe":
+            return encoder.requires_grad_(False)
+        case "lora":
+            settings = LoraConfig(
+                r=adapter["r"],
+                lora_alpha=adapter["alpha"],
+                lora_dropout=adapter["dropout"],
+                target_modules="all-linear",
+            )
+            return get_peft_model(encoder, settings)
+    raise SystemExit(f"the reference script knows no adapter '{adapter['name']}'")
 
 
 def score(evaluation: EvalPrediction) -> dict[str, float]:

@@ -50,7 +50,7 @@ def deterministic(run: Path) -> dict[str, Any]:
     results["training"] = {
         key: value
         for key, value in results["training"].items()
-        if key not in {"examples_per_second", "seconds", "peak_memory_mb"}
+        if key not in {"examples_per_second", "encoding_seconds", "seconds", "peak_memory_mb"}
     }
     return results
 

@@ -145,7 +145,9 @@ def _run_locked(
         f"in {resolved.trainer.precision}"
     )
 
+    began = time.perf_counter()
     data = replace(data, splits=with_fixed_features(resolved, module, data.splits, console))
+    encoding = time.perf_counter() - began
 
     before = _test_before(resolved, module, data.splits["test"], directory, console)
     trained = _train(resolved, module, data, directory, resume, console)
@@ -168,6 +170,7 @@ def _run_locked(
             best_value=trained.best.value if trained.best.value is not None else float("nan"),
             stopped_early=trained.stopped_early,
             examples_per_second=trained.examples_per_second,
+            encoding_seconds=encoding,
             seconds=time.perf_counter() - started,
             peak_memory_mb=peak_memory_mb(device),
         ),

@@ -39,7 +39,8 @@ class TestResult(BaseModel):
 class TrainingSummary(BaseModel):
     """How training went. Times are of the last session of a resumed run.
 
-    ``best_value`` is ``None`` where no validation gave a finite number.
+    ``best_value`` is ``None`` where no validation gave a finite number. ``encoding_seconds`` went into the features of
+    a frozen backbone, before training; ``examples_per_second`` is of training alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,6 +51,7 @@ class TrainingSummary(BaseModel):
     best_value: float | None
     stopped_early: bool
     examples_per_second: float
+    encoding_seconds: float = 0.0
     seconds: float
     peak_memory_mb: float
 
