@@ -20,15 +20,19 @@ class ParameterGroup(NamedTuple):
 
 
 def build_optimizer(groups: Iterable[ParameterGroup], weight_decay: float) -> torch.optim.AdamW:
-    """Return fused AdamW (Loshchilov and Hutter 2019); norms and biases, under two dimensions, do not decay."""
-    settings = []
+    """Return fused AdamW (Loshchilov and Hutter 2019); norms and biases, under two dimensions, do not decay.
+
+    Parameters of one rate and decay are one group, whatever they belong to: each group costs calls of kernels.
+    """
+    alike: dict[tuple[float, float], list[nn.Parameter]] = {}
     for group in groups:
-        matrices = [parameter for parameter in group.parameters if parameter.ndim >= 2]
-        vectors = [parameter for parameter in group.parameters if parameter.ndim < 2]
-        for parameters, decay in ((matrices, weight_decay), (vectors, 0.0)):
-            if parameters:
-                rate = group.learning_rate
-                settings.append({"params": parameters, "lr": rate, "peak": rate, "weight_decay": decay})
+        for parameter in group.parameters:
+            decay = weight_decay if parameter.ndim >= 2 else 0.0
+            alike.setdefault((group.learning_rate, decay), []).append(parameter)
+    settings = [
+        {"params": parameters, "lr": rate, "peak": rate, "weight_decay": decay}
+        for (rate, decay), parameters in alike.items()
+    ]
     return torch.optim.AdamW(settings, fused=True)
 
 
