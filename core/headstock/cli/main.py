@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 
 from headstock.cli.commands import Shell
 from headstock.cli.output import print_error, warn
+from headstock.ranks import leads, silence_torch, speaks
 from headstock_registry import HeadstockError, UnknownNameError, nearest
 
 INTERRUPTED = 130
@@ -87,7 +88,8 @@ class LazyGroup(click.Group):
             _flush()
             sys.exit(code or 0)
         except HeadstockError as error:
-            print_error(str(error))
+            if speaks(error):
+                print_error(str(error))
             sys.exit(getattr(error, "exit_code", 2))
         except click.ClickException as error:
             _show(error)
@@ -95,7 +97,7 @@ class LazyGroup(click.Group):
         except click.Abort as error:
             if isinstance(error.__cause__, EOFError):  # click takes it for Ctrl-D, but it may be a truncated file
                 raise error.__cause__ from None
-            for note in getattr(error.__cause__, "__notes__", []):
+            for note in getattr(error.__cause__, "__notes__", []) if leads() else []:
                 print_error(note)
             sys.exit(INTERRUPTED)
 
@@ -159,4 +161,5 @@ def cli() -> None:
 
 def main() -> None:
     """Run the ``headstock`` command."""
+    silence_torch()
     cli()
