@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 
 from headstock.cli.commands import Shell
 from headstock.cli.output import print_error, warn
-from headstock.ranks import leads, silence_torch, speaks
+from headstock.ranks import leads, leave, silence_torch, speaks
 from headstock_registry import HeadstockError, UnknownNameError, nearest
 
 INTERRUPTED = 130
@@ -90,7 +90,7 @@ class LazyGroup(click.Group):
         except HeadstockError as error:
             if speaks(error):
                 print_error(str(error))
-            sys.exit(getattr(error, "exit_code", 2))
+            leave(getattr(error, "exit_code", 2))
         except click.ClickException as error:
             _show(error)
             sys.exit(error.exit_code)

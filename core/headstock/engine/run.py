@@ -287,13 +287,17 @@ def _train(
             checkpoints=CheckpointFolder(directory.checkpoints),
             log=lambda keep: TrainingLog(directory.path, config.tensorboard, keep) if ranks.first else NoLog(),
             console=console,
-            resume_hint=f"headstock run {directory.path} --resume",
+            resume_hint=f"headstock run {directory.path} --resume{_on_any_number(ranks)}",
             ranks=ranks,
         ),
     )
     if resume:
         trainer.resume()
     return trainer.fit()
+
+
+def _on_any_number(ranks: Ranks) -> str:
+    return " (with torchrun as before, on any number of devices)" if ranks.size > 1 else ""
 
 
 def _trainable(module: torch.nn.Module) -> list[torch.nn.Parameter]:

@@ -17,20 +17,23 @@ class Part(NamedTuple):
         number: Number of the batch within its optimizer step, from 0.
         cut: Number of the part within the batch, from 0; 0 for a whole batch. With ``number`` it names the random
             state, so a batch that is not cut has the same on any number of ranks.
-        indices: Example numbers; empty where a rank has nothing to do.
+        indices: Example numbers.
+        counts: False where a rank has nothing to do: it goes through an example of another's with a weight of zero,
+            since all ranks have to meet in the backward pass.
     """
 
     number: int
     cut: int
     indices: Indices
+    counts: bool = True
 
 
 def share(batches: Sequence[Indices], costs: Indices, rank: int, size: int) -> list[Part]:
-    """Return one rank's part of the batches of an optimizer step: never no part, but it may be an empty one.
+    """Return one rank's part of the batches of an optimizer step; there is always one, though it may not count.
 
-    Together the ranks have every example once, whatever ``size`` is. As many batches as the ranks can take in equal
-    numbers go to them whole; each batch that is left is cut into near equal parts by cost, one for each rank. The first
-    rank's part is never empty.
+    Together the parts that count have every example once, whatever ``size`` is. As many batches as the ranks can take
+    in equal numbers go to them whole; each batch that is left is cut into near equal parts by cost, one for each rank.
+    Where examples are fewer than ranks the first ranks have them.
 
     Args:
         batches: Example numbers of each batch, ascending in cost.
@@ -46,7 +49,7 @@ def share(batches: Sequence[Indices], costs: Indices, rank: int, size: int) -> l
         part = Part(number, rank, cut(batches[number], costs, size)[rank])
         if len(part.indices):
             parts.append(part)
-    return parts or [Part(len(batches) - 1, rank, batches[-1][:0])]
+    return parts or [Part(len(batches) - 1, rank, batches[-1][:1], counts=False)]
 
 
 def cut(batch: Indices, costs: Indices, size: int) -> list[Indices]:

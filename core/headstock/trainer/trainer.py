@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import nn
 
@@ -29,12 +29,14 @@ from headstock.trainer.optimizer import (
     scaled_step,
     set_learning_rate,
 )
-from headstock.trainer.shares import share
 from headstock.trainer.signals import InterruptedRunError, StopSignal
 from headstock.trainer.stopping import BestSoFar
 from headstock.trainer.weights import load_state, moving_buffers, trained_state
 from headstock.trainer.windows import Window, total_steps, windows
 from headstock_registry import HeadstockError
+
+if TYPE_CHECKING:
+    from headstock.trainer.replicas import SharedGradient
 
 
 class TrainResult(NamedTuple):
@@ -106,10 +108,18 @@ class Trainer:
             raise HeadstockError("there is nothing to train: the adapter freezes the backbone and the task has no head")
         self._optimizer = build_optimizer(groups, config.weight_decay)
         self._device = self._parameters[0].device
-        self._gradient = Gradient(model, collate, config, seed, self._device, around.ranks)
+        self._gradient = self._sum_gradients(collate, seed)
         self._total_steps = total_steps(plan, config)
         self._state = TrainerState(best=BestSoFar(metric=metric[0], better=metric[1]))
         self._seconds, self._examples_timed = 0.0, 0
+
+    def _sum_gradients(self, collate: Callable[[Indices], Batch], seed: int) -> Gradient | SharedGradient:
+        """Return what sums a step's gradient: in this process alone, or with the other ranks."""
+        if self._ranks.size == 1:
+            return Gradient(self._model, collate, self._config, seed, self._device)
+        from headstock.trainer.replicas import SharedGradient
+
+        return SharedGradient(self._model, collate, self._config, seed, self._device, self._plan.costs, self._ranks)
 
     def resume(self) -> None:
         """Go on from the newest sound checkpoint, if there is one; later ones are deleted.
@@ -220,8 +230,7 @@ class Trainer:
         """Take one optimizer step and move the state on."""
         state = self._state
         set_learning_rate(self._optimizer, learning_rate_factor(self._config, state.step, self._total_steps))
-        parts = share(window.batches, self._plan.costs, self._ranks.rank, self._ranks.size)
-        total, count = self._gradient.accumulate(parts, state.step)
+        total, count = self._gradient.accumulate(window.batches, state.step)
         norm = scaled_step(self._optimizer, self._parameters, count, self._config.max_grad_norm)
         meter.add(total, count, norm, state.step + 1)
         self._optimizer.zero_grad(set_to_none=True)
