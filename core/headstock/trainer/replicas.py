@@ -114,6 +114,6 @@ def _explained_memory(examples: int) -> Iterator[None]:
     except torch.OutOfMemoryError as error:
         raise HeadstockError(
             f"out of memory with {examples} examples on this rank; lower trainer.batch_size, that of all ranks "
-            "together (with trainer.gradient_accumulation_steps raised the gradient stays the same), or try "
+            "together (and raise trainer.gradient_accumulation_steps by the same factor), or try "
             "trainer.gradient_checkpointing=true"
         ) from error
