@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 
 from headstock.cli.commands import Shell
 from headstock.cli.output import print_error, warn
-from headstock.ranks import leads, leave, silence_torch, speaks
+from headstock.ranks import launched, leads, leave, quieten, speaks
 from headstock_registry import HeadstockError, UnknownNameError, nearest
 
 INTERRUPTED = 130
@@ -155,11 +155,16 @@ def _be_strict(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     callback=_be_strict,
     help="Treat a broken plugin, or a name that two plugins claim, as an error.",
 )
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Tune pretrained models for many tasks on one engine; a task is a plugin."""
+    if launched() and ctx.invoked_subcommand != "run":
+        raise HeadstockError(
+            f"'headstock {ctx.invoked_subcommand}' is for one process; only 'run' works under torchrun"
+        )
 
 
 def main() -> None:
     """Run the ``headstock`` command."""
-    silence_torch()
+    quieten()
     cli()

@@ -119,13 +119,19 @@ def leads() -> bool:
     return not launched() or int(os.environ["RANK"]) == 0
 
 
-def silence_torch() -> None:
-    """Keep torch's own warnings off the screen where torchrun started this process; to be called before torch is there.
+def quieten() -> None:
+    """Keep libraries quiet where torchrun started this process; to be called before they are imported.
 
-    In the first step ``DistributedDataParallel`` warns on every rank that no parameter was left unused.
+    Other ranks than the first show no progress and no hints. On all ranks ``DistributedDataParallel`` would warn, in
+    the first step, that no parameter was left unused.
     """
-    if launched():
-        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    if not launched():
+        return
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    if not leads():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 
 @contextmanager
@@ -133,7 +139,8 @@ def joined(device: str) -> Iterator[Ranks]:
     """Join the processes that torchrun started, for a run; without torchrun there is nothing to join.
 
     An error inside is made known to the other ranks. The lowest of the ranks that have one raises it, with its rank in
-    the message if that is not 0; the others raise :class:`OtherRankError`.
+    the message if that is not 0; the others raise :class:`OtherRankError`. The processes are out of step then, and have
+    to end.
 
     Args:
         device: The recipe's ``trainer.device``. On ``cuda`` each rank takes the GPU of its number on its machine.

@@ -218,11 +218,13 @@ def start(device: str) -> Group:
         _take_gpu(int(os.environ["LOCAL_RANK"]))
     if dist.is_initialized():
         raise HeadstockError("torch.distributed is in use already; headstock starts the process group itself")
+    # What an earlier try left must not be taken for this one's, when torchrun was told to try again.
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     try:
         store, rank, size = next(iter(rendezvous("env://", timeout=TIMEOUT)))
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if on_gpu else "gloo",
-            store=PrefixStore("torch", store),
+            store=PrefixStore(f"torch/{attempt}", store),
             rank=rank,
             world_size=size,
             timeout=TIMEOUT,
@@ -231,7 +233,7 @@ def start(device: str) -> Group:
         place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         reason = next(iter(str(error).splitlines()), "")
         raise HeadstockError(f"cannot reach the other ranks at {place}: {reason}") from error
-    _started = Group(PrefixStore("headstock", store))
+    _started = Group(PrefixStore(f"headstock/{attempt}", store))
     atexit.register(_leave)
     return _started
 

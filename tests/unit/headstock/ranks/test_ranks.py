@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from headstock import HeadstockError
+from headstock.cli.main import cli
 from headstock.ranks import OtherRankError, joined, launched, leads, speaks
 
 SECOND = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
@@ -66,3 +67,9 @@ def test_ranks_that_cannot_be_reached_are_named_by_address(monkeypatch: pytest.M
     monkeypatch.setattr("headstock.ranks.group.TIMEOUT", timedelta(milliseconds=50))
     with pytest.raises(HeadstockError, match=r"cannot reach the other ranks at localhost:1: "):
         joined("cpu").__enter__()
+
+
+@pytest.mark.usefixtures("second")
+def test_other_commands_than_run_say_that_they_are_for_one_process() -> None:
+    with pytest.raises(HeadstockError, match="'headstock tasks' is for one process"):
+        cli.main(["tasks"], standalone_mode=False)
