@@ -26,6 +26,7 @@ class Cli(Protocol):
 
 
 CommandEnv = Callable[..., dict[str, str]]
+Torchrun = Callable[..., subprocess.CompletedProcess[str]]
 
 
 class FakeSite:
@@ -132,6 +133,25 @@ def cli(tmp_path: Path, command_env: CommandEnv) -> Cli:
             capture_output=True,
             encoding="utf-8",
             timeout=timeout,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def torchrun(command_env: CommandEnv) -> Torchrun:
+    """Run a program in two processes, as a user would."""
+
+    def run(folder: Path, *program: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *program]
+        return subprocess.run(
+            command,
+            cwd=folder,
+            env={**command_env(), "OMP_NUM_THREADS": "1", **(env or {})},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=300,
             check=False,
         )
 

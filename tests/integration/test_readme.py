@@ -12,6 +12,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner, Result
 from PIL import Image
+from torch.distributed.run import get_args_parser
 
 from headstock.cli.main import cli as command
 from headstock.engine.run import resolve_recipe
@@ -63,6 +64,7 @@ def test_every_block_is_known_here() -> None:
         "example: plugin",
         "example: author",
         "needs: network",
+        "needs: GPUs",
     }
     unmarked = [content for name, language, content in BLOCKS if not name and language in {"sh", "python"}]
     assert unmarked == [listing()]
@@ -185,4 +187,15 @@ def test_commands_that_need_the_network_name_things_that_exist() -> None:
     assert len(found) >= 5
     for verb, target, *overrides in found:
         assert verb == "run"
+        resolve_recipe(load_catalogue(), target, overrides)
+
+
+def test_commands_for_several_gpus_start_a_run_that_exists() -> None:
+    found = [line for name, _, content in BLOCKS if name == "needs: GPUs" for line in content.splitlines()]
+    assert len(found) == 2
+    for line in found:
+        launcher, started = line.split(" -m headstock run ")
+        options = get_args_parser().parse_args([*shlex.split(launcher)[1:], "program"])
+        assert options.nproc_per_node == "8"
+        target, *overrides = shlex.split(started)
         resolve_recipe(load_catalogue(), target, overrides)

@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 
 from headstock.cli.commands import Shell
 from headstock.cli.output import print_error, warn
+from headstock.ranks import launched, leads, leave, quieten, speaks
 from headstock_registry import HeadstockError, UnknownNameError, nearest
 
 INTERRUPTED = 130
@@ -87,15 +88,16 @@ class LazyGroup(click.Group):
             _flush()
             sys.exit(code or 0)
         except HeadstockError as error:
-            print_error(str(error))
-            sys.exit(getattr(error, "exit_code", 2))
+            if speaks(error):
+                print_error(str(error))
+            leave(getattr(error, "exit_code", 2))
         except click.ClickException as error:
             _show(error)
             sys.exit(error.exit_code)
         except click.Abort as error:
             if isinstance(error.__cause__, EOFError):  # click takes it for Ctrl-D, but it may be a truncated file
                 raise error.__cause__ from None
-            for note in getattr(error.__cause__, "__notes__", []):
+            for note in getattr(error.__cause__, "__notes__", []) if leads() else []:
                 print_error(note)
             sys.exit(INTERRUPTED)
 
@@ -153,8 +155,13 @@ def _be_strict(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     callback=_be_strict,
     help="Treat a broken plugin, or a name that two plugins claim, as an error.",
 )
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Tune pretrained models for many tasks on one engine; a task is a plugin."""
+    if launched() and ctx.invoked_subcommand != "run":
+        raise HeadstockError(
+            f"'headstock {ctx.invoked_subcommand}' is for one process; only 'run' works under torchrun"
+        )
 
 
 def main() -> None:
@@ -162,4 +169,5 @@ def main() -> None:
     # torch reads this once, before it takes memory: large tensors in large pages. Without it a tenth of a training step
     # on a CPU goes into handing out pages one by one.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    quieten()
     cli()

@@ -46,6 +46,7 @@ def run(
     with on_interrupt(lambda: "stopped; nothing was trained yet"):
         from headstock.engine.dry_run import dry_run
         from headstock.engine.run import resolve_recipe, run_resolved
+        from headstock.ranks import leads
         from headstock.report.hub import upload_run
         from headstock.report.table import before_after
 
@@ -54,9 +55,12 @@ def run(
         recipe, out = _run_directory(target, out, resume)
         resolved = resolve_recipe(catalogue, recipe, overrides)
         if only_check:
-            click.echo(dry_run(resolved, out, console))
+            if leads():
+                click.echo(dry_run(resolved, out, console))
             return
     result = run_resolved(catalogue, resolved, out, resume=resume, force=force, console=console)
+    if not leads():
+        return
     click.echo(before_after(result))
     if push_to_hub:
         click.echo(f"uploaded to {upload_run(result.path, push_to_hub)}")

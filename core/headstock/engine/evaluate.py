@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import torch
@@ -10,6 +11,7 @@ from headstock.console import Console
 from headstock.engine.module import TuningModule
 from headstock.examples.prepare import PreparedSplit
 from headstock.interfaces import Details
+from headstock.ranks import ALONE, Ranks
 from headstock.trainer.batches import BatchPlan
 from headstock.trainer.config import TrainerConfig
 from headstock.trainer.precision import autocast
@@ -34,15 +36,23 @@ class Evaluation(NamedTuple):
 
 
 def predict_split(
-    module: TuningModule, split: PreparedSplit, config: TrainerConfig, console: Console, label: str
+    module: TuningModule,
+    split: PreparedSplit,
+    config: TrainerConfig,
+    console: Console,
+    label: str,
+    ranks: Ranks = ALONE,
 ) -> tuple[list[Any], float | None]:
-    """Return a prediction for each example, in order, and the mean loss where references are known."""
+    """Return a prediction for each example, in order, and the mean loss where references are known.
+
+    The ranks take the batches of a single process in turn, so their results are the same to the bit; only the first
+    rank returns them, the others ``None`` for each example and for the loss.
+    """
     plan = BatchPlan(split.costs, config.batch_size * 2, _doubled(config.batch_cost), seed=0)
     device = next(module.parameters()).device
     predictions: list[Any] = [None] * len(split)
-    total = torch.zeros((), device=device)
-    count = torch.zeros((), device=device)
-    batches = plan.ordered()
+    losses: list[torch.Tensor] = []
+    batches = plan.ordered()[ranks.rank :: ranks.size]
     module.eval()
     with torch.no_grad(), console.bar(label, len(batches)) as bar:
         for indices in batches:
@@ -50,26 +60,58 @@ def predict_split(
             with autocast(config, device):
                 output = module(batch.to(device))
             if output.loss is not None:
-                total += output.loss.total
-                count += output.loss.count
+                losses.append(torch.stack([output.loss.total.float(), output.loss.count.to(device).float()]))
             outputs = {name: _plain(tensor) for name, tensor in output.outputs.items()}
             decoded = module.task.decode(outputs, batch)
             for index, prediction in zip(indices.tolist(), decoded, strict=True):
                 predictions[index] = prediction
             bar.advance(1, len(indices))
-    return predictions, float(total / count) if split.targets else None
+    sums: list[list[float]] = torch.stack(losses).tolist() if losses else []
+    if ranks.size > 1:
+        found = {index: predictions[index] for indices in batches for index in indices.tolist()}
+        parts = ranks.gather([list(found.items()), sums])
+        if parts is None:
+            return predictions, None
+        for part, _ in parts[1:]:
+            for index, prediction in part:
+                predictions[index] = prediction
+        ordered: list[list[float]] = [[]] * sum(len(part) for _, part in parts)
+        for rank, (_, part) in enumerate(parts):
+            ordered[rank :: ranks.size] = part
+        sums = ordered
+    return predictions, _mean(sums) if split.targets else None
 
 
 def evaluate_split(
-    module: TuningModule, split: PreparedSplit, config: TrainerConfig, console: Console, label: str
+    module: TuningModule,
+    split: PreparedSplit,
+    config: TrainerConfig,
+    console: Console,
+    label: str,
+    ranks: Ranks = ALONE,
 ) -> Evaluation:
-    """Return metrics, predictions and details on a split whose references are known."""
-    predictions, loss = predict_split(module, split, config, console, label)
+    """Return metrics, predictions and details on a split whose references are known.
+
+    Metrics are computed once, from all predictions, and are the same on all ranks; predictions and details are the
+    first rank's.
+    """
+    predictions, loss = predict_split(module, split, config, console, label, ranks)
     references = split.split.references
-    metrics = {} if loss is None else {"loss": loss}
-    metrics.update(module.task.score(predictions, references))
-    details = module.task.details(predictions, references)
+
+    def score() -> dict[str, float]:
+        figures = {} if loss is None else {"loss": loss}
+        figures.update(module.task.score(predictions, references))
+        return figures
+
+    metrics: dict[str, float] = ranks.from_first(score)
+    details = module.task.details(predictions, references) if ranks.first else Details()
     return Evaluation(metrics, predictions, details, len(split), list(split.split.skipped))
+
+
+def _mean(sums: list[list[float]]) -> float:
+    """Return the mean of what batches sum over."""
+    count = sum(count for _, count in sums)
+    return sum(total for total, _ in sums) / count if count else math.nan
 
 
 def _doubled(budget: int | None) -> int | None:

@@ -6,7 +6,8 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +17,7 @@ import torch
 
 from headstock.atomic import explain_write_errors, write_json, write_text
 from headstock.console import Console, on_interrupt
-from headstock.engine.directory import RunDirectory, claim_directory, lock_directory
+from headstock.engine.directory import DirectoryLock, RunDirectory, claim_directory, lock_directory
 from headstock.engine.evaluate import Evaluation, evaluate_split
 from headstock.engine.frozen import with_fixed_features
 from headstock.engine.module import TuningModule
@@ -24,6 +25,7 @@ from headstock.engine.saved import save_model
 from headstock.engine.setup import PreparedData, build_module, check_options, count, prepare_data
 from headstock.examples.prepare import PreparedSplit
 from headstock.interfaces import Backbone, Task
+from headstock.ranks import ALONE, Ranks, joined, leads
 from headstock.recipe.model import Recipe
 from headstock.recipe.resolve import ResolvedRecipe, resolve
 from headstock.recipe.source import parse_assignments, read_yaml
@@ -33,7 +35,7 @@ from headstock.report.plots import plot_confusion, plot_curves, read_metrics
 from headstock.report.result import RunResult, TestResult, TrainingSummary
 from headstock.trainer.batches import BatchPlan
 from headstock.trainer.checkpoints import CheckpointFolder
-from headstock.trainer.log import TrainingLog
+from headstock.trainer.log import NoLog, TrainingLog
 from headstock.trainer.optimizer import ParameterGroup
 from headstock.trainer.precision import settle_precision
 from headstock.trainer.trainer import Surroundings, Trainer, TrainResult
@@ -95,20 +97,50 @@ def resolve_recipe(
 def run_resolved(
     catalogue: Catalogue, resolved: ResolvedRecipe, out: Path | None, *, resume: bool, force: bool, console: Console
 ) -> RunResult:
-    """Run a recipe that is checked already. See :func:`run`."""
+    """Run a recipe that is checked already, together with the other processes if torchrun started this one.
+
+    All return the same result; the files are the first rank's. See :func:`run`.
+    """
     if resume and out is None:
         raise HeadstockError("resuming needs to know which run: name its folder (--out DIR, or out= in Python)")
     check_options(resolved)
-    directory, lock = lock_directory(out, resolved, resume, force)
-    try:
-        if resume and directory.finished:
-            console.line(f"{directory.path} is finished already")
-            CheckpointFolder(directory.checkpoints).remove()
-            return RunResult.read(directory.path)
+    console = console if leads() else Console(quiet=True)
+    with joined(resolved.trainer.device) as ranks, _locked(out, resolved, resume, force, ranks) as directory:
+        if resume and ranks.from_first(lambda: directory.finished):
+            return _shared(ranks, directory, lambda: _finished_before(directory, console))
         with on_interrupt(lambda: _stopped(directory, goes_on=True)):
-            return _run_locked(catalogue, resolved, directory, resume=resume, force=force, console=console)
+            return _run_locked(catalogue, resolved, directory, resume=resume, force=force, console=console, ranks=ranks)
+
+
+@contextmanager
+def _locked(
+    out: Path | None, resolved: ResolvedRecipe, resume: bool, force: bool, ranks: Ranks
+) -> Iterator[RunDirectory]:
+    """Choose the run directory on the first rank, and lock it there."""
+    lock: DirectoryLock | None = None
+
+    def choose() -> str:
+        nonlocal lock
+        directory, lock = lock_directory(out, resolved, resume, force)
+        return str(directory.path)
+
+    try:
+        yield RunDirectory(Path(ranks.from_first(choose)))
     finally:
-        lock.release()
+        if lock is not None:
+            lock.release()
+
+
+def _finished_before(directory: RunDirectory, console: Console) -> RunResult:
+    console.line(f"{directory.path} is finished already")
+    CheckpointFolder(directory.checkpoints).remove()
+    return RunResult.read(directory.path)
+
+
+def _shared(ranks: Ranks, directory: RunDirectory, make: Callable[[], RunResult]) -> RunResult:
+    """Return on every rank the result that ``make`` returns on the first."""
+    content = ranks.from_first(lambda: make().model_dump(mode="json"))
+    return RunResult.model_validate({"path": directory.path, **content})
 
 
 def _stopped(directory: RunDirectory, goes_on: bool) -> str:
@@ -128,39 +160,81 @@ def _run_locked(
     resume: bool,
     force: bool,
     console: Console,
+    ranks: Ranks,
 ) -> RunResult:
     started = time.perf_counter()
     with on_interrupt(lambda: _stopped(directory, goes_on=resume and directory.marker.exists())):
-        data = prepare_data(resolved, console)
-        module = build_module(resolved, data, directory.base)
-        claim_directory(directory, resolved, data.digests(), force)
+        with ranks.in_turn():
+            data = prepare_data(resolved, console)
+        module = build_module(resolved, data, directory.base if ranks.first else None)
+        digests = ranks.gather(data.digests())
+        ranks.from_first(lambda: _claim(directory, resolved, digests or [], force))
     device = next(module.parameters()).device
-    resolved = replace(resolved, trainer=settle_precision(resolved.trainer, module, device))
-    place = describe_environment(catalogue, device, resolved.seed) | {"precision": resolved.trainer.precision}
-    write_json(directory.environment, place)
+    settled = ranks.from_first(lambda: settle_precision(resolved.trainer, module, device).precision)
+    resolved = replace(resolved, trainer=resolved.trainer.model_copy(update={"precision": settled}))
+    if ranks.first:
+        place = describe_environment(catalogue, device, resolved.seed, ranks.size)
+        write_json(directory.environment, place | {"precision": settled})
     trainable = count(parameter for parameter in module.parameters() if parameter.requires_grad)
     sizes = ", ".join(f"{len(split)} {name}" for name, split in data.splits.items())
+    several = f", {ranks.size} of them" if ranks.size > 1 else ""
+    parameters = f"{trainable:,} of {count(module.parameters()):,} parameters"
     console.line(
-        f"{sizes} examples; training {trainable:,} of {count(module.parameters()):,} parameters on {device} "
-        f"in {resolved.trainer.precision}"
+        f"{sizes} examples; training {parameters} in {settled} on {device.type if several else device}{several}"
     )
 
     began = time.perf_counter()
-    data = replace(data, splits=with_fixed_features(resolved, module, data.splits, console))
+    with ranks.in_turn():
+        data = replace(data, splits=with_fixed_features(resolved, module, data.splits, console))
     encoding = time.perf_counter() - began
 
-    before = _test_before(resolved, module, data.splits["test"], directory, console)
-    trained = _train(resolved, module, data, directory, resume, console)
-    after = evaluate_split(module, data.splits["test"], resolved.trainer, console, "test after tuning")
+    before = _test_before(resolved, module, data.splits["test"], directory, console, ranks)
+    trained = _train(resolved, module, data, directory, resume, console, ranks)
+    after = evaluate_split(module, data.splits["test"], resolved.trainer, console, "test after tuning", ranks)
 
-    result = RunResult(
+    def finish() -> RunResult:
+        seconds = encoding, time.perf_counter() - started
+        result = _result(resolved, module, data, directory, trained, seconds, (before, after))
+        save_model(resolved, module, directory.model, directory.base if directory.base.exists() else None)
+        _write_predictions(directory.predictions, module.task, data.splits["test"], after)
+        _write_report(directory, result, resolved, data, module.backbone)
+        write_json(directory.results, result.model_dump(mode="json"))
+        CheckpointFolder(directory.checkpoints).remove()
+        return result
+
+    return _shared(ranks, directory, finish)
+
+
+def _claim(directory: RunDirectory, resolved: ResolvedRecipe, digests: list[dict[str, str]], force: bool) -> None:
+    """Claim the folder, if all ranks have read the same data."""
+    for rank, other in enumerate(digests):
+        differing = [split for split in other if other[split] != digests[0][split]]
+        if differing:
+            raise HeadstockError(
+                f"rank {rank} reads other {' and '.join(differing)} data than rank 0; all need the same"
+            )
+    claim_directory(directory, resolved, digests[0], force)
+
+
+def _result(
+    resolved: ResolvedRecipe,
+    module: TuningModule,
+    data: PreparedData,
+    directory: RunDirectory,
+    trained: TrainResult,
+    seconds: tuple[float, float],
+    tests: tuple[TestResult, Evaluation],
+) -> RunResult:
+    """Put the record of a run together; ``seconds`` are those of encoding and of all, ``tests`` before and after."""
+    before, after = tests
+    return RunResult(
         path=directory.path,
         task=resolved.task.entry.name,
         backbone=resolved.backbone.entry.name,
         adapter=resolved.adapter.entry.name,
         seed=resolved.seed,
         parameters=count(module.parameters()),
-        trainable_parameters=trainable,
+        trainable_parameters=count(parameter for parameter in module.parameters() if parameter.requires_grad),
         examples={name: len(split) for name, split in data.splits.items()},
         skipped=data.skipped,
         training=TrainingSummary(
@@ -170,30 +244,31 @@ def _run_locked(
             best_value=trained.best.value if trained.best.value is not None else float("nan"),
             stopped_early=trained.stopped_early,
             examples_per_second=trained.examples_per_second,
-            encoding_seconds=encoding,
-            seconds=time.perf_counter() - started,
-            peak_memory_mb=peak_memory_mb(device),
+            encoding_seconds=seconds[0],
+            seconds=seconds[1],
+            peak_memory_mb=peak_memory_mb(next(module.parameters()).device),
         ),
         before=before,
         after=TestResult(metrics=after.metrics, details=after.details),
     )
-    save_model(resolved, module, directory.model, directory.base if directory.base.exists() else None)
-    _write_predictions(directory.predictions, module.task, data.splits["test"], after)
-    _write_report(directory, result, resolved, data, module.backbone)
-    write_json(directory.results, result.model_dump(mode="json"))
-    CheckpointFolder(directory.checkpoints).remove()
-    return result
 
 
 def _test_before(
-    resolved: ResolvedRecipe, module: TuningModule, test: PreparedSplit, directory: RunDirectory, console: Console
+    resolved: ResolvedRecipe,
+    module: TuningModule,
+    test: PreparedSplit,
+    directory: RunDirectory,
+    console: Console,
+    ranks: Ranks,
 ) -> TestResult:
-    if directory.before.exists():
-        return TestResult.model_validate_json(directory.before.read_text("utf-8"))
-    evaluation = evaluate_split(module, test, resolved.trainer, console, "test before tuning")
-    result = TestResult(metrics=evaluation.metrics, details=evaluation.details)
-    write_json(directory.before, result.model_dump(mode="json"))
-    return result
+    """Return the test before tuning, if need be from an interrupted run. Only the first rank has its details."""
+    if not ranks.from_first(directory.before.exists):
+        evaluation = evaluate_split(module, test, resolved.trainer, console, "test before tuning", ranks)
+        result = TestResult(metrics=evaluation.metrics, details=evaluation.details)
+        if ranks.first:
+            write_json(directory.before, result.model_dump(mode="json"))
+        return result
+    return TestResult.model_validate(ranks.from_first(lambda: json.loads(directory.before.read_text("utf-8"))))
 
 
 def _train(
@@ -203,6 +278,7 @@ def _train(
     directory: RunDirectory,
     resume: bool,
     console: Console,
+    ranks: Ranks = ALONE,
 ) -> TrainResult:
     config, train = resolved.trainer, data.splits["train"]
     device = next(module.parameters()).device
@@ -221,16 +297,21 @@ def _train(
         resolved.seed,
         (name, better),
         Surroundings(
-            validate=lambda: evaluate_split(module, validation, config, console, "validate").metrics,
+            validate=lambda: evaluate_split(module, validation, config, console, "validate", ranks).metrics,
             checkpoints=CheckpointFolder(directory.checkpoints),
-            log=lambda keep: TrainingLog(directory.path, config.tensorboard, keep),
+            log=lambda keep: TrainingLog(directory.path, config.tensorboard, keep) if ranks.first else NoLog(),
             console=console,
-            resume_hint=f"headstock run {directory.path} --resume",
+            resume_hint=f"headstock run {directory.path} --resume{_on_any_number(ranks)}",
+            ranks=ranks,
         ),
     )
     if resume:
         trainer.resume()
     return trainer.fit()
+
+
+def _on_any_number(ranks: Ranks) -> str:
+    return " (with torchrun as before, on any number of devices)" if ranks.size > 1 else ""
 
 
 def _trainable(module: torch.nn.Module) -> list[torch.nn.Parameter]:

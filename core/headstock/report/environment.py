@@ -16,8 +16,8 @@ from headstock_registry import Catalogue
 LIBRARIES = ("headstock", "torch", "torchvision", "torchaudio", "transformers", "datasets", "peft", "numpy")
 
 
-def describe_environment(catalogue: Catalogue, device: torch.device, seed: int) -> dict[str, Any]:
-    """Return versions, device, commit and seed as JSON values."""
+def describe_environment(catalogue: Catalogue, device: torch.device, seed: int, ranks: int = 1) -> dict[str, Any]:
+    """Return versions, device, how many processes (each with such a device), commit and seed as JSON values."""
     plugins = {str(plugin.source.plugin): str(plugin.source) for plugin in catalogue.plugins if plugin.problem is None}
     return {
         "seed": seed,
@@ -27,6 +27,7 @@ def describe_environment(catalogue: Catalogue, device: torch.device, seed: int) 
         "plugins": plugins,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
         "device_type": device.type,
+        "ranks": ranks,
         "cpus": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "commit": source_commit(),

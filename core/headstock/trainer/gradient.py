@@ -57,12 +57,14 @@ class Gradient:
         return total, count
 
 
-def seed_everything(seed: int, step: int, number: int) -> None:
-    """Seed torch for one batch, from the run's seed, the step and the batch's number within it.
+def seed_everything(seed: int, step: int, number: int, part: int = 0) -> None:
+    """Seed torch for one batch, from the run's seed, the step, the batch's number within it and the part of the batch.
 
     So dropout and augmentation do not depend on what ran before, and a resumed run needs no random state from disk.
     """
     value = (seed * 1_000_003 + step) * 1_009 + number
+    # Far from the numbers of other batches, and within what torch takes.
+    value = (value + part * 0x9E3779B97F4A7C15) % 2**63 if part else value
     # torch.manual_seed would note a stack trace in every step while CUDA is not in use.
     torch.default_generator.manual_seed(value)
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]

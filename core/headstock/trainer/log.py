@@ -69,6 +69,30 @@ class TrainingLog:
             stream.write(json.dumps(finite(record), allow_nan=False) + "\n")
 
 
+class NoLog(TrainingLog):
+    """What a rank that is not the first records: nothing."""
+
+    def __init__(self) -> None:
+        """Open nothing."""
+
+    @property
+    def size(self) -> int:
+        """No bytes."""
+        return 0
+
+    def metrics(self, kind: str, step: int, epoch: int, values: dict[str, float]) -> None:
+        """Record nothing."""
+
+    def speed(self, step: int, values: dict[str, float]) -> None:
+        """Record nothing."""
+
+    def flush(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
 def _cut_metrics(path: Path, keep_bytes: int) -> int:
     """Cut ``metrics.jsonl`` to ``keep_bytes`` and return the step of its last line then, 0 if it has none."""
     with explain_write_errors(path), path.open("rb+") as stream:

@@ -6,12 +6,14 @@ import gc
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import nn
 
 from headstock.console import Bar, Console
 from headstock.interfaces import Batch
+from headstock.ranks import ALONE, Ranks
 from headstock.trainer.batches import BatchPlan, Indices
 from headstock.trainer.checkpoints import CheckpointFolder, TrainerState
 from headstock.trainer.config import TrainerConfig
@@ -31,9 +33,12 @@ from headstock.trainer.optimizer import (
 from headstock.trainer.precision import settle_precision
 from headstock.trainer.signals import InterruptedRunError, StopSignal
 from headstock.trainer.stopping import BestSoFar
-from headstock.trainer.weights import load_state, trained_state
+from headstock.trainer.weights import load_state, moving_buffers, trained_state
 from headstock.trainer.windows import Window, total_steps, windows
 from headstock_registry import HeadstockError
+
+if TYPE_CHECKING:
+    from headstock.trainer.replicas import SharedGradient
 
 
 class TrainResult(NamedTuple):
@@ -62,6 +67,7 @@ class Surroundings:
         log: Makes the log; takes how many bytes of an earlier ``metrics.jsonl`` still hold.
         console: Where to show progress.
         resume_hint: The command that goes on after an interruption.
+        ranks: The processes of the run. Of ``checkpoints``, only the first one's are used.
     """
 
     validate: Callable[[], dict[str, float]]
@@ -69,6 +75,7 @@ class Surroundings:
     log: Callable[[int], TrainingLog]
     console: Console
     resume_hint: str
+    ranks: Ranks = ALONE
 
 
 class Trainer:
@@ -97,16 +104,25 @@ class Trainer:
         around: Surroundings,
     ) -> None:
         self._model, self._plan, self._around = model, plan, around
+        self._ranks = around.ranks
         self._parameters = [parameter for group in groups for parameter in group.parameters]
         if not self._parameters:
             raise HeadstockError("there is nothing to train: the adapter freezes the backbone and the task has no head")
         self._optimizer = build_optimizer(groups, config.weight_decay)
         self._device = self._parameters[0].device
-        self._config = config = settle_precision(config, model, self._device)
-        self._gradient = Gradient(model, collate, config, seed, self._device)
+        self._config = settle_precision(config, model, self._device)
+        self._gradient = self._sum_gradients(collate, seed)
         self._total_steps = total_steps(plan, config)
         self._state = TrainerState(best=BestSoFar(metric=metric[0], better=metric[1]))
         self._seconds, self._examples_timed = 0.0, 0
+
+    def _sum_gradients(self, collate: Callable[[Indices], Batch], seed: int) -> Gradient | SharedGradient:
+        """Return what sums a step's gradient: in this process alone, or with the other ranks."""
+        if self._ranks.size == 1:
+            return Gradient(self._model, collate, self._config, seed, self._device)
+        from headstock.trainer.replicas import SharedGradient
+
+        return SharedGradient(self._model, collate, self._config, seed, self._device, self._plan.costs, self._ranks)
 
     def resume(self) -> None:
         """Go on from the newest sound checkpoint, if there is one; later ones are deleted.
@@ -114,16 +130,24 @@ class Trainer:
         Raises:
             HeadstockError: all checkpoints are damaged, or they are of another model.
         """
+        checkpoints, ranks = self._around.checkpoints, self._ranks
+        found = ranks.from_first(self._newest)
+        if found is None:
+            return
+        state = TrainerState.model_validate(found)
+        load_state(self._model, ranks.spread(lambda: checkpoints.model(state.step), self._device))
+        optimizer = ranks.spread(lambda: checkpoints.optimizer(state.step), self._device)
+        load_optimizer_tensors(self._optimizer, optimizer)
+        ranks.from_first(lambda: checkpoints.discard_after(state.step))
+        self._state = state
+        self._around.console.line(f"resuming at step {state.step} of {self._total_steps}")
+
+    def _newest(self) -> Any:
+        """Return the state of the newest sound checkpoint as a JSON value, or ``None``."""
         state, problems = self._around.checkpoints.newest()
         for problem in problems:
             self._around.console.line(f"warning: {problem}")
-        if state is None:
-            return
-        load_state(self._model, self._around.checkpoints.model(state.step))
-        load_optimizer_tensors(self._optimizer, self._around.checkpoints.optimizer(state.step))
-        self._around.checkpoints.discard_after(state.step)
-        self._state = state
-        self._around.console.line(f"resuming at step {state.step} of {self._total_steps}")
+        return None if state is None else state.model_dump(mode="json")
 
     def fit(self) -> TrainResult:
         """Train to the end, or until patience runs out, and leave the model with the best weights.
@@ -150,7 +174,8 @@ class Trainer:
             if froze:
                 gc.unfreeze()
             log.close()
-        load_state(self._model, self._around.checkpoints.best(self._state.step))
+        best = self._ranks.spread(lambda: self._around.checkpoints.best(self._state.step), self._device)
+        load_state(self._model, best)
         return TrainResult(
             steps=self._state.step,
             best=self._state.best,
@@ -161,6 +186,7 @@ class Trainer:
     def _run(self, log: TrainingLog, stop: StopSignal, bar: Bar) -> None:
         config = self._config
         meter = Meter(self._device, self._state.loss_total, self._state.loss_count)
+        vote = self._ranks.stop_vote()
         self._model.train()
         clock = time.perf_counter()
         for window in windows(self._plan, config, self._state.epoch, self._state.batch):
@@ -168,7 +194,7 @@ class Trainer:
             size = sum(len(indices) for indices in window.batches)
             self._examples_timed += size
             step = self._state.step
-            at_end, stopping = step == self._total_steps, stop.number
+            at_end, stopping = step == self._total_steps, vote.agreed(stop.number)
             at_evaluation = step % config.evaluate_every == 0 if config.evaluate_every else window.ends_epoch
             validates = at_end or at_evaluation
             saves = validates or step % config.checkpoint_every == 0 or stopping is not None
@@ -181,6 +207,8 @@ class Trainer:
             if validates or step % config.log_every == 0:
                 shown = self._log_training(log, meter, window.epoch)
             bar.advance(1, size, shown)
+            if saves:
+                self._ranks.broadcast(moving_buffers(self._model))
             improved = validates and self._validate(log, window.epoch)
             if saves:
                 total, count = meter.sums()
@@ -189,9 +217,9 @@ class Trainer:
                     update={"loss_total": total, "loss_count": count, "log_bytes": log.size, "finished": finished}
                 )
                 log.flush()
-                tensors = trained_state(self._model)
-                self._around.checkpoints.save(self._state, tensors, optimizer_tensors(self._optimizer), improved)
+                self._ranks.from_first(partial(self._save, improved))
             if self._state.finished:
+                vote.close()
                 return
             if stopping is not None:
                 raise InterruptedRunError(
@@ -200,6 +228,10 @@ class Trainer:
                 )
             self._model.train()
             clock = time.perf_counter()
+
+    def _save(self, improved: bool) -> None:
+        tensors = trained_state(self._model)
+        self._around.checkpoints.save(self._state, tensors, optimizer_tensors(self._optimizer), improved)
 
     def _update(self, window: Window, meter: Meter) -> None:
         """Take one optimizer step and move the state on."""

@@ -14,6 +14,11 @@ def trained_state(model: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach() for name, value in model.named_parameters() if value.requires_grad} | buffers
 
 
+def moving_buffers(model: nn.Module) -> list[Tensor]:
+    """Return the buffers that training may move: those of modules in training mode (running means and variances)."""
+    return [buffer for module in model.modules() if module.training for buffer in module.buffers(recurse=False)]
+
+
 def load_state(model: nn.Module, tensors: dict[str, Tensor]) -> None:
     """Put back what :func:`trained_state` returned.
 

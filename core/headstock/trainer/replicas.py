@@ -1,0 +1,119 @@
+"""The gradient of one optimizer step on several ranks: each has a copy of the model and a share of the batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from headstock.interfaces import Batch, StepOutput
+from headstock.ranks import Ranks
+from headstock.trainer.batches import Indices
+from headstock.trainer.config import TrainerConfig
+from headstock.trainer.gradient import seed_everything
+from headstock.trainer.precision import autocast
+from headstock.trainer.shares import share
+from headstock_registry import HeadstockError
+
+
+class SummedLoss(nn.Module):
+    """The loss of a batch, and nothing else of what the model returns.
+
+    ``DistributedDataParallel`` looks at what ``forward`` returns to find out which parameters were used, so outputs
+    that the loss is not made of must not be among it.
+
+    Args:
+        model: Called with a batch in training mode, returns outputs and loss.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return summed loss and count, scalar tensors.
+
+        Raises:
+            HeadstockError: the task gives no loss.
+        """
+        output: StepOutput = self.model(batch)
+        if output.loss is None:
+            raise HeadstockError("the task gave no loss for a training batch")
+        return output.loss.total, output.loss.count
+
+
+class SharedGradient:
+    """Sums loss and gradient over a step's batches, of which each rank does a share.
+
+    torch's ``DistributedDataParallel`` sums the gradients bucket by bucket beside the last backward pass of a step.
+    What is frozen, and buffers, are left out of it. Parameters that a step does not use, on one rank or on all, are
+    looked for in each step: layers may be dropped at random.
+
+    Args:
+        model: Called with a batch in training mode, returns outputs and loss; the same on all ranks.
+        collate: Puts examples together by number, on the training device.
+        config: The recipe's ``trainer`` section.
+        seed: Seed of everything random.
+        device: Where the model is.
+        costs: Cost of each example, (N,).
+        ranks: The processes of the run.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        collate: Callable[[Indices], Batch],
+        config: TrainerConfig,
+        seed: int,
+        device: torch.device,
+        costs: Indices,
+        ranks: Ranks,
+    ) -> None:
+        self._collate, self._config, self._seed, self._device = collate, config, seed, device
+        self._costs, self._ranks = costs, ranks
+        loss = SummedLoss(model)
+        left_out = [name for name, _ in loss.named_buffers()]
+        left_out += [name for name, parameter in loss.named_parameters() if not parameter.requires_grad]
+        leave_out: Any = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model
+        leave_out(loss, left_out)
+        self._replica = DistributedDataParallel(loss, gradient_as_bucket_view=True, find_unused_parameters=True)
+
+    def accumulate(self, batches: Sequence[Indices], step: int) -> tuple[Tensor, Tensor]:
+        """Set the gradients of the summed loss over ``batches``, on all ranks; return its sum and count over all ranks.
+
+        Raises:
+            HeadstockError: the task gives no loss, or a share does not fit into this rank's memory.
+        """
+        parts = share(batches, self._costs, self._ranks.rank, self._ranks.size)
+        sums = torch.zeros(2, device=self._device)
+        for position, part in enumerate(parts, start=1):
+            seed_everything(self._seed, step, part.number, part.cut)
+            alone = self._replica.no_sync() if position < len(parts) else nullcontext()
+            with alone, _explained_memory(len(part.indices)):
+                batch = self._collate(part.indices)
+                with autocast(self._config, self._device):
+                    total, count = self._replica(batch)
+                # DistributedDataParallel divides by the number of ranks.
+                (total * (self._ranks.size if part.counts else 0)).backward()
+            if part.counts:
+                sums[0] += total.detach()
+                sums[1] += count
+        total, count = self._ranks.sum(sums).unbind()
+        return total, count
+
+
+@contextmanager
+def _explained_memory(examples: int) -> Iterator[None]:
+    """Say what to do when memory runs out. The ranks are in the middle of a step, so none can do its share anew."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise HeadstockError(
+            f"out of memory with {examples} examples on this rank; lower trainer.batch_size, that of all ranks "
+            "together (and raise trainer.gradient_accumulation_steps by the same factor), or try "
+            "trainer.gradient_checkpointing=true"
+        ) from error
