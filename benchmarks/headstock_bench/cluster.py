@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 import logging
 import os
 import re
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from headstock import HeadstockError
 
 LOCAL, AUTO = "local", "auto"
+ANSWERS_WITHIN = 10.0
+"""Seconds in which a cluster's machine takes a connection."""
+
 OBJECT_STORE = 80 * 2**20
 """Bytes of shared memory for Ray's objects, near its least; what goes through it here are short texts."""
 
@@ -49,7 +54,7 @@ def check_installed() -> None:
     Raises:
         HeadstockError: it is not.
     """
-    found = importlib.util.find_spec("ray")
+    found = find_spec("ray")
     if found is None or found.origin is None:  # a folder called ray has no origin
         raise HeadstockError("--ray needs Ray, which is not installed: pip install 'headstock[ray]'")
 
@@ -82,6 +87,7 @@ def connected(address: str) -> Iterator[Cluster]:
         HeadstockError: there is no cluster, or it does not fit.
     """
     folder = None
+    _check_answers(address)
     if address == LOCAL:
         os.environ.update(OWN_CLUSTER, RAY_AUTH_TOKEN=secrets.token_hex(32))
         # /tmp, for the paths of sockets may have 107 characters and Ray adds 70
@@ -104,6 +110,22 @@ def connected(address: str) -> Iterator[Cluster]:
         ray.shutdown()
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_answers(address: str) -> None:
+    """Raise an error if nothing listens at ``HOST:PORT``; Ray itself would try for minutes."""
+    if address == AUTO:
+        # where `ray start` leaves the address of a cluster, also after the cluster is gone
+        left = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster")
+        address = os.environ.get("RAY_ADDRESS") or (left.read_text("utf-8").strip() if left.is_file() else "")
+    host, colon, port = address.partition(":")
+    if not colon:
+        return
+    try:
+        socket.create_connection((host, int(port)), ANSWERS_WITHIN).close()
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise HeadstockError(f"cannot reach the Ray cluster at {address}: {reason}") from error
 
 
 def _connect(ray: Any, address: str, folder: str | None) -> None:
