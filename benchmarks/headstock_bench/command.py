@@ -7,13 +7,14 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from headstock.atomic import write_text
 from headstock.cli.commands import Shell, pass_shell
 from headstock.cli.output import print_json, print_table, warn
+from headstock_bench.ray_options import RayOptions, ray_options
 from headstock_registry import HeadstockError, nearest
 
 if TYPE_CHECKING:
@@ -42,9 +43,11 @@ def _seeds(context: click.Context, parameter: click.Parameter, text: str | None)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.option("--retry-failed", is_flag=True, help="Run cases again that failed earlier.")
 @click.option("--keep-weights", is_flag=True, help="Keep each run's tuned model; otherwise all but that is kept.")
+@ray_options
 @pass_shell
 def bench(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     shell: Shell,
+    /,
     name: str | None,
     out: Path | None,
     only: tuple[str, ...],
@@ -54,6 +57,7 @@ def bench(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     as_json: bool,
     retry_failed: bool,
     keep_weights: bool,
+    **ray: Any,
 ) -> None:
     """Run a suite of recipes over several seeds and tabulate test metrics before and after tuning.
 
@@ -63,13 +67,17 @@ def bench(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     What is recorded with the same recipe is not run again, an interrupted run goes on, and a changed recipe is run
     anew. A run that failed is kept as failed until --retry-failed. To measure everything again, choose another --out.
 
+    --ray runs them side by side, over the GPUs and machines of a Ray cluster.
+
     \b
     headstock bench quick
     headstock bench shared-data --only 'sst2*' --seeds 0
     headstock bench my-suite.yaml --list --json
+    headstock bench my-suite.yaml --ray
 
     Exit code 1: at least one of the runs failed.
     """
+    on_ray = RayOptions.of(name, **ray)
     if name is None:
         _list_suites(only_list, as_json)
         return
@@ -96,7 +104,8 @@ def bench(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     for problem in results.problems:
         warn(problem)
     if not only_list:
-        Harness(shell.catalogue, settings, results, lambda line: click.echo(line, err=True)).run(selected)
+        executor = None if on_ray is None else on_ray.executor(_say)
+        Harness(shell.catalogue, settings, results, _say, executor).run(selected)
         command = shlex.join(["headstock", *sys.argv[1:]])
         page = markdown_page(suite, summarise(planned, results), results.of_all(planned), command)
         write_text(settings.out / "table.md", page)
@@ -104,6 +113,10 @@ def bench(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     _show(summaries, as_json)
     if not only_list and any(summary.failed for summary in summaries):
         click.get_current_context().exit(1)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
 
 
 def _is_chosen(case: str, patterns: Sequence[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Runs the cells that are still to be run, one after the other, and records each."""
+"""Has the cells run that are still to be run, and records each."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from headstock.atomic import explain_write_errors, write_text
 from headstock.report.environment import describe_environment
 from headstock.report.result import RunResult
 from headstock_bench.cells import Cell, CellFiles, digest_of_run
+from headstock_bench.jobs import Attempt, Executor, Finished, Job
+from headstock_bench.ordered import InOrder
 from headstock_bench.process import Ending, StoppedError, run_process
 from headstock_bench.records import Measurement, Provenance, Record, Results
 from headstock_registry import Catalogue
@@ -42,21 +44,50 @@ class Settings(NamedTuple):
     keep_weights: bool = False
 
 
+class OneByOne:
+    """Runs jobs on this machine, one after the other, each in a process of its own.
+
+    Args:
+        say: Shows a line of progress.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+
+    def __call__(self, jobs: Sequence[Job], lock: int) -> Iterator[Finished]:
+        """Run the jobs; a process keeps the lock until it ends."""
+        for position, job in enumerate(jobs):
+            self._say(f"{job.label} …")
+            attempt = job.prepare(False)
+            # -P: the current folder is no place for modules, as it is none for the `headstock` command.
+            command = [sys.executable, "-P", "-m", "headstock", *attempt.arguments]
+            yield Finished(position, run_process(command, job.log, [lock]), attempt.resumed)
+
+
 class Harness:
-    """Runs cells.
+    """Has cells run and records them.
 
     A cell that has a record with its present recipe is not run again, unless it failed and ``retry_failed`` is set. A
-    cell that was interrupted goes on where it was.
+    cell that was interrupted goes on where it was. Records are in the order of the cells, whatever runs them.
 
     Args:
         catalogue: The installed plugins.
         settings: How to run.
         results: The records so far.
         say: Shows a line of progress.
+        executor: What runs the cells; default :class:`OneByOne`.
     """
 
-    def __init__(self, catalogue: Catalogue, settings: Settings, results: Results, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        settings: Settings,
+        results: Results,
+        say: Callable[[str], None],
+        executor: Executor | None = None,
+    ) -> None:
         self._catalogue, self._settings, self._results, self._say = catalogue, settings, results, say
+        self._executor = executor or OneByOne(say)
 
     def pending(self, cells: Sequence[Cell]) -> list[Cell]:
         """Return the cells that :meth:`run` would run."""
@@ -67,59 +98,57 @@ class Harness:
         return record is None or (record.status == "failed" and self._settings.retry_failed)
 
     def run(self, cells: Sequence[Cell]) -> None:
-        """Run the cells that are still to be run. A cell that fails is recorded and the next one is run.
+        """Run the cells that are still to be run. A cell that fails is recorded and the others are run.
 
         Raises:
-            StoppedError: a signal came; all cells before are recorded, and the same command goes on.
-            HeadstockError: the results cannot be written, or another process is at work on them.
+            StoppedError: a signal came; all cells that ended are recorded, and the same command goes on.
+            HeadstockError: the results cannot be written, another process is at work on them, or the executor cannot
+                run anything.
         """
-        pending = self.pending(cells)
-        if len(pending) < len(cells):
-            self._say(f"{len(cells) - len(pending)} of {len(cells)} runs are recorded already")
-        if not pending:
+        if not self.pending(cells):
+            self._say_recorded(cells, 0)
             return
-        with locked(self._settings.out) as lock:
-            for number, cell in enumerate(pending, start=1):
-                label = f"[{number}/{len(pending)}] {cell}"
-                self._say(f"{label} …")
-                try:
-                    record = self._run(cell, lock)
-                except StoppedError as stop:
-                    left = f"{len(pending) - number + 1} of {len(pending)} runs to go"
-                    raise StoppedError(f"stopped with {left}; the same command goes on", stop.number) from stop
-                self._results.append(record)
-                self._say(f"{label}: {_outcome(record, CellFiles.of(cell, self._settings.out))}")
-                if not self._settings.keep_weights:
-                    _remove_weights(CellFiles.of(cell, self._settings.out))
+        with locked(self._settings.out) as lock, InOrder(self._results) as ordered:
+            pending = self.pending(cells)  # ordered may have brought records that a killed benchmark left
+            self._say_recorded(cells, len(pending))
+            left = len(pending)
+            jobs = [self._job(cell, number, left) for number, cell in enumerate(pending, start=1)]
+            try:
+                for position, ending, resumed in self._executor(jobs, lock):
+                    cell, files = pending[position], CellFiles.of(pending[position], self._settings.out)
+                    record = self._record(cell, files, ending, resumed)
+                    ordered.add(position, record)
+                    left -= 1
+                    self._say(f"{jobs[position].label}: {_outcome(record, files)}")
+                    if not self._settings.keep_weights:
+                        _remove_weights(files)
+            except StoppedError as stop:
+                to_go = f"{left} of {len(pending)} runs to go"
+                raise StoppedError(f"stopped with {to_go}; the same command goes on", stop.number) from stop
 
-    def _run(self, cell: Cell, lock: int) -> Record:
+    def _say_recorded(self, cells: Sequence[Cell], pending: int) -> None:
+        if pending < len(cells):
+            self._say(f"{len(cells) - pending} of {len(cells)} runs are recorded already")
+
+    def _job(self, cell: Cell, number: int, total: int) -> Job:
         files = CellFiles.of(cell, self._settings.out)
-        goes_on, options = self._how_to_start(cell, files)
-        with explain_write_errors(files.recipe):
-            files.recipe.parent.mkdir(parents=True, exist_ok=True)
-        write_text(files.recipe, yaml.safe_dump(cell.content, sort_keys=False, allow_unicode=True))
-        # -P: the current folder is no place for modules, as it is none for the `headstock` command.
-        command = [
-            sys.executable,
-            "-P",
-            "-m",
-            "headstock",
-            "run",
-            str(files.recipe),
-            "--out",
-            str(files.run),
-            "--quiet",
-        ]
-        ending = run_process([*command, *options], files.log, [lock])
-        return self._record(cell, files, ending, goes_on)
+        text = yaml.safe_dump(cell.content, sort_keys=False, allow_unicode=True)
 
-    def _how_to_start(self, cell: Cell, files: CellFiles) -> tuple[bool, list[str]]:
+        def prepare(failed: bool) -> Attempt:
+            goes_on, options = self._how_to_start(cell, files, failed)
+            with explain_write_errors(files.recipe):
+                files.recipe.parent.mkdir(parents=True, exist_ok=True)
+            write_text(files.recipe, text)
+            return Attempt(["run", str(files.recipe), "--out", str(files.run), "--quiet", *options], goes_on)
+
+        return Job(f"[{number}/{total}] {cell}", files.recipe, text, files.log, prepare)
+
+    def _how_to_start(self, cell: Cell, files: CellFiles, failed: bool) -> tuple[bool, list[str]]:
         """Return whether an interrupted run goes on, and the options of the command."""
         found = digest_of_run(files.run)
         if found is None:
             return False, []
-        failed = self._results.of(cell) is not None
-        goes_on = found == cell.digest and not failed
+        goes_on = found == cell.digest and not failed and self._results.of(cell) is None
         return goes_on, ["--resume" if goes_on else "--force"]
 
     def _record(self, cell: Cell, files: CellFiles, ending: Ending, resumed: bool) -> Record:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from headstock import HeadstockError
 from headstock.atomic import explain_write_errors
@@ -40,7 +40,21 @@ class Ending(NamedTuple):
         return self.last_line.removeprefix("error: ") or f"exit code {self.code} without a word"
 
 
-def run_process(command: Sequence[str], log: Path, held: Sequence[int] = ()) -> Ending:
+class Receiver(Protocol):
+    """What signals can be passed on to, such as a process."""
+
+    def send_signal(self, sig: int, /) -> None:
+        """Take a signal."""
+
+
+def run_process(
+    command: Sequence[str],
+    log: Path,
+    held: Sequence[int] = (),
+    *,
+    folder: Path | None = None,
+    wake: float | None = None,
+) -> Ending:
     """Run a command; what it writes goes to ``log``.
 
     SIGINT, SIGTERM and SIGHUP are passed on, and the process is given the time that it takes to stop: a run saves its
@@ -51,6 +65,8 @@ def run_process(command: Sequence[str], log: Path, held: Sequence[int] = ()) -> 
         command: Program and arguments.
         log: File to write, replaced if it is there.
         held: File descriptors that the process keeps open, such as a lock that is to last as long as it.
+        folder: Its working directory; default the present one.
+        wake: Seconds between two looks for signals, where they are simulated ones that do not wake a waiting process.
 
     Raises:
         StoppedError: a signal came in the meantime.
@@ -61,14 +77,28 @@ def run_process(command: Sequence[str], log: Path, held: Sequence[int] = ()) -> 
         stream = log.open("wb")
     with stream, PassingOn() as signals:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, process_group=0, pass_fds=tuple(held)
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+            process_group=0,
+            pass_fds=tuple(held),
+            cwd=folder,
         )
         signals.to(process)
-        code = process.wait()
+        code = _wait(process, wake)
     if signals.number is not None:
         raise StoppedError("stopped", signals.number)
     lines = [line.strip() for line in log.read_text("utf-8", errors="replace").splitlines()]
     return Ending(code, time.perf_counter() - started, next(filter(None, reversed(lines)), ""))
+
+
+def _wait(process: subprocess.Popen[bytes], wake: float | None) -> int:
+    while True:
+        try:
+            return process.wait(wake)
+        except subprocess.TimeoutExpired:
+            continue
 
 
 class PassingOn:
@@ -76,10 +106,10 @@ class PassingOn:
 
     def __init__(self) -> None:
         self.number: int | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Receiver | None = None
         self._before: dict[signal.Signals, Any] = {}
 
-    def to(self, process: subprocess.Popen[bytes]) -> None:
+    def to(self, process: Receiver) -> None:
         """Say which process; a signal that came before is passed on now."""
         self._process = process
         if self.number is not None:

@@ -107,6 +107,11 @@ class Results:
                 continue
             self._latest[record.key] = record
 
+    @property
+    def latest(self) -> tuple[Record, ...]:
+        """The newest record of everything that was measured, in the order in which each was first measured."""
+        return tuple(self._latest.values())
+
     def of(self, cell: Cell) -> Record | None:
         """Return the newest record of a cell with its present recipe."""
         return self._latest.get((cell.case, cell.seed, cell.digest))
