@@ -157,6 +157,7 @@ def _run_locked(
             best_metric=trained.best.metric,
             best_value=trained.best.value if trained.best.value is not None else float("nan"),
             stopped_early=trained.stopped_early,
+            skipped_steps=trained.skipped_steps,
             examples_per_second=trained.examples_per_second,
             seconds=time.perf_counter() - started,
             peak_memory_mb=peak_memory_mb(device),

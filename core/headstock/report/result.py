@@ -39,7 +39,8 @@ class TestResult(BaseModel):
 class TrainingSummary(BaseModel):
     """How training went. Times are of the last session of a resumed run.
 
-    ``best_value`` is ``None`` where no validation gave a finite number.
+    ``skipped_steps`` of the ``steps`` changed nothing because the loss or gradient was not finite (only with
+    ``trainer.on_nonfinite: skip``). ``best_value`` is ``None`` where no validation gave a finite number.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,9 +50,18 @@ class TrainingSummary(BaseModel):
     best_metric: str
     best_value: float | None
     stopped_early: bool
+    skipped_steps: int = 0
     examples_per_second: float
     seconds: float
     peak_memory_mb: float
+
+    @property
+    def notes(self) -> list[str]:
+        """A sentence on each thing that went otherwise than planned."""
+        notes = []
+        if self.skipped_steps:
+            notes.append(f"{self.skipped_steps} steps were skipped: their loss or gradient was not finite.")
+        return notes
 
     @field_validator("best_value", mode="before")
     @classmethod

@@ -32,6 +32,8 @@ class TrainerState(BaseModel):
     batch: int = 0
     loss_total: float = 0.0
     loss_count: float = 0.0
+    skipped: int = 0
+    skipped_in_a_row: int = 0
     log_bytes: int = 0
     best: BestSoFar
     finished: bool = False

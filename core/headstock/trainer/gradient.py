@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from headstock.interfaces import Batch, StepOutput
 from headstock.trainer.batches import Indices
+from headstock.trainer.buffers import BufferCopy
 from headstock.trainer.config import TrainerConfig
 from headstock.trainer.precision import autocast
 from headstock_registry import HeadstockError
@@ -35,6 +36,8 @@ class Gradient:
     ) -> None:
         self._model, self._collate, self._config = model, collate, config
         self._seed, self._device = seed, device
+        self.buffers = BufferCopy(model)
+        """The model's buffers as they were before the last :meth:`accumulate`."""
 
     def accumulate(self, batches: Sequence[Indices], step: int) -> tuple[Tensor, Tensor]:
         """Add the gradients of the summed loss over ``batches`` to the parameters; return summed loss and count.
@@ -42,6 +45,7 @@ class Gradient:
         Raises:
             HeadstockError: the task gives no loss.
         """
+        self.buffers.take()
         total = torch.zeros((), device=self._device)
         count = torch.zeros((), device=self._device)
         for number, indices in enumerate(batches):

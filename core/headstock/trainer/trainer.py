@@ -33,6 +33,9 @@ from headstock.trainer.weights import load_state, trained_state
 from headstock.trainer.windows import Window, total_steps, windows
 from headstock_registry import HeadstockError
 
+MOST_SKIPPED_IN_A_ROW = 100
+"""So many steps in a row that are not finite end a run with ``on_nonfinite: skip``: nothing will come of it."""
+
 
 class TrainResult(NamedTuple):
     """How training went.
@@ -42,12 +45,14 @@ class TrainResult(NamedTuple):
         best: The validation that chose the weights.
         examples_per_second: Training examples per second of training time in this session; 0 if it took no step.
         stopped_early: Whether ``patience`` ended it.
+        skipped_steps: How many of the steps changed nothing because something was not finite.
     """
 
     steps: int
     best: BestSoFar
     examples_per_second: float
     stopped_early: bool
+    skipped_steps: int
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,7 @@ class Trainer:
         """Train to the end, or until patience runs out, and leave the model with the best weights.
 
         Raises:
-            HeadstockError: the loss or gradient is not finite.
+            HeadstockError: the loss or gradient is not finite, or with ``on_nonfinite: skip`` too often.
             InterruptedRunError: SIGINT or SIGTERM came; a checkpoint was written.
         """
         log = self._around.log(self._state.log_bytes)
@@ -149,11 +154,13 @@ class Trainer:
             best=self._state.best,
             examples_per_second=self._examples_timed / self._seconds if self._seconds else 0.0,
             stopped_early=self._state.step < self._total_steps,
+            skipped_steps=self._state.skipped,
         )
 
     def _run(self, log: TrainingLog, stop: StopSignal, bar: Bar) -> None:
         config = self._config
-        meter = Meter(self._device, self._state.loss_total, self._state.loss_count)
+        state = self._state
+        meter = Meter(self._device, state.loss_total, state.loss_count, state.skipped, state.skipped_in_a_row)
         self._model.train()
         clock = time.perf_counter()
         for window in windows(self._plan, config, self._state.epoch, self._state.batch):
@@ -199,8 +206,10 @@ class Trainer:
         state = self._state
         set_learning_rate(self._optimizer, learning_rate_factor(self._config, state.step, self._total_steps))
         total, count = self._gradient.accumulate(window.batches, state.step)
-        norm = scaled_step(self._optimizer, self._parameters, count, self._config.max_grad_norm)
-        meter.add(total, count, norm, state.step + 1)
+        norm, unsound = scaled_step(self._optimizer, self._parameters, total, count, self._config.max_grad_norm)
+        if self._config.on_nonfinite == "skip":
+            self._gradient.buffers.put_back_where(unsound)
+        meter.add(total, count, norm, unsound, state.step + 1)
         self._optimizer.zero_grad(set_to_none=True)
         epoch, batch = (window.epoch + 1, 0) if window.ends_epoch else (window.epoch, window.end)
         self._state = state.model_copy(update={"step": state.step + 1, "epoch": epoch, "batch": batch})
@@ -208,20 +217,34 @@ class Trainer:
     def _log_training(self, log: TrainingLog, meter: Meter, epoch: int) -> str:
         rate = float(self._optimizer.param_groups[0]["lr"])
         values = meter.read()
+        if self._config.on_nonfinite == "skip":
+            values["skipped_steps"] = self._state.skipped
         log.metrics("train", self._state.step, epoch, {**values, "learning_rate": rate})
         log.speed(self._state.step, {"examples_per_second": self._examples_timed / max(self._seconds, 1e-9)})
         return f"loss {values['loss']:.4f}"
 
     def _check_finite(self, meter: Meter) -> None:
-        step = meter.unsound_step()
-        if step is None:
-            return
-        state, _ = self._around.checkpoints.newest()
-        kept = f"the last good checkpoint (step {state.step}) is kept" if state else "no checkpoint was written yet"
-        raise HeadstockError(
-            f"the loss or its gradient is not finite at step {step}; {kept}; try a lower trainer.learning_rate, "
-            "a longer trainer.warmup_ratio, a smaller trainer.max_grad_norm or trainer.precision=fp32"
-        )
+        """Stop at steps that were not finite, or with ``on_nonfinite: skip`` say how many there were."""
+        skipped = meter.skipped()
+        skips = self._config.on_nonfinite == "skip"
+        if skips and skipped.most_in_a_row < MOST_SKIPPED_IN_A_ROW:
+            new = skipped.steps - self._state.skipped
+            if new:
+                self._around.console.line(
+                    f"warning: skipped {new} step{'s' if new > 1 else ''} up to step {self._state.step} whose loss or "
+                    f"gradient was not finite; {skipped.steps} in all"
+                )
+            update = {"skipped": skipped.steps, "skipped_in_a_row": skipped.in_a_row}
+            self._state = self._state.model_copy(update=update)
+        elif skipped.first is not None:
+            where = f"in {skipped.most_in_a_row} steps in a row" if skips else f"at step {skipped.first}"
+            state, _ = self._around.checkpoints.newest()
+            kept = f"the last good checkpoint (step {state.step}) is kept" if state else "no checkpoint was written yet"
+            other = "" if skips else "; trainer.on_nonfinite=skip leaves such steps out"
+            raise HeadstockError(
+                f"the loss or its gradient is not finite {where}; {kept}; try a lower trainer.learning_rate, "
+                f"a longer trainer.warmup_ratio, a smaller trainer.max_grad_norm or trainer.precision=fp32{other}"
+            )
 
     def _validate(self, log: TrainingLog, epoch: int) -> bool:
         """Validate, record, and return whether these weights are the best so far."""
