@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -10,8 +11,9 @@ from headstock.console import Console
 from headstock.engine.module import TuningModule
 from headstock.examples.prepare import PreparedSplit
 from headstock.interfaces import Details
-from headstock.trainer.batches import BatchPlan
+from headstock.trainer.batches import BatchPlan, Indices
 from headstock.trainer.config import TrainerConfig
+from headstock.trainer.memory import CostLimit, fits
 from headstock.trainer.precision import autocast
 
 
@@ -36,26 +38,43 @@ class Evaluation(NamedTuple):
 def predict_split(
     module: TuningModule, split: PreparedSplit, config: TrainerConfig, console: Console, label: str
 ) -> tuple[list[Any], float | None]:
-    """Return a prediction for each example, in order, and the mean loss where references are known."""
+    """Return a prediction for each example, in order, and the mean loss where references are known.
+
+    A batch that is too large for the memory is cut, and so are later ones of its cost.
+
+    Raises:
+        DoesNotFitError: an example is too large for the memory, even alone; names file and row.
+    """
     plan = BatchPlan(split.costs, config.batch_size * 2, _doubled(config.batch_cost), seed=0)
     device = next(module.parameters()).device
     predictions: list[Any] = [None] * len(split)
     total = torch.zeros((), device=device)
     count = torch.zeros((), device=device)
     batches = plan.ordered()
+    limit = CostLimit(plan.costs, split.where, "shorten it or leave it out, or take a smaller backbone")
+
+    def predict(indices: Indices) -> None:
+        batch = split.batch(indices, module.backbone, module.task)
+        with autocast(config, device):
+            output = module(batch.to(device))
+        outputs = {name: _plain(tensor) for name, tensor in output.outputs.items()}
+        decoded = module.task.decode(outputs, batch)
+        if output.loss is not None:
+            total.add_(output.loss.total)
+            count.add_(output.loss.count)
+        for index, prediction in zip(indices.tolist(), decoded, strict=True):
+            predictions[index] = prediction
+
     module.eval()
     with torch.no_grad(), console.bar(label, len(batches)) as bar:
         for indices in batches:
-            batch = split.batch(indices, module.backbone, module.task)
-            with autocast(config, device):
-                output = module(batch.to(device))
-            if output.loss is not None:
-                total += output.loss.total
-                count += output.loss.count
-            outputs = {name: _plain(tensor) for name, tensor in output.outputs.items()}
-            decoded = module.task.decode(outputs, batch)
-            for index, prediction in zip(indices.tolist(), decoded, strict=True):
-                predictions[index] = prediction
+            pieces = limit.cut(indices)
+            while pieces:
+                piece = pieces.pop(0)
+                if not fits(partial(predict, piece), device):
+                    limit.lower(piece)
+                    console.line(f"{label}: memory ran out; batches of a cost above {limit.value} are done in pieces")
+                    pieces = [part for rest in (piece, *pieces) for part in limit.cut(rest)]
             bar.advance(1, len(indices))
     return predictions, float(total / count) if split.targets else None
 

@@ -158,6 +158,7 @@ def _run_locked(
             best_value=trained.best.value if trained.best.value is not None else float("nan"),
             stopped_early=trained.stopped_early,
             skipped_steps=trained.skipped_steps,
+            cost_limit=trained.cost_limit,
             examples_per_second=trained.examples_per_second,
             seconds=time.perf_counter() - started,
             peak_memory_mb=peak_memory_mb(device),
@@ -214,6 +215,7 @@ def _train(
             log=lambda keep: TrainingLog(directory.path, config.tensorboard, keep),
             console=console,
             resume_hint=f"headstock run {directory.path} --resume",
+            name_example=train.where,
         ),
     )
     if resume:

@@ -39,8 +39,10 @@ class TestResult(BaseModel):
 class TrainingSummary(BaseModel):
     """How training went. Times are of the last session of a resumed run.
 
-    ``skipped_steps`` of the ``steps`` changed nothing because the loss or gradient was not finite (only with
-    ``trainer.on_nonfinite: skip``). ``best_value`` is ``None`` where no validation gave a finite number.
+    ``best_value`` is ``None`` where no validation gave a finite number. ``skipped_steps`` of the ``steps`` changed
+    nothing because the loss or gradient was not finite (only with ``trainer.on_nonfinite: skip``). ``cost_limit`` is
+    the cost, in the backbone's unit, above which training batches were done in pieces because memory had run out;
+    ``None`` if it never did.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,6 +53,7 @@ class TrainingSummary(BaseModel):
     best_value: float | None
     stopped_early: bool
     skipped_steps: int = 0
+    cost_limit: int | None = None
     examples_per_second: float
     seconds: float
     peak_memory_mb: float
@@ -61,6 +64,8 @@ class TrainingSummary(BaseModel):
         notes = []
         if self.skipped_steps:
             notes.append(f"{self.skipped_steps} steps were skipped: their loss or gradient was not finite.")
+        if self.cost_limit is not None:
+            notes.append(f"Memory ran out: batches of a cost above {self.cost_limit} were done in pieces.")
         return notes
 
     @field_validator("best_value", mode="before")

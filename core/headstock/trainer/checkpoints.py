@@ -34,6 +34,7 @@ class TrainerState(BaseModel):
     loss_count: float = 0.0
     skipped: int = 0
     skipped_in_a_row: int = 0
+    cost_limit: int | None = None
     log_bytes: int = 0
     best: BestSoFar
     finished: bool = False

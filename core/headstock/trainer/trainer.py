@@ -17,6 +17,7 @@ from headstock.trainer.checkpoints import CheckpointFolder, TrainerState
 from headstock.trainer.config import TrainerConfig
 from headstock.trainer.gradient import Gradient
 from headstock.trainer.log import TrainingLog
+from headstock.trainer.memory import CostLimit
 from headstock.trainer.meter import Meter
 from headstock.trainer.optimizer import (
     ParameterGroup,
@@ -37,6 +38,13 @@ MOST_SKIPPED_IN_A_ROW = 100
 """So many steps in a row that are not finite end a run with ``on_nonfinite: skip``: nothing will come of it."""
 
 
+SMALLER = (
+    "shorten it or leave it out, or try trainer.gradient_checkpointing=true, trainer.precision=bf16 "
+    "or a smaller backbone"
+)
+"""What to do about an example that is too large to train on."""
+
+
 class TrainResult(NamedTuple):
     """How training went.
 
@@ -46,6 +54,7 @@ class TrainResult(NamedTuple):
         examples_per_second: Training examples per second of training time in this session; 0 if it took no step.
         stopped_early: Whether ``patience`` ended it.
         skipped_steps: How many of the steps changed nothing because something was not finite.
+        cost_limit: Cost above which batches were cut because memory had run out; ``None`` if it never did.
     """
 
     steps: int
@@ -53,6 +62,7 @@ class TrainResult(NamedTuple):
     examples_per_second: float
     stopped_early: bool
     skipped_steps: int
+    cost_limit: int | None
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,7 @@ class Surroundings:
         log: Makes the log; takes how many bytes of an earlier ``metrics.jsonl`` still hold.
         console: Where to show progress.
         resume_hint: The command that goes on after an interruption.
+        name_example: Names a training example by its number, for an error.
     """
 
     validate: Callable[[], dict[str, float]]
@@ -72,6 +83,7 @@ class Surroundings:
     log: Callable[[int], TrainingLog]
     console: Console
     resume_hint: str
+    name_example: Callable[[int], str]
 
 
 class Trainer:
@@ -105,7 +117,8 @@ class Trainer:
             raise HeadstockError("there is nothing to train: the adapter freezes the backbone and the task has no head")
         self._optimizer = build_optimizer(groups, config.weight_decay)
         self._device = self._parameters[0].device
-        self._gradient = Gradient(model, collate, config, seed, self._device)
+        self._limit = CostLimit(plan.costs, around.name_example, SMALLER)
+        self._gradient = Gradient(model, collate, self._limit, config, seed, self._device)
         self._total_steps = total_steps(plan, config)
         self._state = TrainerState(best=BestSoFar(metric=metric[0], better=metric[1]))
         self._seconds, self._examples_timed = 0.0, 0
@@ -125,6 +138,7 @@ class Trainer:
         load_optimizer_tensors(self._optimizer, self._around.checkpoints.optimizer(state.step))
         self._around.checkpoints.discard_after(state.step)
         self._state = state
+        self._limit.value = state.cost_limit
         self._around.console.line(f"resuming at step {state.step} of {self._total_steps}")
 
     def fit(self) -> TrainResult:
@@ -132,6 +146,7 @@ class Trainer:
 
         Raises:
             HeadstockError: the loss or gradient is not finite, or with ``on_nonfinite: skip`` too often.
+            DoesNotFitError: an example is too large for the memory, even alone.
             InterruptedRunError: SIGINT or SIGTERM came; a checkpoint was written.
         """
         log = self._around.log(self._state.log_bytes)
@@ -155,6 +170,7 @@ class Trainer:
             examples_per_second=self._examples_timed / self._seconds if self._seconds else 0.0,
             stopped_early=self._state.step < self._total_steps,
             skipped_steps=self._state.skipped,
+            cost_limit=self._state.cost_limit,
         )
 
     def _run(self, log: TrainingLog, stop: StopSignal, bar: Bar) -> None:
@@ -206,13 +222,19 @@ class Trainer:
         state = self._state
         set_learning_rate(self._optimizer, learning_rate_factor(self._config, state.step, self._total_steps))
         total, count = self._gradient.accumulate(window.batches, state.step)
+        if self._limit.value != state.cost_limit:
+            self._around.console.line(
+                f"warning: memory ran out at step {state.step + 1}; batches of a cost above {self._limit.value} are "
+                "done in pieces from now on, with the same gradient"
+            )
         norm, unsound = scaled_step(self._optimizer, self._parameters, total, count, self._config.max_grad_norm)
         if self._config.on_nonfinite == "skip":
             self._gradient.buffers.put_back_where(unsound)
         meter.add(total, count, norm, unsound, state.step + 1)
         self._optimizer.zero_grad(set_to_none=True)
         epoch, batch = (window.epoch + 1, 0) if window.ends_epoch else (window.epoch, window.end)
-        self._state = state.model_copy(update={"step": state.step + 1, "epoch": epoch, "batch": batch})
+        moved = {"step": state.step + 1, "epoch": epoch, "batch": batch, "cost_limit": self._limit.value}
+        self._state = state.model_copy(update=moved)
 
     def _log_training(self, log: TrainingLog, meter: Meter, epoch: int) -> str:
         rate = float(self._optimizer.param_groups[0]["lr"])

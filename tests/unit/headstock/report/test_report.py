@@ -66,10 +66,11 @@ def test_the_card_has_the_metadata_that_the_hub_reads(result: RunResult) -> None
 
 def test_what_went_otherwise_than_planned_is_told(result: RunResult) -> None:
     assert "skipped:" not in model_card(result, "", "0.1", None, None, "reviews") + before_after(result)
-    training = result.training.model_copy(update={"skipped_steps": 3})
+    training = result.training.model_copy(update={"skipped_steps": 3, "cost_limit": 512})
     result = result.model_copy(update={"training": training})
     for text in (model_card(result, "", "0.1", None, None, "reviews"), before_after(result)):
-        assert "\n3 steps were skipped: their loss or gradient was not finite.\n" in text
+        assert "\n3 steps were skipped: their loss or gradient was not finite.\nMemory ran out: batches" in text
+        assert "\nMemory ran out: batches of a cost above 512 were done in pieces.\n" in text
 
 
 def test_a_local_folder_is_no_base_model(result: RunResult) -> None:
