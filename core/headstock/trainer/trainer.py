@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from torch import nn
 
+from headstock.atomic import WriteError
 from headstock.console import Bar, Console
 from headstock.interfaces import Batch
 from headstock.trainer.batches import BatchPlan, Indices
@@ -131,7 +132,7 @@ class Trainer:
         """
         state, problems = self._around.checkpoints.newest()
         for problem in problems:
-            self._around.console.line(f"warning: {problem}")
+            self._around.console.line(f"warning: {problem}; using the one before")
         if state is None:
             return
         load_state(self._model, self._around.checkpoints.model(state.step))
@@ -147,6 +148,7 @@ class Trainer:
         Raises:
             HeadstockError: the loss or gradient is not finite, or with ``on_nonfinite: skip`` too often.
             DoesNotFitError: an example is too large for the memory, even alone.
+            WriteError: the disk is full or the folder cannot be written; the last checkpoint is kept.
             InterruptedRunError: SIGINT or SIGTERM came; a checkpoint was written.
         """
         log = self._around.log(self._state.log_bytes)
@@ -159,6 +161,10 @@ class Trainer:
             with StopSignal() as stop, self._around.console.bar("train", self._total_steps, self._state.step) as bar:
                 if not self._state.finished:
                     self._run(log, stop, bar)
+        except WriteError as error:
+            steps = self._around.checkpoints.steps()
+            kept = f"the checkpoint of step {steps[-1]} is kept" if steps else "no checkpoint was written yet"
+            raise WriteError(f"{error}; {kept}; when that is put right: {self._around.resume_hint}") from error
         finally:
             if froze:
                 gc.unfreeze()
