@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -12,8 +13,9 @@ from headstock.engine.module import TuningModule
 from headstock.examples.prepare import PreparedSplit
 from headstock.interfaces import Details
 from headstock.ranks import ALONE, Ranks
-from headstock.trainer.batches import BatchPlan
+from headstock.trainer.batches import BatchPlan, Indices
 from headstock.trainer.config import TrainerConfig
+from headstock.trainer.memory import CostLimit, fits
 from headstock.trainer.precision import autocast
 
 
@@ -46,25 +48,41 @@ def predict_split(
     """Return a prediction for each example, in order, and the mean loss where references are known.
 
     The ranks take the batches of a single process in turn, so their results are the same to the bit; only the first
-    rank returns them, the others ``None`` for each example and for the loss.
+    rank returns them, the others ``None`` for each example and for the loss. A batch
+    that is too large for the memory is cut, and so are later ones of its cost.
+
+    Raises:
+        DoesNotFitError: an example is too large for the memory, even alone; names file and row.
     """
     plan = BatchPlan(split.costs, config.batch_size * 2, _doubled(config.batch_cost), seed=0)
     device = next(module.parameters()).device
     predictions: list[Any] = [None] * len(split)
     losses: list[torch.Tensor] = []
     batches = plan.ordered()[ranks.rank :: ranks.size]
+    limit = CostLimit(plan.costs, split.where, "shorten it or leave it out, or take a smaller backbone")
+
+    def predict(indices: Indices) -> None:
+        batch = split.batch(indices, module.backbone, module.task)
+        with autocast(config, device):
+            output = module(batch.to(device))
+        outputs = {name: _plain(tensor) for name, tensor in output.outputs.items()}
+        decoded = module.task.decode(outputs, batch)
+        if output.loss is not None:
+            losses[-1] += torch.stack([output.loss.total.float(), output.loss.count.to(device).float()])
+        for index, prediction in zip(indices.tolist(), decoded, strict=True):
+            predictions[index] = prediction
+
     module.eval()
     with torch.no_grad(), console.bar(label, len(batches)) as bar:
         for indices in batches:
-            batch = split.batch(indices, module.backbone, module.task)
-            with autocast(config, device):
-                output = module(batch.to(device))
-            if output.loss is not None:
-                losses.append(torch.stack([output.loss.total.float(), output.loss.count.to(device).float()]))
-            outputs = {name: _plain(tensor) for name, tensor in output.outputs.items()}
-            decoded = module.task.decode(outputs, batch)
-            for index, prediction in zip(indices.tolist(), decoded, strict=True):
-                predictions[index] = prediction
+            losses.append(torch.zeros(2, device=device))
+            pieces = limit.cut(indices)
+            while pieces:
+                piece = pieces.pop(0)
+                if not fits(partial(predict, piece), device):
+                    limit.lower(piece)
+                    console.line(f"{label}: memory ran out; batches of a cost above {limit.value} are done in pieces")
+                    pieces = [part for rest in (piece, *pieces) for part in limit.cut(rest)]
             bar.advance(1, len(indices))
     sums: list[list[float]] = torch.stack(losses).tolist() if losses else []
     if ranks.size > 1:

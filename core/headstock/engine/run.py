@@ -243,6 +243,8 @@ def _result(
             best_metric=trained.best.metric,
             best_value=trained.best.value if trained.best.value is not None else float("nan"),
             stopped_early=trained.stopped_early,
+            skipped_steps=trained.skipped_steps,
+            cost_limit=trained.cost_limit,
             examples_per_second=trained.examples_per_second,
             encoding_seconds=seconds[0],
             seconds=seconds[1],
@@ -302,6 +304,7 @@ def _train(
             log=lambda keep: TrainingLog(directory.path, config.tensorboard, keep) if ranks.first else NoLog(),
             console=console,
             resume_hint=f"headstock run {directory.path} --resume{_on_any_number(ranks)}",
+            name_example=train.where,
             ranks=ranks,
         ),
     )

@@ -50,6 +50,10 @@ class PreparedSplit:
         """Cost of each example in the backbone's unit, (N,)."""
         return self.store.costs[self.numbers]
 
+    def where(self, index: int) -> str:
+        """Return where an example comes from, for a message: file and row."""
+        return self.split.table.where(self.split.rows[index])
+
     def batch(self, indices: Sequence[int] | NDArray[np.int64], backbone: Backbone, task: Task) -> Batch:
         """Put examples together."""
         examples = [self.store[self.numbers[index]] for index in indices]

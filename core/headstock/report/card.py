@@ -29,7 +29,7 @@ Before tuning, the head is untrained and the backbone has its {origin} weights.
 ## Training
 
 {train} training, {validation} validation and {test} test examples{skipped}. {steps} optimizer steps; the weights are
-those of step {best_step}, which had the best validation {best_metric} ({best_value}).
+those of step {best_step}, which had the best validation {best_metric} ({best_value}).{notes}
 
 ![loss and validation curve](plots/curves.png)
 {confusion}
@@ -111,6 +111,7 @@ def model_card(
         plain=plain,
         recipe=recipe,
         **result.examples,
+        notes="".join(f"\n{note}" for note in result.training.notes),
         best_value=figure(result.training.best_value),
         **result.training.model_dump(include={"steps", "best_step", "best_metric"}),
     )

@@ -38,8 +38,9 @@ def training_curve(records: list[dict[str, Any]]) -> tuple[list[int], list[float
 
     A record covers the steps since the one before: at a validation that may be a single step, whose loss would stand
     out of the line. Short ones are put together, each weighted by its steps, until they cover as many as the longest.
+    A record with no loss is left out: all its steps were skipped.
     """
-    train = [record for record in records if record["kind"] == "train"]
+    train = [record for record in records if record["kind"] == "train" and record["loss"] is not None]
     covers = [now - before for before, now in pairwise([0, *(record["step"] for record in train)])]
     longest = max(covers, default=0)
     windows: list[_Window] = []

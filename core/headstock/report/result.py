@@ -40,7 +40,10 @@ class TrainingSummary(BaseModel):
     """How training went. Times are of the last session of a resumed run.
 
     ``best_value`` is ``None`` where no validation gave a finite number. ``encoding_seconds`` went into the features of
-    a frozen backbone, before training; ``examples_per_second`` is of training alone.
+    a frozen backbone, before training; ``examples_per_second`` is of training alone. ``skipped_steps`` of the ``steps``
+    changed nothing because the loss or gradient was not finite (only with ``trainer.on_nonfinite: skip``).
+    ``cost_limit`` is the cost, in the backbone's unit, above which training batches were done in pieces because memory
+    had run out; ``None`` if it never did.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,10 +53,22 @@ class TrainingSummary(BaseModel):
     best_metric: str
     best_value: float | None
     stopped_early: bool
+    skipped_steps: int = 0
+    cost_limit: int | None = None
     examples_per_second: float
     encoding_seconds: float = 0.0
     seconds: float
     peak_memory_mb: float
+
+    @property
+    def notes(self) -> list[str]:
+        """A sentence on each thing that went otherwise than planned."""
+        notes = []
+        if self.skipped_steps:
+            notes.append(f"{self.skipped_steps} steps were skipped: their loss or gradient was not finite.")
+        if self.cost_limit is not None:
+            notes.append(f"Memory ran out: batches of a cost above {self.cost_limit} were done in pieces.")
+        return notes
 
     @field_validator("best_value", mode="before")
     @classmethod

@@ -23,6 +23,7 @@ def before_after(result: RunResult) -> str:
         f"{training.examples_per_second:.0f} examples/s; best validation {training.best_metric} "
         f"{figure(training.best_value)} at step {training.best_step}"
         + (", stopped early" if training.stopped_early else ""),
+        *training.notes,
         f"everything is in {result.path}; use it: headstock predict {result.path} INPUT…",
     ]
     return "\n".join(lines)

@@ -32,6 +32,11 @@ class TrainerConfig(Config):
     schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="learning rate after warm-up")
     warmup_ratio: float = Field(0.1, ge=0, le=1, description="share of all steps in which the learning rate rises")
     max_grad_norm: float | None = Field(1.0, gt=0, description="clip the gradient's global norm; null: do not clip")
+    on_nonfinite: Literal["stop", "skip"] = Field(
+        "stop",
+        description="what to do when a loss or gradient is NaN or infinite: 'stop' the run, or 'skip' the step and "
+        "count it; weights are never changed by it",
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto",
         description="'bf16' runs forward and backward under autocast; 'auto': bf16 on a GPU that has it, and on a CPU "

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from headstock.interfaces import Batch, StepOutput
 from headstock.trainer.batches import Indices
+from headstock.trainer.buffers import BufferCopy
 from headstock.trainer.config import TrainerConfig
+from headstock.trainer.memory import CostLimit, fits
 from headstock.trainer.precision import autocast
 from headstock_registry import HeadstockError
 
 
 class Gradient:
-    """Sums loss and gradient over batches.
+    """Sums loss and gradient over batches; a batch that is too large for the memory is cut.
 
     Args:
         model: Called with a batch in training mode, returns outputs and loss.
         collate: Puts examples together by number, on the training device.
+        limit: Cuts batches; it learns what does not fit.
         config: The recipe's ``trainer`` section.
         seed: Seed of everything random.
         device: Where the model is.
@@ -29,32 +33,54 @@ class Gradient:
         self,
         model: nn.Module,
         collate: Callable[[Indices], Batch],
+        limit: CostLimit,
         config: TrainerConfig,
         seed: int,
         device: torch.device,
     ) -> None:
-        self._model, self._collate, self._config = model, collate, config
+        self._model, self._collate, self._limit, self._config = model, collate, limit, config
         self._seed, self._device = seed, device
+        self.buffers = BufferCopy(model)
+        """The model's buffers as they were before the last :meth:`accumulate`."""
 
     def accumulate(self, batches: Sequence[Indices], step: int) -> tuple[Tensor, Tensor]:
-        """Add the gradients of the summed loss over ``batches`` to the parameters; return summed loss and count.
+        """Set the parameters' gradients to those of the summed loss over ``batches``; return summed loss and count.
+
+        When memory runs out, part of a gradient may have been added already. So all is done again, in smaller pieces.
 
         Raises:
             HeadstockError: the task gives no loss.
+            DoesNotFitError: an example is too large for the memory, even alone.
         """
-        total = torch.zeros((), device=self._device)
-        count = torch.zeros((), device=self._device)
-        for number, indices in enumerate(batches):
-            seed_everything(self._seed, step, number)
-            batch = self._collate(indices)
-            with autocast(self._config, self._device):
-                output: StepOutput = self._model(batch)
-            if output.loss is None:
-                raise HeadstockError("the task gave no loss for a training batch")
-            output.loss.total.backward()  # type: ignore[no-untyped-call]
-            total += output.loss.total.detach()
-            count += output.loss.count
-        return total, count
+        self.buffers.take()
+        while True:
+            total = torch.zeros((), device=self._device)
+            count = torch.zeros((), device=self._device)
+            failed = self._add_all(batches, step, total, count)
+            if failed is None:
+                return total, count
+            self._model.zero_grad(set_to_none=True)
+            self.buffers.put_back()
+            self._limit.lower(failed)
+
+    def _add_all(self, batches: Sequence[Indices], step: int, total: Tensor, count: Tensor) -> Indices | None:
+        """Add up loss, count and gradients; return the piece that did not fit into memory, if there is one."""
+        for number, batch in enumerate(batches):
+            for part, piece in enumerate(self._limit.cut(batch)):
+                seed_everything(self._seed, step, number, part)
+                if not fits(partial(self._add, piece, total, count), self._device):
+                    return piece
+        return None
+
+    def _add(self, piece: Indices, total: Tensor, count: Tensor) -> None:
+        batch = self._collate(piece)
+        with autocast(self._config, self._device):
+            output: StepOutput = self._model(batch)
+        if output.loss is None:
+            raise HeadstockError("the task gave no loss for a training batch")
+        output.loss.total.backward()  # type: ignore[no-untyped-call]
+        total += output.loss.total.detach()
+        count += output.loss.count
 
 
 def seed_everything(seed: int, step: int, number: int, part: int = 0) -> None:

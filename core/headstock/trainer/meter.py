@@ -2,44 +2,73 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 
+class Skipped(NamedTuple):
+    """Steps that changed nothing because their loss or gradient was not finite.
+
+    Attributes:
+        steps: How many since the run began.
+        in_a_row: How many of them are the last steps, one after the other.
+        most_in_a_row: The largest ``in_a_row`` since this session began.
+        first: The first one of this session; ``None`` if there was none.
+    """
+
+    steps: int
+    in_a_row: int
+    most_in_a_row: int
+    first: int | None
+
+
 class Meter:
-    """Sums losses and remembers the first step whose loss or gradient was not finite.
+    """Sums losses and counts the steps whose loss or gradient was not finite.
 
     Args:
         device: Where the losses are.
         total: Summed loss since the last log, of a run that goes on.
         count: Its count.
+        skipped: Steps of that run that were not finite.
+        in_a_row: How many of them were its last steps.
     """
 
-    def __init__(self, device: torch.device, total: float, count: float) -> None:
+    def __init__(self, device: torch.device, total: float, count: float, skipped: int = 0, in_a_row: int = 0) -> None:
         self._total = torch.tensor(total, device=device)
         self._count = torch.tensor(count, device=device)
         self._norm = torch.zeros((), device=device)
-        self._unsound_step = torch.tensor(-1, device=device)
+        self._skipped = torch.tensor(skipped, device=device)
+        self._in_a_row = torch.tensor(in_a_row, device=device)
+        self._most_in_a_row = self._in_a_row
+        self._first = torch.tensor(-1, device=device)
 
-    def add(self, total: Tensor, count: Tensor, norm: Tensor, step: int) -> None:
-        """Take in one optimizer step. Asks nothing of the device."""
-        self._total += total
-        self._count += count
+    def add(self, total: Tensor, count: Tensor, norm: Tensor, unsound: Tensor, step: int) -> None:
+        """Take in one optimizer step; one that is ``unsound`` leaves the sums alone. Asks nothing of the device."""
+        self._total += torch.where(unsound, 0, total)
+        self._count += torch.where(unsound, 0, count)
         self._norm = norm
-        unsound = ~torch.isfinite(total + norm) & (self._unsound_step < 0)
-        self._unsound_step = torch.where(unsound, step, self._unsound_step)
+        self._first = torch.where(unsound & (self._first < 0), step, self._first)
+        self._skipped += unsound
+        self._in_a_row = torch.where(unsound, self._in_a_row + 1, 0)
+        self._most_in_a_row = torch.maximum(self._most_in_a_row, self._in_a_row)
 
-    def unsound_step(self) -> int | None:
-        """Return the first step that was not finite. Waits for the device."""
-        step = int(self._unsound_step)
-        return None if step < 0 else step
+    def skipped(self) -> Skipped:
+        """Return what is known of steps that were not finite. Waits for the device."""
+        counters = torch.stack([self._skipped, self._in_a_row, self._most_in_a_row, self._first])
+        steps, in_a_row, most, first = (int(value) for value in counters.tolist())
+        return Skipped(steps, in_a_row, most, None if first < 0 else first)
 
     def read(self) -> dict[str, float]:
-        """Return the mean loss since the last call and the last gradient norm, and start over. Waits for the device."""
-        mean = float(self._total) / float(self._count)
+        """Return the mean loss since the last call and the last gradient norm, and start over. Waits for the device.
+
+        The mean is NaN where every step since was skipped, and the norm where the last one was.
+        """
+        total, count = self.sums()
         self._total.zero_()
         self._count.zero_()
-        return {"loss": mean, "grad_norm": float(self._norm)}
+        return {"loss": total / count if count else float("nan"), "grad_norm": float(self._norm)}
 
     def sums(self) -> tuple[float, float]:
         """Return summed loss and count since the last :meth:`read`, for a checkpoint."""

@@ -58,26 +58,40 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
 
 
 def scaled_step(
-    optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Parameter], count: Tensor, max_norm: float | None
-) -> Tensor:
+    optimizer: torch.optim.Optimizer,
+    parameters: Sequence[nn.Parameter],
+    total: Tensor,
+    count: Tensor,
+    max_norm: float | None,
+) -> tuple[Tensor, Tensor]:
     """Take a step with the summed gradients divided by ``count`` and their global norm clipped.
 
-    The fused kernel divides as it reads the gradients (which is what torch's own ``GradScaler`` asks of it), so that
-    this costs no pass over them, and nothing is asked of the device.
+    The fused kernel divides as it reads the gradients, and leaves weights, moments and their step counter alone where
+    something is not finite (both are what torch's own ``GradScaler`` asks of it), so that this costs no pass over
+    them, and nothing is asked of the device.
+
+    Args:
+        optimizer: What :func:`build_optimizer` made.
+        parameters: All that it trains.
+        total: The summed loss, a scalar tensor.
+        count: What it sums over, a scalar tensor.
+        max_norm: The largest norm; ``None``: do not clip.
 
     Returns:
-        The norm after division and before clipping, a scalar tensor.
+        The norm after division and before clipping, and whether the loss or the norm was not finite, so that the step
+        changed nothing; scalar tensors.
     """
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     norm = torch.nn.utils.get_total_norm(gradients) / count
     divisor = count
     if max_norm is not None:
         divisor = count / (max_norm / (norm + 1e-6)).clamp(max=1.0)
+    unsound = ~torch.isfinite(total + norm)
     fused: Any = optimizer
-    fused.grad_scale = divisor.float()
+    fused.grad_scale, fused.found_inf = divisor.float(), unsound.float()
     optimizer.step()
-    fused.grad_scale = None
-    return norm
+    fused.grad_scale = fused.found_inf = None
+    return norm, unsound
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from headstock.interfaces import Batch, StepOutput
 from headstock.ranks import Ranks
 from headstock.trainer.batches import Indices
+from headstock.trainer.buffers import BufferCopy
 from headstock.trainer.config import TrainerConfig
 from headstock.trainer.gradient import seed_everything
 from headstock.trainer.precision import autocast
@@ -80,6 +81,8 @@ class SharedGradient:
         left_out += [name for name, parameter in loss.named_parameters() if not parameter.requires_grad]
         leave_out: Any = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model
         leave_out(loss, left_out)
+        self.buffers = BufferCopy(model)
+        """The model's buffers on this rank as they were before the last :meth:`accumulate`."""
         self._replica = DistributedDataParallel(loss, gradient_as_bucket_view=True, find_unused_parameters=True)
 
     def accumulate(self, batches: Sequence[Indices], step: int) -> tuple[Tensor, Tensor]:
@@ -88,6 +91,7 @@ class SharedGradient:
         Raises:
             HeadstockError: the task gives no loss, or a share does not fit into this rank's memory.
         """
+        self.buffers.take()
         parts = share(batches, self._costs, self._ranks.rank, self._ranks.size)
         sums = torch.zeros(2, device=self._device)
         for position, part in enumerate(parts, start=1):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import nn
 
+from headstock.atomic import WriteError
 from headstock.console import Bar, Console
 from headstock.interfaces import Batch
 from headstock.ranks import ALONE, Ranks
@@ -20,6 +21,7 @@ from headstock.trainer.config import TrainerConfig
 from headstock.trainer.gradient import Gradient
 from headstock.trainer.log import TrainingLog
 from headstock.trainer.masks import quick_masks
+from headstock.trainer.memory import CostLimit
 from headstock.trainer.meter import Meter
 from headstock.trainer.optimizer import (
     ParameterGroup,
@@ -40,6 +42,15 @@ from headstock_registry import HeadstockError
 if TYPE_CHECKING:
     from headstock.trainer.replicas import SharedGradient
 
+MOST_SKIPPED_IN_A_ROW = 100
+"""So many steps in a row that are not finite end a run with ``on_nonfinite: skip``: nothing will come of it."""
+
+SMALLER = (
+    "shorten it or leave it out, or try trainer.gradient_checkpointing=true, trainer.precision=bf16 "
+    "or a smaller backbone"
+)
+"""What to do about an example that is too large to train on."""
+
 
 class TrainResult(NamedTuple):
     """How training went.
@@ -49,12 +60,16 @@ class TrainResult(NamedTuple):
         best: The validation that chose the weights.
         examples_per_second: Training examples per second of training time in this session; 0 if it took no step.
         stopped_early: Whether ``patience`` ended it.
+        skipped_steps: How many of the steps changed nothing because something was not finite.
+        cost_limit: Cost above which batches were cut because memory had run out; ``None`` if it never did.
     """
 
     steps: int
     best: BestSoFar
     examples_per_second: float
     stopped_early: bool
+    skipped_steps: int
+    cost_limit: int | None
 
 
 @dataclass(frozen=True)
@@ -67,6 +82,7 @@ class Surroundings:
         log: Makes the log; takes how many bytes of an earlier ``metrics.jsonl`` still hold.
         console: Where to show progress.
         resume_hint: The command that goes on after an interruption.
+        name_example: Names a training example by its number, for an error.
         ranks: The processes of the run. Of ``checkpoints``, only the first one's are used.
     """
 
@@ -75,6 +91,7 @@ class Surroundings:
     log: Callable[[int], TrainingLog]
     console: Console
     resume_hint: str
+    name_example: Callable[[int], str]
     ranks: Ranks = ALONE
 
 
@@ -111,6 +128,7 @@ class Trainer:
         self._optimizer = build_optimizer(groups, config.weight_decay)
         self._device = self._parameters[0].device
         self._config = settle_precision(config, model, self._device)
+        self._limit = CostLimit(plan.costs, around.name_example, SMALLER)
         self._gradient = self._sum_gradients(collate, seed)
         self._total_steps = total_steps(plan, config)
         self._state = TrainerState(best=BestSoFar(metric=metric[0], better=metric[1]))
@@ -119,7 +137,7 @@ class Trainer:
     def _sum_gradients(self, collate: Callable[[Indices], Batch], seed: int) -> Gradient | SharedGradient:
         """Return what sums a step's gradient: in this process alone, or with the other ranks."""
         if self._ranks.size == 1:
-            return Gradient(self._model, collate, self._config, seed, self._device)
+            return Gradient(self._model, collate, self._limit, self._config, seed, self._device)
         from headstock.trainer.replicas import SharedGradient
 
         return SharedGradient(self._model, collate, self._config, seed, self._device, self._plan.costs, self._ranks)
@@ -140,20 +158,23 @@ class Trainer:
         load_optimizer_tensors(self._optimizer, optimizer)
         ranks.from_first(lambda: checkpoints.discard_after(state.step))
         self._state = state
+        self._limit.value = state.cost_limit
         self._around.console.line(f"resuming at step {state.step} of {self._total_steps}")
 
     def _newest(self) -> Any:
         """Return the state of the newest sound checkpoint as a JSON value, or ``None``."""
         state, problems = self._around.checkpoints.newest()
         for problem in problems:
-            self._around.console.line(f"warning: {problem}")
+            self._around.console.line(f"warning: {problem}; using the one before")
         return None if state is None else state.model_dump(mode="json")
 
     def fit(self) -> TrainResult:
         """Train to the end, or until patience runs out, and leave the model with the best weights.
 
         Raises:
-            HeadstockError: the loss or gradient is not finite.
+            HeadstockError: the loss or gradient is not finite, or with ``on_nonfinite: skip`` too often.
+            DoesNotFitError: an example is too large for the memory, even alone.
+            WriteError: the disk is full or the folder cannot be written; the last checkpoint is kept.
             InterruptedRunError: SIGINT or SIGTERM came; a checkpoint was written.
         """
         log = self._around.log(self._state.log_bytes)
@@ -170,6 +191,10 @@ class Trainer:
             ):
                 if not self._state.finished:
                     self._run(log, stop, bar)
+        except WriteError as error:
+            steps = self._around.checkpoints.steps()
+            kept = f"the checkpoint of step {steps[-1]} is kept" if steps else "no checkpoint was written yet"
+            raise WriteError(f"{error}; {kept}; when that is put right: {self._around.resume_hint}") from error
         finally:
             if froze:
                 gc.unfreeze()
@@ -181,11 +206,14 @@ class Trainer:
             best=self._state.best,
             examples_per_second=self._examples_timed / self._seconds if self._seconds else 0.0,
             stopped_early=self._state.step < self._total_steps,
+            skipped_steps=self._state.skipped,
+            cost_limit=self._state.cost_limit,
         )
 
     def _run(self, log: TrainingLog, stop: StopSignal, bar: Bar) -> None:
         config = self._config
-        meter = Meter(self._device, self._state.loss_total, self._state.loss_count)
+        state = self._state
+        meter = Meter(self._device, state.loss_total, state.loss_count, state.skipped, state.skipped_in_a_row)
         vote = self._ranks.stop_vote()
         self._model.train()
         clock = time.perf_counter()
@@ -238,29 +266,51 @@ class Trainer:
         state = self._state
         set_learning_rate(self._optimizer, learning_rate_factor(self._config, state.step, self._total_steps))
         total, count = self._gradient.accumulate(window.batches, state.step)
-        norm = scaled_step(self._optimizer, self._parameters, count, self._config.max_grad_norm)
-        meter.add(total, count, norm, state.step + 1)
+        if self._limit.value != state.cost_limit:
+            self._around.console.line(
+                f"warning: memory ran out at step {state.step + 1}; batches of a cost above {self._limit.value} are "
+                "done in pieces from now on, with the same gradient"
+            )
+        norm, unsound = scaled_step(self._optimizer, self._parameters, total, count, self._config.max_grad_norm)
+        if self._config.on_nonfinite == "skip":
+            self._gradient.buffers.put_back_where(unsound)
+        meter.add(total, count, norm, unsound, state.step + 1)
         self._optimizer.zero_grad(set_to_none=True)
         epoch, batch = (window.epoch + 1, 0) if window.ends_epoch else (window.epoch, window.end)
-        self._state = state.model_copy(update={"step": state.step + 1, "epoch": epoch, "batch": batch})
+        moved = {"step": state.step + 1, "epoch": epoch, "batch": batch, "cost_limit": self._limit.value}
+        self._state = state.model_copy(update=moved)
 
     def _log_training(self, log: TrainingLog, meter: Meter, epoch: int) -> str:
         rate = float(self._optimizer.param_groups[0]["lr"])
         values = meter.read()
+        if self._config.on_nonfinite == "skip":
+            values["skipped_steps"] = self._state.skipped
         log.metrics("train", self._state.step, epoch, {**values, "learning_rate": rate})
         log.speed(self._state.step, {"examples_per_second": self._examples_timed / max(self._seconds, 1e-9)})
         return f"loss {values['loss']:.4f}"
 
     def _check_finite(self, meter: Meter) -> None:
-        step = meter.unsound_step()
-        if step is None:
-            return
-        state, _ = self._around.checkpoints.newest()
-        kept = f"the last good checkpoint (step {state.step}) is kept" if state else "no checkpoint was written yet"
-        raise HeadstockError(
-            f"the loss or its gradient is not finite at step {step}; {kept}; try a lower trainer.learning_rate, "
-            "a longer trainer.warmup_ratio, a smaller trainer.max_grad_norm or trainer.precision=fp32"
-        )
+        """Stop at steps that were not finite, or with ``on_nonfinite: skip`` say how many there were."""
+        skipped = meter.skipped()
+        skips = self._config.on_nonfinite == "skip"
+        if skips and skipped.most_in_a_row < MOST_SKIPPED_IN_A_ROW:
+            new = skipped.steps - self._state.skipped
+            if new:
+                self._around.console.line(
+                    f"warning: skipped {new} step{'s' if new > 1 else ''} up to step {self._state.step} whose loss or "
+                    f"gradient was not finite; {skipped.steps} in all"
+                )
+            update = {"skipped": skipped.steps, "skipped_in_a_row": skipped.in_a_row}
+            self._state = self._state.model_copy(update=update)
+        elif skipped.first is not None:
+            where = f"in {skipped.most_in_a_row} steps in a row" if skips else f"at step {skipped.first}"
+            state, _ = self._around.checkpoints.newest()
+            kept = f"the last good checkpoint (step {state.step}) is kept" if state else "no checkpoint was written yet"
+            other = "" if skips else "; trainer.on_nonfinite=skip leaves such steps out"
+            raise HeadstockError(
+                f"the loss or its gradient is not finite {where}; {kept}; try a lower trainer.learning_rate, "
+                f"a longer trainer.warmup_ratio, a smaller trainer.max_grad_norm or trainer.precision=fp32{other}"
+            )
 
     def _validate(self, log: TrainingLog, epoch: int) -> bool:
         """Validate, record, and return whether these weights are the best so far."""

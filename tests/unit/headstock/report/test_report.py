@@ -17,7 +17,7 @@ from headstock import ConfusionMatrix, Details, HeadstockError, RunResult
 from headstock.report.card import model_card
 from headstock.report.environment import source_commit
 from headstock.report.hub import HTTP_ERROR, LEFT_OUT, upload_run
-from headstock.report.plots import plot_confusion, plot_curves
+from headstock.report.plots import plot_confusion, plot_curves, training_curve
 from headstock.report.result import TestResult, TrainingSummary
 from headstock.report.table import before_after, metrics_table
 
@@ -64,6 +64,15 @@ def test_the_card_has_the_metadata_that_the_hub_reads(result: RunResult) -> None
     assert "| yes | 0.5000 | 3 |" in text
 
 
+def test_what_went_otherwise_than_planned_is_told(result: RunResult) -> None:
+    assert "skipped:" not in model_card(result, "", "0.1", None, None, "reviews") + before_after(result)
+    training = result.training.model_copy(update={"skipped_steps": 3, "cost_limit": 512})
+    result = result.model_copy(update={"training": training})
+    for text in (model_card(result, "", "0.1", None, None, "reviews"), before_after(result)):
+        assert "\n3 steps were skipped: their loss or gradient was not finite.\nMemory ran out: batches" in text
+        assert "\nMemory ran out: batches of a cost above 512 were done in pieces.\n" in text
+
+
 def test_a_local_folder_is_no_base_model(result: RunResult) -> None:
     text = model_card(result, "", "0.1", None, "/somewhere/model", "reviews")
     assert ModelCard(text).data.base_model is None
@@ -74,6 +83,12 @@ def test_the_closing_table(result: RunResult) -> None:
     assert "accuracy  0.5000  0.8000  +0.3000" in table
     assert "10 of 1,000 parameters" in table
     assert "stopped early" in table
+
+
+def test_a_curve_leaves_out_windows_without_a_loss() -> None:
+    losses = [1.0, None, 0.5]
+    records = [{"kind": "train", "step": 10 * (n + 1), "epoch": 0, "loss": loss} for n, loss in enumerate(losses)]
+    assert training_curve(records)[1][-1] < 1.0
 
 
 def test_plots_are_pictures(tmp_path: Path) -> None:

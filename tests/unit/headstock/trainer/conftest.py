@@ -81,6 +81,7 @@ def make_trainer(tmp_path: Path) -> Callable[..., tuple[nn.Module, Trainer]]:
                 log=lambda keep: TrainingLog(path, config.tensorboard, keep),
                 console=Console(quiet=True),
                 resume_hint="headstock run somewhere --resume",
+                name_example=lambda number: f"data.csv row {number + 1}",
             ),
         )
         return module, trainer

@@ -34,10 +34,13 @@ def test_a_step_divides_then_clips_as_torch_does(max_norm: float | None) -> None
     layers = [nn.Linear(5, 3), nn.Linear(5, 3)]
     layers[1].load_state_dict(layers[0].state_dict())
     x = torch.randn(8, 5)
-    layers[0](x).square().sum().backward()
+    total = layers[0](x).square().sum()
+    total.backward()
     (layers[1](x).square().sum() / 8).backward()
     optimizers = [build_optimizer([ParameterGroup(list(layer.parameters()), 0.01)], 0.1) for layer in layers]
-    norm = scaled_step(optimizers[0], list(layers[0].parameters()), torch.tensor(8.0), max_norm)
+    parameters = list(layers[0].parameters())
+    norm, unsound = scaled_step(optimizers[0], parameters, total.detach(), torch.tensor(8.0), max_norm)
+    assert not unsound
     expected = nn.utils.clip_grad_norm_(layers[1].parameters(), max_norm if max_norm is not None else 1e9)
     optimizers[1].step()
     torch.testing.assert_close(norm, expected)
