@@ -82,6 +82,7 @@ def make(folder: Path, model: nn.Module, ranks: Ranks, **options: Any) -> Traine
             log=lambda keep: TrainingLog(folder, config.tensorboard, keep) if ranks.first else NoLog(),
             console=Console(quiet=True),
             resume_hint="",
+            name_example=str,
             ranks=ranks,
         ),
     )
