@@ -3,80 +3,72 @@
 from __future__ import annotations
 
 import json
-import os
-import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from safetensors.torch import load_file
 
-RECIPES = {
-    "text-classification": ["trainer.epochs=3", "data.limit=300"],
-    "image-classification": ["trainer.epochs=2", "data.limit=300"],
+from headstock_registry import load_catalogue
+
+KILLS = 21
+OPTIONS = {
+    "data.limit": 12,
+    "trainer.epochs": 6,
+    "trainer.batch_size": 2,
+    "trainer.gradient_accumulation_steps": 2,
+    "trainer.evaluate_every": 9,
+    "trainer.checkpoint_every": 2,
+    "trainer.log_every": 1,
+    "trainer.patience": None,
 }
 
-
-KILLS = 4
-
-
-def start(folder: Path, env: dict[str, str], arguments: list[str]) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "headstock", "run", *arguments]
-    return subprocess.Popen(
-        command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+Chain = Callable[[str, Path], dict[str, int]]
 
 
-def finish(process: subprocess.Popen[str]) -> None:
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
+@pytest.fixture(scope="module")
+def chain(command_env: Any) -> Iterator[Chain]:
+    """Run a task without a kill and with many; return how many struck where. One process serves all tasks."""
+    command = [sys.executable, str(Path(__file__).with_name("killing.py"))]
+    env = {**command_env(), "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    with subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
 
+        def ask(task: str, folder: Path) -> dict[str, int]:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            request = {"task": task, "options": OPTIONS, "folder": str(folder), "kills": KILLS}
+            process.stdin.write(json.dumps(request) + "\n")
+            process.stdin.flush()
+            answer: dict[str, Any] = json.loads(process.stdout.readline())
+            assert "error" not in answer, answer["error"]
+            return answer
 
-def wait_for(process: subprocess.Popen[str], log: Path, lines: int) -> None:
-    """Wait until a log has so many lines, counting only what this process may have added."""
-    deadline = time.monotonic() + 300
-    while process.poll() is None and time.monotonic() < deadline:
-        if log.exists() and len(log.read_text().splitlines()) >= lines:
-            return
-        time.sleep(0.01)
+        yield ask
+        process.stdin.close()
 
 
 def deterministic(run: Path) -> dict[str, Any]:
-    results = json.loads((run / "results.json").read_text())
-    results["training"] = {
-        key: value
-        for key, value in results["training"].items()
-        if key not in {"examples_per_second", "encoding_seconds", "seconds", "peak_memory_mb"}
-    }
+    results: dict[str, Any] = json.loads((run / "results.json").read_text())
+    for name in ("examples_per_second", "encoding_seconds", "seconds", "peak_memory_mb"):
+        del results["training"][name]
     return results
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("task", RECIPES)
-def test_killed_runs_end_the_same(task: str, tmp_path: Path, command_env: Any) -> None:
-    arguments = [task, *RECIPES[task], "trainer.checkpoint_every=3", "trainer.log_every=2"]
-    finish(start(tmp_path, command_env(), [*arguments, "--out", "straight"]))
-    lines = len((tmp_path / "straight/metrics.jsonl").read_text().splitlines())
-
-    chance = random.Random(task)
-    process = start(tmp_path, command_env(), [*arguments, "--out", "killed"])
-    for kill in range(KILLS):
-        # Killed when so much is logged that was not before, and a moment later: in a step, a checkpoint, a validation.
-        wait_for(process, tmp_path / "killed/metrics.jsonl", 1 + kill * (lines - 2) // KILLS)
-        time.sleep(chance.uniform(0, 0.1))
-        assert process.poll() is None, "the run ended before it was killed"
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        process = start(tmp_path, command_env(), [*arguments, "--out", "killed", "--resume"])
-    finish(process)
-
+@pytest.mark.parametrize("task", load_catalogue().names("task"))
+def test_killed_runs_end_the_same(task: str, tmp_path: Path, chain: Chain) -> None:
+    struck = chain(task, tmp_path)
+    assert sum(struck.values()) >= 20, struck
+    assert struck["training"] >= 8, struck
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     assert deterministic(straight) == deterministic(killed)
-    for name in ("metrics.jsonl", "predictions.jsonl"):
+    for name in ("metrics.jsonl", "predictions.jsonl", "before.json"):
         assert (straight / name).read_bytes() == (killed / name).read_bytes()
     files = sorted(path.relative_to(straight) for path in straight.rglob("*.safetensors"))
     assert files
@@ -87,8 +79,19 @@ def test_killed_runs_end_the_same(task: str, tmp_path: Path, command_env: Any) -
 
 
 def test_sigint_saves_and_says_how_to_go_on(tmp_path: Path, command_env: Any) -> None:
-    process = start(tmp_path, command_env(), ["text-classification", "trainer.epochs=500", "--out", "run"])
-    wait_for(process, tmp_path / "run/metrics.jsonl", 1)
+    arguments = ["text-classification", "trainer.epochs=500", "--out", "run"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "headstock", "run", *arguments],
+        cwd=tmp_path,
+        env=command_env(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    log = tmp_path / "run/metrics.jsonl"
+    deadline = time.monotonic() + 300
+    while process.poll() is None and time.monotonic() < deadline and not (log.exists() and log.stat().st_size):
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130, errors
