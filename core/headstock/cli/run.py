@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from headstock.cli.launch import Launch, launch_options
 from headstock_registry import HeadstockError
 
 
@@ -18,9 +20,11 @@ from headstock_registry import HeadstockError
 @click.option("--dry-run", "only_check", is_flag=True, help="Check everything and count; train and write nothing.")
 @click.option("--quiet", "-q", is_flag=True, help="Show no progress, only the result.")
 @click.option("--push-to-hub", metavar="REPO", help="Upload the finished run to this model repository on the Hub.")
+@launch_options
 @click.pass_context
 def run(
     context: click.Context,
+    /,
     target: str,
     overrides: tuple[str, ...],
     out: Path | None,
@@ -29,6 +33,7 @@ def run(
     only_check: bool,
     quiet: bool,
     push_to_hub: str | None,
+    **launch: Any,
 ) -> None:
     """Tune a model and test it before and after.
 
@@ -37,10 +42,15 @@ def run(
     headstock run text-classification path=reviews.csv backbone=transformers model=distilbert/distilbert-base-uncased
     headstock run recipe.yaml trainer.epochs=5 adapter=lora
     headstock run runs/text-classification --resume
+    headstock run recipe.yaml --launch torchrun --nproc-per-node 8
+    headstock run recipe.yaml --launch slurm --nodes 2 --gpus-per-node 8 --time 12:00:00
 
     An override is section.key=value (sections: task, backbone, adapter, data, trainer; and seed). The section may be
     left out where only one has the key. `headstock show NAME` lists a component's options.
     """
+    launched = Launch.of(**launch)
+    if launched is not None and only_check:
+        raise click.UsageError("--dry-run checks the run here and now; leave out --launch")
     from headstock.console import Console, on_interrupt
 
     with on_interrupt(lambda: "stopped; nothing was trained yet"):
@@ -54,6 +64,12 @@ def run(
         catalogue = context.obj.catalogue
         recipe, out = _run_directory(target, out, resume)
         resolved = resolve_recipe(catalogue, recipe, overrides)
+        if launched is not None:  # checked before, so that a mistake shows here and not after hours in a queue
+            flags = {"--resume": resume, "--force": force, "--quiet": quiet}
+            words = ["run", recipe, *overrides, *(flag for flag, given in flags.items() if given)]
+            words += ["--push-to-hub", push_to_hub] if push_to_hub else []
+            launched.start(words, out, resolved.task.entry.name)
+            return
         if only_check:
             if leads():
                 click.echo(dry_run(resolved, out, console))
