@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from types import FrameType, TracebackType
@@ -19,7 +20,12 @@ class InterruptedRunError(HeadstockError):
 
 
 class StopSignal:
-    """Remembers the first SIGINT or SIGTERM while active; the second one acts as if this were not here."""
+    """Remembers the first SIGINT or SIGTERM while active; the second one acts as if this were not here.
+
+    In a process that torchrun started, all further ones are taken too: SLURM signals every process of a job, and
+    torchrun passes on the signal that it got itself, so that one request arrives twice. torchrun kills what does not
+    end.
+    """
 
     def __init__(self) -> None:
         self.number: int | None = None
@@ -28,7 +34,8 @@ class StopSignal:
     def _receive(self, number: int, frame: FrameType | None) -> None:
         del frame
         self.number = number
-        self._restore()
+        if "TORCHELASTIC_RUN_ID" not in os.environ:
+            self._restore()
 
     def _restore(self) -> None:
         for number, handler in self._before.items():
