@@ -116,13 +116,16 @@ def evaluate_split(
     predictions, loss = predict_split(module, split, config, console, label, ranks)
     references = split.split.references
 
+    details = Details()
+
     def score() -> dict[str, float]:
+        nonlocal details
         figures = {} if loss is None else {"loss": loss}
         figures.update(module.task.score(predictions, references))
+        details = module.task.details(predictions, references)
         return figures
 
     metrics: dict[str, float] = ranks.from_first(score)
-    details = module.task.details(predictions, references) if ranks.first else Details()
     return Evaluation(metrics, predictions, details, len(split), list(split.split.skipped))
 
 

@@ -77,7 +77,7 @@ class Ranks:
     def from_first(self, make: Callable[[], Any]) -> Any:
         """Call ``make`` on the first rank, and return on every rank the JSON value that it returned.
 
-        The others wait as long as it takes.
+        The others wait as long as it takes. ``make`` does without the other ranks.
 
         Raises:
             OtherRankError: on the others, when ``make`` raised, or when another rank ended the run meanwhile.

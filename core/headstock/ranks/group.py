@@ -89,7 +89,9 @@ class Group(Ranks):
         """Call ``make`` on the first rank and return its JSON value everywhere."""
         key = self._key("value")
         if self.first:
-            self._store.set(key, json.dumps(make()))
+            with _apart():
+                value = make()
+            self._store.set(key, json.dumps(value))
         self._wait(key)
         return json.loads(self._store.get(key))
 
@@ -100,7 +102,8 @@ class Group(Ranks):
         for before in dict.fromkeys((0, self.rank - self.local_rank)):
             if before < self.rank:
                 self._wait(f"{key}/{before}")
-        yield
+        with _apart():
+            yield
         self._store.set(f"{key}/{self.rank}", "")
 
     def broadcast(self, tensors: Iterable[Tensor]) -> None:
@@ -236,6 +239,22 @@ def start(device: str) -> Group:
     _started = Group(PrefixStore(f"headstock/{attempt}", store))
     atexit.register(_leave)
     return _started
+
+
+@contextmanager
+def _apart() -> Iterator[None]:
+    """Hide the process group from libraries while this rank does something that the others do not.
+
+    A metric of torchmetrics, for one, gathers its state from all ranks wherever it finds a process group, and would
+    wait here for ranks that never come.
+    """
+    member: Any = dist.GroupMember
+    group = member.WORLD
+    member.WORLD = None
+    try:
+        yield
+    finally:
+        member.WORLD = group
 
 
 def _take_gpu(local_rank: int) -> None:
