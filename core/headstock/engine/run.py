@@ -178,7 +178,12 @@ def _test_before(
     resolved: ResolvedRecipe, module: TuningModule, test: PreparedSplit, directory: RunDirectory, console: Console
 ) -> TestResult:
     if directory.before.exists():
-        return TestResult.model_validate_json(directory.before.read_text("utf-8"))
+        try:
+            return TestResult.model_validate_json(directory.before.read_bytes())
+        except ValueError as error:
+            raise HeadstockError(
+                f"{directory.before} is not what was written; delete it, and --resume tests the untuned model again"
+            ) from error
     evaluation = evaluate_split(module, test, resolved.trainer, console, "test before tuning")
     result = TestResult(metrics=evaluation.metrics, details=evaluation.details)
     write_json(directory.before, result.model_dump(mode="json"))

@@ -46,12 +46,13 @@ class Meter:
 
     def add(self, total: Tensor, count: Tensor, norm: Tensor, unsound: Tensor, step: int) -> None:
         """Take in one optimizer step; one that is ``unsound`` leaves the sums alone. Asks nothing of the device."""
-        self._total += torch.where(unsound, 0, total)
-        self._count += torch.where(unsound, 0, count)
+        # Not torch.where: it would copy a plain number to the device, and wait for that.
+        self._total += total.masked_fill(unsound, 0)
+        self._count += count.masked_fill(unsound, 0)
         self._norm = norm
-        self._first = torch.where(unsound & (self._first < 0), step, self._first)
+        self._first = self._first.masked_fill(unsound & (self._first < 0), step)
         self._skipped += unsound
-        self._in_a_row = torch.where(unsound, self._in_a_row + 1, 0)
+        self._in_a_row = (self._in_a_row + 1).masked_fill(~unsound, 0)
         self._most_in_a_row = torch.maximum(self._most_in_a_row, self._in_a_row)
 
     def skipped(self) -> Skipped:
