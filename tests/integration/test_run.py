@@ -244,3 +244,18 @@ def test_python_interface(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         model.predict("a superb thing")
     with pytest.raises(headstock.BadExampleError, match="input row 2"):
         model.predict(["fine", ""])
+
+
+def test_a_damaged_record_of_the_first_test_is_made_again(tmp_path: Path) -> None:
+    import headstock
+
+    path = reviews(tmp_path / "reviews.csv")
+    overrides = {"data.path": str(path), "data.columns": {"text": "review", "label": "stars"}, "trainer.max_steps": 2}
+    result = headstock.run("text-classification", overrides, out=tmp_path / "run")
+    (tmp_path / "run/results.json").unlink()
+    (tmp_path / "run/before.json").write_bytes(b'{"metrics": {"\xff')
+    with pytest.raises(headstock.HeadstockError, match=r"before.json is not what was written; delete it, and --resume"):
+        headstock.run("text-classification", overrides, out=tmp_path / "run", resume=True)
+    (tmp_path / "run/before.json").unlink()
+    again = headstock.run("text-classification", overrides, out=tmp_path / "run", resume=True)
+    assert (again.before, again.after) == (result.before, result.after)

@@ -270,7 +270,16 @@ def _test_before(
         if ranks.first:
             write_json(directory.before, result.model_dump(mode="json"))
         return result
-    return TestResult.model_validate(ranks.from_first(lambda: json.loads(directory.before.read_text("utf-8"))))
+    return TestResult.model_validate(ranks.from_first(lambda: _read_before(directory).model_dump(mode="json")))
+
+
+def _read_before(directory: RunDirectory) -> TestResult:
+    try:
+        return TestResult.model_validate_json(directory.before.read_bytes())
+    except ValueError as error:
+        raise HeadstockError(
+            f"{directory.before} is not what was written; delete it, and --resume tests the untuned model again"
+        ) from error
 
 
 def _train(

@@ -8,57 +8,60 @@ import torch
 from torch import Tensor
 
 
-class Skipped(NamedTuple):
-    """Steps that changed nothing because their loss or gradient was not finite.
+class Unsound(NamedTuple):
+    """Steps whose loss or gradient was not finite.
 
     Attributes:
-        steps: How many since the run began.
-        in_a_row: How many of them are the last steps, one after the other.
-        most_in_a_row: The largest ``in_a_row`` since this session began.
         first: The first one of this session; ``None`` if there was none.
+        skipped: How many were skipped since the run began.
+        in_a_row: How many of these are the last steps, one after the other.
     """
 
-    steps: int
-    in_a_row: int
-    most_in_a_row: int
     first: int | None
+    skipped: int
+    in_a_row: int
 
 
 class Meter:
-    """Sums losses and counts the steps whose loss or gradient was not finite.
+    """Sums losses and watches for steps whose loss or gradient was not finite.
 
     Args:
         device: Where the losses are.
         total: Summed loss since the last log, of a run that goes on.
         count: Its count.
-        skipped: Steps of that run that were not finite.
+        skips: Whether such steps are left out and counted; otherwise the first one is remembered, which ends the run.
+        skipped: Steps of that run that were skipped.
         in_a_row: How many of them were its last steps.
     """
 
-    def __init__(self, device: torch.device, total: float, count: float, skipped: int = 0, in_a_row: int = 0) -> None:
+    def __init__(
+        self, device: torch.device, total: float, count: float, *, skips: bool, skipped: int = 0, in_a_row: int = 0
+    ) -> None:
         self._total = torch.tensor(total, device=device)
         self._count = torch.tensor(count, device=device)
         self._norm = torch.zeros((), device=device)
+        self._skips = skips
         self._skipped = torch.tensor(skipped, device=device)
         self._in_a_row = torch.tensor(in_a_row, device=device)
-        self._most_in_a_row = self._in_a_row
         self._first = torch.tensor(-1, device=device)
 
     def add(self, total: Tensor, count: Tensor, norm: Tensor, unsound: Tensor, step: int) -> None:
-        """Take in one optimizer step; one that is ``unsound`` leaves the sums alone. Asks nothing of the device."""
-        self._total += torch.where(unsound, 0, total)
-        self._count += torch.where(unsound, 0, count)
+        """Take in one optimizer step. Asks nothing of the device."""
+        # Not torch.where with a plain number: it would copy that to the device, and wait for it.
+        if self._skips:
+            total, count = total.masked_fill(unsound, 0), count.masked_fill(unsound, 0)
+            self._skipped += unsound
+            self._in_a_row = (self._in_a_row + 1).masked_fill(~unsound, 0)
+        else:
+            self._first = self._first.masked_fill(unsound & (self._first < 0), step)
+        self._total += total
+        self._count += count
         self._norm = norm
-        self._first = torch.where(unsound & (self._first < 0), step, self._first)
-        self._skipped += unsound
-        self._in_a_row = torch.where(unsound, self._in_a_row + 1, 0)
-        self._most_in_a_row = torch.maximum(self._most_in_a_row, self._in_a_row)
 
-    def skipped(self) -> Skipped:
+    def unsound(self) -> Unsound:
         """Return what is known of steps that were not finite. Waits for the device."""
-        counters = torch.stack([self._skipped, self._in_a_row, self._most_in_a_row, self._first])
-        steps, in_a_row, most, first = (int(value) for value in counters.tolist())
-        return Skipped(steps, in_a_row, most, None if first < 0 else first)
+        first, skipped, in_a_row = torch.stack([self._first, self._skipped, self._in_a_row]).tolist()
+        return Unsound(None if first < 0 else first, skipped, in_a_row)
 
     def read(self) -> dict[str, float]:
         """Return the mean loss since the last call and the last gradient norm, and start over. Waits for the device.

@@ -213,7 +213,14 @@ class Trainer:
     def _run(self, log: TrainingLog, stop: StopSignal, bar: Bar) -> None:
         config = self._config
         state = self._state
-        meter = Meter(self._device, state.loss_total, state.loss_count, state.skipped, state.skipped_in_a_row)
+        meter = Meter(
+            self._device,
+            state.loss_total,
+            state.loss_count,
+            skips=config.on_nonfinite == "skip",
+            skipped=state.skipped,
+            in_a_row=state.skipped_in_a_row,
+        )
         vote = self._ranks.stop_vote()
         self._model.train()
         clock = time.perf_counter()
@@ -291,26 +298,26 @@ class Trainer:
 
     def _check_finite(self, meter: Meter) -> None:
         """Stop at steps that were not finite, or with ``on_nonfinite: skip`` say how many there were."""
-        skipped = meter.skipped()
-        skips = self._config.on_nonfinite == "skip"
-        if skips and skipped.most_in_a_row < MOST_SKIPPED_IN_A_ROW:
-            new = skipped.steps - self._state.skipped
+        found = meter.unsound()
+        if found.first is None and found.in_a_row < MOST_SKIPPED_IN_A_ROW:
+            new = found.skipped - self._state.skipped
             if new:
                 self._around.console.line(
                     f"warning: skipped {new} step{'s' if new > 1 else ''} up to step {self._state.step} whose loss or "
-                    f"gradient was not finite; {skipped.steps} in all"
+                    f"gradient was not finite; {found.skipped} in all"
                 )
-            update = {"skipped": skipped.steps, "skipped_in_a_row": skipped.in_a_row}
+            update = {"skipped": found.skipped, "skipped_in_a_row": found.in_a_row}
             self._state = self._state.model_copy(update=update)
-        elif skipped.first is not None:
-            where = f"in {skipped.most_in_a_row} steps in a row" if skips else f"at step {skipped.first}"
-            state, _ = self._around.checkpoints.newest()
-            kept = f"the last good checkpoint (step {state.step}) is kept" if state else "no checkpoint was written yet"
-            other = "" if skips else "; trainer.on_nonfinite=skip leaves such steps out"
-            raise HeadstockError(
-                f"the loss or its gradient is not finite {where}; {kept}; try a lower trainer.learning_rate, "
-                f"a longer trainer.warmup_ratio, a smaller trainer.max_grad_norm or trainer.precision=fp32{other}"
-            )
+            return
+        stops = found.first is not None
+        where = f"at step {found.first}" if stops else f"in {found.in_a_row} steps in a row"
+        state, _ = self._around.checkpoints.newest()
+        kept = f"the last good checkpoint (step {state.step}) is kept" if state else "no checkpoint was written yet"
+        other = "; trainer.on_nonfinite=skip leaves such steps out" if stops else ""
+        raise HeadstockError(
+            f"the loss or its gradient is not finite {where}; {kept}; try a lower trainer.learning_rate, "
+            f"a longer trainer.warmup_ratio, a smaller trainer.max_grad_norm or trainer.precision=fp32{other}"
+        )
 
     def _validate(self, log: TrainingLog, epoch: int) -> bool:
         """Validate, record, and return whether these weights are the best so far."""
