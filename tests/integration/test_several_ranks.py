@@ -22,10 +22,8 @@ PROGRAM = Path(__file__).with_name("on_several_ranks.py")
 
 COMMON = {"data.limit": 61, "trainer.epochs": 2, "trainer.batch_size": 10, "trainer.learning_rate": 3e-3}
 EXACT = {"task.dropout": 0.0, "backbone.dropout": 0.0}
-TRANSFORMER = {"backbone": "subword-transformer", "backbone.layers": 2, "backbone.dim": 32}
 RECIPES: dict[str, dict[str, Any]] = {
     "full": {**EXACT, "backbone.word_dropout": 0.0},
-    "lora": {**EXACT, **TRANSFORMER, "adapter": "lora", "adapter.dropout": 0.0},
 }
 """Nothing random where batches are cut; odd numbers, so that parts are uneven."""
 

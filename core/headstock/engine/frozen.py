@@ -152,10 +152,13 @@ def _evaluating(module: TuningModule) -> Iterator[None]:
 def _reads_sequence(module: TuningModule, batch: Batch, features: Features) -> bool:
     """Find out whether the head's outputs depend on the sequence, in training or in evaluation.
 
-    Sequences are many times larger than the pooled vectors, with which most heads are content. Values that are not
-    numbers in a sequence that is read would show in what is made of it.
+    Sequences are many times larger than the pooled vectors, with which most heads are content. What is made of a
+    sequence that is read differs when the sequence is noise.
     """
-    spoilt = features._replace(sequence=torch.full_like(features.sequence, float("nan")))
+    with torch.random.fork_rng(devices=_cuda_devices(features)):
+        torch.manual_seed(0)
+        noise = torch.randn_like(features.sequence) * (1 + features.sequence.abs().amax())
+    spoilt = features._replace(sequence=noise)
     head = copy.deepcopy(module.head)  # trying must not move its statistics
     for training in (True, False):
         head.train(training)
