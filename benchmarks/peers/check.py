@@ -14,6 +14,7 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
+import tiny
 import torch
 from hf_common import SCRIPTS, read_job
 from torch import Tensor
@@ -44,6 +45,7 @@ LIKENESS = {
     "text_classification": Likeness({"backbone.body.": "encoder.", "head.1.": "classifier."}),
     "text_lora": Likeness({"backbone.body.": "encoder.", "head.1.": "classifier."}),
     "text_probe": Likeness({"backbone.body.": "encoder.", "head.1.": "classifier."}),
+    "text_tiny": Likeness({"backbone.body.": "encoder.", "head.1.": "classifier."}),
     "token_classification": Likeness({"backbone.body.": "encoder.", "head.1.": "classifier."}),
     # Pillow and torchvision round differently when they resize
     "image_classification": Likeness({"backbone.body.network.": "network.", "head.1.": "network.classifier.1."}, 2e-2),
@@ -57,6 +59,7 @@ def check(task: str) -> str:
     Raises:
         AssertionError: they are not.
     """
+    tiny.make()
     recipe, likeness = HERE / "recipes" / f"{task}.yaml", LIKENESS[task]
     resolved = resolve_recipe(load_catalogue(), recipe, ["trainer.device=cpu"])
     data = prepare_data(resolved, Console(quiet=True))

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import records
+import tiny
 import yaml
-from hf_common import LIBRARIES, SCRIPTS
+from hf_common import LIBRARIES, SCRIPTS, VARIANTS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -32,6 +33,7 @@ METRICS = {
     "text_classification": ("accuracy", "higher"),
     "text_lora": ("accuracy", "higher"),
     "text_probe": ("accuracy", "higher"),
+    "text_tiny": ("accuracy", "higher"),
     "token_classification": ("f1", "higher"),
     "image_classification": ("accuracy", "higher"),
     "speech_recognition": ("wer", "lower"),
@@ -63,6 +65,7 @@ def main() -> None:
     given = _arguments()
     comparison = _now()
     if not given.table:
+        tiny.make()
         for task in given.task or METRICS:
             if given.check and task not in OWN_LOOP:
                 _call([sys.executable, str(HERE / "check.py"), task])
@@ -77,8 +80,13 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Compare Headstock with the Trainer of transformers.")
     parser.add_argument("--task", nargs="+", choices=METRICS, help="default: all")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--variant", nargs="+", choices=["defaults", "best"], default=["best"], help="default: best")
-    parser.add_argument("--precision", nargs="+", choices=["fp32", "bf16"], help="default: what the recipe says")
+    parser.add_argument("--variant", nargs="+", choices=VARIANTS, default=["best"], help="default: best")
+    parser.add_argument(
+        "--precision",
+        nargs="+",
+        choices=["fp32", "bf16"],
+        help="of all but the variant defaults; default: what the recipe says",
+    )
     parser.add_argument("--limit-epochs", type=int, help="epochs at most")
     parser.add_argument("--limit", type=int, help="rows of each split at most, for a quick try")
     parser.add_argument("--check", action="store_true", help="first check that both sides are the same model")
@@ -140,7 +148,9 @@ def _turns(
     script = HERE.relative_to(ROOT) / f"hf_{SCRIPTS.get(recipe.stem, recipe.stem)}.py"
     for variant in variants:
         command = [sys.executable, str(script), str(recipe), *arguments, "--variant", variant]
-        yield Turn(f"trainer-{variant}", command)
+        if variant == "defaults":  # what the Trainer does unasked
+            command += ["--precision", "fp32"]
+        yield Turn(variant if variant == "lightning" else f"trainer-{variant}", command)
 
 
 def _run_headstock(command: Sequence[str], epochs: int) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -177,6 +187,7 @@ def _run_trainer(command: Sequence[str], environment: Mapping[str, Any]) -> dict
         _call([*command, "--out", str(out)])
         figures: dict[str, Any] = json.loads(out.read_text("utf-8"))
     place = figures.pop("environment")
+    place.pop("lightning", None)
     here = {name: environment["versions"][name] if name in LIBRARIES else environment[name] for name in place}
     if place != here:
         raise SystemExit(f"the Trainer ran with {place}, Headstock with {here}")

@@ -24,10 +24,10 @@ from torch import Tensor, nn
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
 from transformers.trainer_utils import EvalPrediction
 
-VARIANTS = ("defaults", "best")
+VARIANTS = ("defaults", "best", "lightning")
 LIBRARIES = ("transformers", "accelerate", "datasets", "torch", "torchvision", "torchaudio")
 
-SCRIPTS = {"text_lora": "text_classification", "text_probe": "text_classification"}
+SCRIPTS = {"text_lora": "text_classification", "text_probe": "text_classification", "text_tiny": "text_classification"}
 """Recipes that the reference script of another one runs."""
 
 
@@ -38,7 +38,8 @@ class Job:
     Attributes:
         task: The recipe's section of this name; likewise ``backbone``, ``adapter``, ``data`` and ``trainer``.
         seed: Seed of weights, order, dropout and augmentation.
-        variant: ``defaults`` runs the Trainer with plain flags, ``best`` with those that serve it best here.
+        variant: ``defaults`` runs the Trainer with plain flags, ``best`` with those that serve it best here,
+            ``lightning`` runs Lightning's loop instead, with all that makes ``best`` fast.
         limit: Rows of each split at most, for a quick try.
     """
 
@@ -48,7 +49,7 @@ class Job:
     data: Mapping[str, Any]
     trainer: Mapping[str, Any]
     seed: int
-    variant: Literal["defaults", "best"]
+    variant: Literal["defaults", "best", "lightning"]
     limit: int | None = None
 
 
@@ -111,7 +112,7 @@ def read_job(
     recipe: Path,
     *,
     seed: int = 0,
-    variant: Literal["defaults", "best"] = "defaults",
+    variant: Literal["defaults", "best", "lightning"] = "defaults",
     precision: str | None = None,
     epochs: int | None = None,
     limit: int | None = None,
@@ -160,40 +161,54 @@ def training_arguments(job: Job, reference: Reference, folder: str) -> TrainingA
 def train_and_test(job: Job, reference: Reference) -> dict[str, Any]:
     """Test, train, test again with the best epoch's weights, as Headstock does, and return the record of it."""
     started = time.perf_counter()
-    clock = TrainingClock()
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(
-            model=reference.model,
-            args=training_arguments(job, reference, folder),
-            train_dataset=reference.splits["train"],
-            eval_dataset=reference.splits["validation"],
-            data_collator=reference.collator,
-            compute_metrics=reference.score,
-            processing_class=reference.processing_class,
-            preprocess_logits_for_metrics=reference.reduce,
-            callbacks=[clock],
-        )
-        before = trainer.predict(reference.splits["test"]).metrics
-        trainer.train()
-        after = trainer.predict(reference.splits["test"]).metrics
+        if job.variant == "lightning":
+            from lightning_loop import train
+
+            figures = train(job, reference, folder)
+        else:
+            figures = train_with_trainer(job, reference, folder)
     examples = len(reference.splits["train"]) * job.trainer["epochs"]
     parameters = list(reference.model.parameters())
+    libraries = (*LIBRARIES, "lightning") if job.variant == "lightning" else LIBRARIES
     return {
         "parameters": sum(parameter.numel() for parameter in parameters),
         "environment": {
             "device_type": parameters[0].device.type,
             "threads": torch.get_num_threads(),
-            **{name: metadata.version(name) for name in LIBRARIES},
+            **{name: metadata.version(name) for name in libraries},
         },
         "examples": {name: len(split) for name, split in reference.splits.items()},
+        **figures,
+        "examples_per_second": examples / figures["training_seconds"],
+        "seconds": time.perf_counter() - started,
+        "peak_memory_mb": peak_memory_mb(parameters[0].device),
+    }
+
+
+def train_with_trainer(job: Job, reference: Reference, folder: str) -> dict[str, Any]:
+    """Test, train and test with the Trainer, and return steps, metrics and seconds."""
+    clock = TrainingClock()
+    trainer = Trainer(
+        model=reference.model,
+        args=training_arguments(job, reference, folder),
+        train_dataset=reference.splits["train"],
+        eval_dataset=reference.splits["validation"],
+        data_collator=reference.collator,
+        compute_metrics=reference.score,
+        processing_class=reference.processing_class,
+        preprocess_logits_for_metrics=reference.reduce,
+        callbacks=[clock],
+    )
+    before = trainer.predict(reference.splits["test"]).metrics
+    trainer.train()
+    after = trainer.predict(reference.splits["test"]).metrics
+    return {
         "steps": trainer.state.global_step,
         "best_value": trainer.state.best_metric,
         "before": _plain(before),
         "after": _plain(after),
-        "examples_per_second": examples / clock.seconds,
         "training_seconds": clock.seconds,
-        "seconds": time.perf_counter() - started,
-        "peak_memory_mb": peak_memory_mb(parameters[0].device),
     }
 
 

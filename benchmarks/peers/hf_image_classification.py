@@ -70,7 +70,7 @@ def prepare(job: Job) -> Reference:
     return Reference(
         model=ImageClassifier(pretrained(job.backbone["weights"]), len(labels), job.task["dropout"]),
         splits=splits,
-        collator=collate_channels_last if job.variant == "best" else collate,
+        collator=collate_channels_last if job.variant != "defaults" else collate,
         score=score,
         metric="accuracy",
         better="higher",

@@ -69,7 +69,7 @@ def prepare(job: Job) -> Reference:
         return {**encoded, "labels": labels}
 
     lengths = dict.fromkeys(raw, job.backbone["max_length"])
-    if job.variant == "best":
+    if job.variant != "defaults":
         lengths["train"] = min(BEST_TRAINING_LENGTH, lengths["train"])
     splits = {
         name: split.map(

@@ -15,12 +15,12 @@ HEADER = (
     "precision",
     "epochs",
     "seeds",
-    "Trainer's flags",
+    "other side",
     "test metric",
     "Headstock",
-    "Trainer",
+    "other",
     "Headstock examples/s",
-    "Trainer examples/s",
+    "other examples/s",
     "ratio (least to most)",
 )
 ARROWS = {"higher": "↑", "lower": "↓"}
@@ -57,9 +57,9 @@ def append(path: Path, record: Record) -> None:
 
 
 def table(records: Iterable[Record]) -> str:
-    """Return a Markdown table, a row for each setting and variant of the Trainer.
+    """Return a Markdown table, a row for each setting and other side.
 
-    Of several runs of a seed the newest comparison counts. A ratio is Headstock's speed by the Trainer's: of the
+    Of several runs of a seed the newest comparison counts. A ratio is Headstock's speed by the other's: of the
     medians over the seeds, and in brackets the least and the greatest of the pairs that ran one after the other.
     """
     settings: dict[Setting, list[Record]] = {}
@@ -96,7 +96,7 @@ def _row(setting: Setting, side: str, pairs: Sequence[tuple[Record, Record]]) ->
         setting.precision,
         str(setting.epochs),
         ", ".join(str(mine["seed"]) for mine, _ in pairs),
-        side.removeprefix("trainer-"),
+        side.replace("trainer-", "Trainer, "),
         f"{metric} {ARROWS[better]}",
         *map(_spread, scores),
         *(f"{median:.1f}" for median in medians),
