@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hf_common import LIBRARIES
+from hf_common import LIBRARIES, peak_memory_mb
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 import headstock
@@ -96,6 +96,7 @@ def turn(side: str, folder: Path, limit: int | None) -> dict[str, Any]:
     seconds = time.perf_counter() - began
     return {
         "sentences_per_second": len(texts) / seconds,
+        "peak_memory_mb": peak_memory_mb(torch.device("cpu")),
         "labels": labels,
     }
 
@@ -142,6 +143,7 @@ def _record(turns: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
         "sides": {
             side: {
                 "sentences_per_second": [each["sentences_per_second"] for each in found],
+                "peak_memory_mb": [each["peak_memory_mb"] for each in found],
                 "same_labels": sum(a == b for a, b in zip(found[0]["labels"], ours, strict=True)) / len(ours),
             }
             for side, found in turns.items()
@@ -160,7 +162,8 @@ def _table(turns: dict[str, list[dict[str, Any]]]) -> str:
         middle = statistics.median(speeds["headstock"]) / statistics.median(speeds[side])
         lines.append(
             f"| {side} | {statistics.median(speeds[side]):.0f} "
-            f"| {middle:.2f} ({min(ratios):.2f} to {max(ratios):.2f}) |"
+            f"| {middle:.2f} ({min(ratios):.2f} to {max(ratios):.2f}) "
+            f"| {max(each['peak_memory_mb'] for each in turns[side]):.0f} |"
         )
     return "\n".join(lines)
 
