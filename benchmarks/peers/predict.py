@@ -157,13 +157,13 @@ def _table(turns: dict[str, list[dict[str, Any]]]) -> str:
         "| --- | --- | --- | --- |",
     ]
     speeds = {side: [each["sentences_per_second"] for each in found] for side, found in turns.items()}
-    for side in turns:
+    for side, found in turns.items():
         ratios = [mine / other for mine, other in zip(speeds["headstock"], speeds[side], strict=True)]
         middle = statistics.median(speeds["headstock"]) / statistics.median(speeds[side])
         lines.append(
             f"| {side} | {statistics.median(speeds[side]):.0f} "
             f"| {middle:.2f} ({min(ratios):.2f} to {max(ratios):.2f}) "
-            f"| {max(each['peak_memory_mb'] for each in turns[side]):.0f} |"
+            f"| {max(each['peak_memory_mb'] for each in found):.0f} |"
         )
     return "\n".join(lines)
 
