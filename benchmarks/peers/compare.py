@@ -63,13 +63,13 @@ class Turn(NamedTuple):
 def main() -> None:
     """Measure and print the table."""
     given = _arguments()
-    comparison = _now()
+    comparison = now()
     if not given.table:
         tiny.make()
         for task in given.task or METRICS:
             if given.check and task not in OWN_LOOP:
                 _call([sys.executable, str(HERE / "check.py"), task])
-                _say(f"{task}: both sides are the same model on the same data")
+                say(f"{task}: both sides are the same model on the same data")
             for precision in given.precision or [None]:
                 _compare(task, precision, comparison, given)
     found = records.read(given.results)
@@ -102,15 +102,15 @@ def _compare(task: str, precision: str | None, comparison: str, given: argparse.
     metric, better = METRICS[task]
     for seed in given.seeds:
         environment: dict[str, Any] = {}
-        for turn in _turns(recipe.relative_to(ROOT), precision, epochs, given.limit, seed, given.variant):
-            _say(f"{task}, seed {seed}: {turn.side}")
+        for turn in turns(task, recipe.relative_to(ROOT), precision, epochs, given.limit, seed, given.variant):
+            say(f"{task}, seed {seed}: {turn.side}")
             if turn.side == records.OURS:
-                figures, environment = _run_headstock(turn.command, epochs)
+                figures, environment = run_headstock(turn.command, epochs)
             else:
-                figures = _run_trainer(turn.command, environment)
+                figures = run_reference(turn.command, environment)
             record = {
                 "comparison": comparison,
-                "date": _now(),
+                "date": now(),
                 "task": task,
                 "side": turn.side,
                 "precision": precision or trainer["precision"],
@@ -126,10 +126,16 @@ def _compare(task: str, precision: str | None, comparison: str, given: argparse.
             records.append(given.results, record)
 
 
-def _turns(
-    recipe: Path, precision: str | None, epochs: int, limit: int | None, seed: int, variants: Sequence[str]
+def turns(
+    task: str,
+    recipe: Path,
+    precision: str | None,
+    epochs: int,
+    limit: int | None,
+    seed: int,
+    variants: Sequence[str],
 ) -> Iterator[Turn]:
-    """Yield the runs of one seed: Headstock's, then the Trainer's."""
+    """Yield the runs of one seed: Headstock's, then the others'. ``task`` is what METRICS calls it."""
     options = {"seed": seed, "trainer.epochs": epochs}
     flags = {"--seed": seed, "--epochs": epochs}
     if precision is not None:
@@ -139,13 +145,13 @@ def _turns(
     overrides = [f"{name}={value}" for name, value in options.items()]
     yield Turn(records.OURS, [sys.executable, "-m", "headstock", "run", str(recipe), *overrides])
     arguments = [str(part) for pair in flags.items() for part in pair]
-    if recipe.stem in OWN_LOOP:
+    if task in OWN_LOOP:
         yield Turn(
             "torchvision",
-            [sys.executable, str(HERE.relative_to(ROOT) / OWN_LOOP[recipe.stem]), str(recipe), *arguments],
+            [sys.executable, str(HERE.relative_to(ROOT) / OWN_LOOP[task]), str(recipe), *arguments],
         )
         return
-    script = HERE.relative_to(ROOT) / f"hf_{SCRIPTS.get(recipe.stem, recipe.stem)}.py"
+    script = HERE.relative_to(ROOT) / f"hf_{SCRIPTS.get(task, task)}.py"
     for variant in variants:
         command = [sys.executable, str(script), str(recipe), *arguments, "--variant", variant]
         if variant == "defaults":  # what the Trainer does unasked
@@ -153,7 +159,7 @@ def _turns(
         yield Turn(variant if variant == "lightning" else f"trainer-{variant}", command)
 
 
-def _run_headstock(command: Sequence[str], epochs: int) -> tuple[dict[str, Any], dict[str, Any]]:
+def run_headstock(command: Sequence[str], epochs: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """Run Headstock; return its figures and what it says of where it ran."""
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
@@ -180,7 +186,7 @@ def _run_headstock(command: Sequence[str], epochs: int) -> tuple[dict[str, Any],
     return figures, {name: value for name, value in environment.items() if name != "seed"}
 
 
-def _run_trainer(command: Sequence[str], environment: Mapping[str, Any]) -> dict[str, Any]:
+def run_reference(command: Sequence[str], environment: Mapping[str, Any]) -> dict[str, Any]:
     """Run a reference script and return its figures; it must run where Headstock ran."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "record.json"
@@ -206,11 +212,13 @@ def _call(command: Sequence[str], variables: Mapping[str, str] | None = None) ->
         raise SystemExit(f"{shlex.join(command)} failed ({done.returncode}):\n{done.stderr[-SHOWN_ERROR:]}")
 
 
-def _now() -> str:
+def now() -> str:
+    """Return the time of day, UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Tell whoever waits."""
     print(line, file=sys.stderr, flush=True)
 
 
