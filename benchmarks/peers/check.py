@@ -43,6 +43,7 @@ class Likeness(NamedTuple):
 
 LIKENESS = {
     "text_classification": Likeness({"backbone.body.": "encoder.", "head.1.": "classifier."}),
+    "text_reviews": Likeness({"backbone.body.": "encoder.", "head.1.": "classifier."}),
     "text_lora": Likeness({"backbone.body.": "encoder.", "head.1.": "classifier."}),
     "text_probe": Likeness({"backbone.body.": "encoder.", "head.1.": "classifier."}),
     "text_tiny": Likeness({"backbone.body.": "encoder.", "head.1.": "classifier."}),

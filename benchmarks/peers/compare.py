@@ -31,6 +31,7 @@ RESULTS = HERE.parent / "results" / "peers.json"
 
 METRICS = {
     "text_classification": ("accuracy", "higher"),
+    "text_reviews": ("accuracy", "higher"),
     "text_lora": ("accuracy", "higher"),
     "text_probe": ("accuracy", "higher"),
     "text_tiny": ("accuracy", "higher"),

@@ -3,8 +3,8 @@
 python benchmarks/peers/growth.py                # three rounds, bf16; about 20 minutes on 2 cores
 python benchmarks/peers/growth.py --rounds 1 --base 64 --results try.json  # a quick try
 
-The texts are made up: words drawn from a fixed list, their number around a mean as in real sentences, a label that one of
-the words tells. The model is that of ``recipes/text_classification.yaml``, trained for one epoch.
+The texts are made up: words drawn from a fixed list, their number around a mean as in real sentences, a label that one
+of the words tells. The model is that of ``recipes/text_classification.yaml``, trained for one epoch.
 """
 
 from __future__ import annotations

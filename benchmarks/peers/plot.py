@@ -16,7 +16,8 @@ from compare import RESULTS
 from matplotlib.axes import Axes
 
 LABELS = {
-    "text_classification": "text",
+    "text_reviews": "text, reviews",
+    "text_classification": "text, questions",
     "text_lora": "text, LoRA",
     "text_probe": "text, linear probe",
     "text_tiny": "text, a tiny model",

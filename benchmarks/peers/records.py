@@ -92,7 +92,7 @@ def _row(setting: Setting, side: str, pairs: Sequence[tuple[Record, Record]]) ->
     medians = [statistics.median(values) for values in speeds]
     ratios = [mine / other for mine, other in zip(*speeds, strict=True)]
     return [
-        setting.task + ("" if setting.limit is None else f" (a try of {setting.limit} rows)"),
+        setting.task + ("" if setting.limit is None else f" ({setting.limit} rows)"),
         setting.precision,
         str(setting.epochs),
         ", ".join(str(mine["seed"]) for mine, _ in pairs),

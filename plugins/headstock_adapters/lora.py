@@ -19,6 +19,7 @@ from transformers.pytorch_utils import Conv1D
 from headstock import HeadstockError
 from headstock.interfaces import Adapter, Backbone, Config
 from headstock_adapters.lora_targets import choose_targets
+from headstock_adapters.low_rank import LowRankLinear
 from headstock_adapters.statistics import train_with_fixed_statistics
 
 PLAIN = {kind.forward for kind in (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Embedding, Conv1D)}
@@ -74,6 +75,7 @@ class Lora(Adapter):
             use_dora=options.use_dora,
             use_rslora=options.rslora,
         )
+        config._register_custom_module({nn.Linear: LowRankLinear})
         with _quiet():
             try:
                 backbone.body = peft.get_peft_model(backbone.body, config)

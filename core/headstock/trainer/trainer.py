@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -35,6 +36,7 @@ from headstock.trainer.optimizer import (
 from headstock.trainer.precision import settle_precision
 from headstock.trainer.signals import InterruptedRunError, StopSignal
 from headstock.trainer.stopping import BestSoFar
+from headstock.trainer.tables import kept_tables
 from headstock.trainer.weights import load_state, moving_buffers, trained_state
 from headstock.trainer.windows import Window, total_steps, windows
 from headstock_registry import HeadstockError
@@ -142,6 +144,12 @@ class Trainer:
 
         return SharedGradient(self._model, collate, self._config, seed, self._device, self._plan.costs, self._ranks)
 
+    def _tables(self) -> AbstractContextManager[None]:
+        """Return what spares large embedding tables a new gradient at every step, where nothing else minds."""
+        if self._config.compile or self._ranks.size > 1:  # neither takes sparse gradients
+            return nullcontext()
+        return kept_tables(self._model)
+
     def resume(self) -> None:
         """Go on from the newest sound checkpoint, if there is one; later ones are deleted.
 
@@ -185,6 +193,7 @@ class Trainer:
             gc.freeze()
         try:
             with (
+                self._tables(),
                 quick_masks(),
                 StopSignal() as stop,
                 self._around.console.bar("train", self._total_steps, self._state.step) as bar,
