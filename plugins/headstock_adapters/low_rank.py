@@ -42,8 +42,9 @@ class LowRankLinear(Linear):
         chance = dropout.p if self.training and isinstance(dropout, nn.Dropout) else 0.0
         weight = self._cast("weight", base.weight, precision)
         bias = None if base.bias is None else self._cast("bias", base.bias, precision)
-        result: Tensor = _LowRank.apply(x.to(precision), weight, bias, *update, self.scaling[name], chance)
-        return result
+        flat = x.reshape(-1, x.shape[-1]).to(precision)
+        result: Tensor = _LowRank.apply(flat, weight, bias, *update, self.scaling[name], chance)
+        return result.view(*x.shape[:-1], -1)
 
     def _plain(self) -> str | None:
         """Return the one active adapter's name, or None if this is not the plain case."""
@@ -80,7 +81,7 @@ class LowRankLinear(Linear):
 class _LowRank(torch.autograd.Function):
     """``x W' + b + s · drop(x) A' B'`` with gradients to x, A and B, for W and b are frozen.
 
-    Shapes: x (…, I), W (O, I), b (O), A (R, I), B (O, R). x, W and b are of one precision, in which all is computed.
+    Shapes: x (N, I), W (O, I), b (O), A (R, I), B (O, R). x, W and b are of one precision, in which all is computed.
     """
 
     @staticmethod
@@ -94,34 +95,31 @@ class _LowRank(torch.autograd.Function):
         scaling: float,
         chance: float,
     ) -> Tensor:
-        flat = x.reshape(-1, x.shape[-1])
         # The scales of dropout and update go into the small matrices.
         low = (first / (1 - chance)).to(x.dtype)
         high = (second * scaling).to(x.dtype)
-        kept = torch.empty_like(flat).bernoulli_(1 - chance) if chance else None
-        dropped = flat if kept is None else flat * kept
+        kept = torch.empty_like(x).bernoulli_(1 - chance) if chance else None
+        dropped = x if kept is None else x * kept
         inner = dropped @ low.t()
-        result = nn.functional.linear(flat, weight, bias)
+        result = nn.functional.linear(x, weight, bias)
         result.addmm_(inner, high.t())
         ctx.save_for_backward(weight, low, high, inner, dropped, kept)
         ctx.scales = (1 / (1 - chance), scaling)
         ctx.kinds = (first.dtype, second.dtype)
-        return result.view(*x.shape[:-1], -1)
+        return result
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         weight, low, high, inner, dropped, kept = ctx.saved_tensors
-        flat = gradient.reshape(-1, gradient.shape[-1])
-        at_inner = flat @ high
+        at_inner = gradient @ high
         at_first = (at_inner.t() @ dropped).to(ctx.kinds[0]).mul_(ctx.scales[0])
-        at_second = (flat.t() @ inner).to(ctx.kinds[1]).mul_(ctx.scales[1])
+        at_second = (gradient.t() @ inner).to(ctx.kinds[1]).mul_(ctx.scales[1])
         at_x = None
         if ctx.needs_input_grad[0]:
-            at_x = flat @ weight
+            at_x = gradient @ weight
             if kept is None:
                 at_x.addmm_(at_inner, low)
             else:
                 at_x.addcmul_(at_inner @ low, kept)
-            at_x = at_x.view(*gradient.shape[:-1], -1)
         return at_x, None, None, at_first, at_second, None, None

@@ -94,6 +94,14 @@ def test_a_copy_does_not_share_what_was_cast() -> None:
         torch.testing.assert_close(other(given()), Linear.forward(other, given()), rtol=2e-2, atol=5e-2)
 
 
+def test_the_output_may_be_changed_in_place() -> None:
+    layer = make()
+    output = layer(given())
+    output[0, 0] = 0
+    output.sum().backward()
+    assert layer.lora_B["default"].weight.grad is not None
+
+
 def test_what_is_not_plain_is_left_to_peft() -> None:
     dora = make(use_dora=True)
     assert torch.equal(dora(given()), Linear.forward(dora, given()))
