@@ -24,7 +24,7 @@ from compare import HERE, RESULTS, now, run_headstock, run_reference, say, turns
 
 TASK = "text_classification"
 SIDES = ("headstock", "trainer-best")
-BASE_ROWS = 512
+BASE_ROWS = 128
 BASE_WORDS = 16
 BASE_LABELS = 4
 ROWS_BESIDE = 32

@@ -48,6 +48,7 @@ def main() -> None:
     bars(axes[0], found)
     if growth.exists():
         lines(axes[1:], json.loads(growth.read_text("utf-8")))
+    figure.legend(loc="outside lower left", ncols=len(SIDES) + 1, fontsize=8)
     for ending in ("png", "svg"):
         figure.savefig(
             RESULTS.with_name(f"peers.{ending}"), dpi=120, metadata={"Date": None} if ending == "svg" else {}
@@ -61,7 +62,7 @@ def ratios(found: Sequence[records.Record]) -> list[tuple[str, str, list[float]]
     """
     newest: dict[tuple[str, str], tuple[str, str]] = {}
     for record in found:
-        if record["limit"] is None and record["side"] != records.OURS:
+        if record["side"] != records.OURS:
             chosen = newest.get((record["task"], record["side"]))
             if chosen is None or chosen[1] != "bf16" or record["precision"] == "bf16":
                 newest[record["task"], record["side"]] = (record["comparison"], record["precision"])
@@ -107,7 +108,7 @@ def bars(axes: Axes, found: Sequence[tuple[str, str, list[float]]]) -> None:
     axes.set_yticks(range(len(tasks)), [LABELS[task] for task in tasks])
     axes.invert_yaxis()
     axes.set_title("Headstock's speed by the other's (median; line: least to most)", size=10)
-    axes.legend(fontsize=8, loc="lower right")
+    axes.set_xlim(0.5, 16)
 
 
 def lines(axes: Sequence[Axes], record: dict[str, Any]) -> None:
@@ -117,7 +118,8 @@ def lines(axes: Sequence[Axes], record: dict[str, Any]) -> None:
         for side, name in ((records.OURS, "Headstock"), ("trainer-best", "Trainer, best flags")):
             colour = "#c8501e" if side == records.OURS else SIDES[side][1]
             middle = [statistics.median(point["seconds"][side]) for point in here]
-            place.plot([point["size"] for point in here], middle, "o-", color=colour, label=name)
+            shown = name if side == records.OURS and axis == "examples" else None
+            place.plot([point["size"] for point in here], middle, "o-", color=colour, label=shown)
         place.set_xscale("log", base=2)
         place.set_yscale("log", base=2)
         sizes = [point["size"] for point in here]
@@ -125,7 +127,6 @@ def lines(axes: Sequence[Axes], record: dict[str, Any]) -> None:
         place.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         place.set_xlabel(label)
         place.set_title("seconds of an epoch", size=10)
-        place.legend(fontsize=8)
 
 
 if __name__ == "__main__":
