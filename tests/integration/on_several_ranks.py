@@ -1,6 +1,6 @@
 """What the processes of ``test_several_ranks.py`` do: runs from a JSON file, one after the other.
 
-With ``stop_at`` one rank gets SIGTERM at that step.
+With ``stop_at`` one rank gets SIGTERM at that step. Where a model is shared out, each rank says how much it holds.
 """
 
 from __future__ import annotations
@@ -12,12 +12,30 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+from torch.distributed.fsdp import FSDPModule
+from torch.distributed.tensor import DTensor
+
 import headstock
 from headstock.ranks import group
+from headstock.trainer import sharding
 from headstock.trainer.replicas import SharedGradient
 
 setattr(group, "GRACE", 0.5)  # noqa: B010 - not long to wait here
+setattr(sharding, "LEAST_IN_A_LAYER", 1000)  # noqa: B010 - the models here are small
 accumulate = SharedGradient.accumulate
+shard = sharding.shard
+
+
+def saying(model: nn.Module, layered: nn.Module, *others: Any) -> list[str]:
+    changed = shard(model, layered, *others)
+    layers = sum(isinstance(module, FSDPModule) for module in layered.modules())
+    held = sum(share.to_local().numel() for share in model.parameters() if isinstance(share, DTensor))
+    print(json.dumps({"layers": layers, "held": held}), flush=True)
+    return changed
+
+
+setattr(sharding, "shard", saying)  # noqa: B010 - it is the same for mypy, and says so for ruff
 
 for work in json.loads(Path(sys.argv[1]).read_text("utf-8")):
     stop_at = work.pop("stop_at", None)

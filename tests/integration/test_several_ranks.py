@@ -24,6 +24,16 @@ COMMON = {"data.limit": 61, "trainer.epochs": 2, "trainer.batch_size": 10, "trai
 EXACT = {"task.dropout": 0.0, "backbone.dropout": 0.0}
 RECIPES: dict[str, dict[str, Any]] = {
     "full": {**EXACT, "backbone.word_dropout": 0.0},
+    "sharded": {**EXACT, "backbone.word_dropout": 0.0, "trainer.fsdp": True},
+    "sharded-lora": {
+        **EXACT,
+        "backbone.name": "subword-transformer",
+        "adapter.name": "lora",
+        "adapter.dropout": 0.0,
+        "trainer.fsdp": True,
+        "trainer.gradient_accumulation_steps": 3,
+        "trainer.precision": "fp32",
+    },
 }
 """Nothing random where batches are cut; odd numbers, so that parts are uneven."""
 
@@ -49,14 +59,20 @@ def printed(folder: Path, torchrun: Callable[..., subprocess.CompletedProcess[st
             return accumulate(self, batches, step)
 
         patch.setattr(Gradient, "accumulate", stopping)
-        with pytest.raises(InterruptedRunError):
-            headstock.run(**recipe("full"), out=folder / "one-two")
+        for name in ("full", "sharded"):
+            with pytest.raises(InterruptedRunError):
+                headstock.run(**recipe(name), out=folder / f"{name}-one-two")
     work = [{**recipe(name), "out": str(folder / name)} for name in RECIPES]
-    work.append({**recipe("full"), "out": str(folder / "one-two"), "resume": True})
-    work.append({**recipe("full"), "out": str(folder / "two-one"), "stop_at": 6})
-    (folder / "work.json").write_text(json.dumps(work))
-    done = torchrun(folder, str(PROGRAM), "work.json")
-    return f"{done.returncode}\n{done.stdout}\n{done.stderr}"
+    for name in ("full", "sharded"):
+        work.append({**recipe(name), "out": str(folder / f"{name}-one-two"), "resume": True})
+    said = ""
+    # A run that is stopped ends its processes.
+    for name, before in (("full", work), ("sharded", [])):
+        stopped = {**recipe(name), "out": str(folder / f"{name}-two-one"), "stop_at": 6}
+        (folder / "work.json").write_text(json.dumps([*before, stopped]))
+        done = torchrun(folder, str(PROGRAM), "work.json")
+        said += f"{done.returncode}\n{done.stdout}\n{done.stderr}"
+    return said
 
 
 def assert_same_run(found: Path, expected: Path) -> None:
@@ -99,16 +115,24 @@ def test_two_ranks_give_what_one_gives(name: str, printed: str, folder: Path, tm
     assert (folder / name / "results.json").exists(), printed
     headstock.run(**recipe(name), out=tmp_path / "alone")
     assert_same_run(folder / name, tmp_path / "alone")
-    results = [json.loads(line) for line in printed.splitlines() if line.startswith('["') and f"/{name}" in line]
+    results = [json.loads(line) for line in printed.splitlines() if line.startswith('["') and f'/{name}"' in line]
     assert sorted(rank for rank, *_ in results) == ["0", "1"]
     assert results[0][1:] == results[1][1:]
 
 
-def test_a_run_goes_on_on_another_number_of_ranks(printed: str, folder: Path) -> None:
-    assert "InterruptedRunError: stopped at step 8 of" in printed, printed
-    headstock.run(**recipe("full"), out=folder / "two-one", resume=True)
-    for name in ("one-two", "two-one"):
-        assert_same_run(folder / name, folder / "full")
+def test_what_is_shared_out_is_held_once(printed: str, folder: Path) -> None:
+    parameters = json.loads((folder / "sharded" / "results.json").read_text())["parameters"]
+    said = [json.loads(line) for line in printed.splitlines() if line.startswith('{"layers"')][:2]
+    assert said[0]["held"] + said[1]["held"] == parameters, printed
+    assert all(0.45 < each["held"] / parameters < 0.55 and each["layers"] >= 2 for each in said)
+
+
+@pytest.mark.parametrize("name", ["full", "sharded"])
+def test_a_run_goes_on_on_another_number_of_ranks(name: str, printed: str, folder: Path) -> None:
+    assert printed.count("InterruptedRunError: stopped at step 8 of") == 4, printed
+    headstock.run(**recipe(name), out=folder / f"{name}-two-one", resume=True)
+    for way in ("one-two", "two-one"):
+        assert_same_run(folder / f"{name}-{way}", folder / "full")
 
 
 def test_bad_input_is_said_once(folder: Path, torchrun: Callable[..., subprocess.CompletedProcess[str]]) -> None:

@@ -15,8 +15,9 @@ from headstock.interfaces import Details
 from headstock.ranks import ALONE, Ranks
 from headstock.trainer.batches import BatchPlan, Indices
 from headstock.trainer.config import TrainerConfig
-from headstock.trainer.memory import CostLimit, fits
+from headstock.trainer.memory import OUT_OF_MEMORY, CostLimit, fits
 from headstock.trainer.precision import autocast
+from headstock_registry import HeadstockError
 
 
 class Evaluation(NamedTuple):
@@ -48,17 +49,20 @@ def predict_split(
     """Return a prediction for each example, in order, and the mean loss where references are known.
 
     The ranks take the batches of a single process in turn, so their results are the same to the bit; only the first
-    rank returns them, the others ``None`` for each example and for the loss. A batch
-    that is too large for the memory is cut, and so are later ones of its cost.
+    rank returns them, the others ``None`` for each example and for the loss. A batch that is too large for the memory
+    is cut, and so are later ones of its cost; not so with ``fsdp``, where ranks call the model equally often.
 
     Raises:
+        HeadstockError: with ``fsdp``, a batch is too large for the memory.
         DoesNotFitError: an example is too large for the memory, even alone; names file and row.
     """
     plan = BatchPlan(split.costs, config.batch_size * 2, _doubled(config.batch_cost), seed=0)
     device = next(module.parameters()).device
     predictions: list[Any] = [None] * len(split)
     losses: list[torch.Tensor] = []
-    batches = plan.ordered()[ranks.rank :: ranks.size]
+    ordered = plan.ordered()
+    batches = ordered[ranks.rank :: ranks.size]
+    together = config.fsdp and ranks.size > 1
     limit = CostLimit(plan.costs, split.where, "shorten it or leave it out, or take a smaller backbone")
 
     def predict(indices: Indices) -> None:
@@ -80,10 +84,16 @@ def predict_split(
             while pieces:
                 piece = pieces.pop(0)
                 if not fits(partial(predict, piece), device):
+                    if together:
+                        raise HeadstockError(f"{label}: {OUT_OF_MEMORY.format(len(piece))}")
                     limit.lower(piece)
                     console.line(f"{label}: memory ran out; batches of a cost above {limit.value} are done in pieces")
                     pieces = [part for rest in (piece, *pieces) for part in limit.cut(rest)]
             bar.advance(1, len(indices))
+        if together and len(batches) * ranks.size < len(ordered):
+            # The others, which have a batch more, need this rank's share of the parameters for it.
+            with autocast(config, device):
+                module(split.batch(ordered[0], module.backbone, module.task).to(device))
     sums: list[list[float]] = torch.stack(losses).tolist() if losses else []
     if ranks.size > 1:
         found = {index: predictions[index] for indices in batches for index in indices.tolist()}
@@ -93,10 +103,10 @@ def predict_split(
         for part, _ in parts[1:]:
             for index, prediction in part:
                 predictions[index] = prediction
-        ordered: list[list[float]] = [[]] * sum(len(part) for _, part in parts)
+        in_order: list[list[float]] = [[]] * sum(len(part) for _, part in parts)
         for rank, (_, part) in enumerate(parts):
-            ordered[rank :: ranks.size] = part
-        sums = ordered
+            in_order[rank :: ranks.size] = part
+        sums = in_order
     return predictions, _mean(sums) if split.targets else None
 
 

@@ -41,7 +41,11 @@ PROBED = 4
 
 
 def with_fixed_features(
-    resolved: ResolvedRecipe, module: TuningModule, splits: dict[str, PreparedSplit], console: Console
+    resolved: ResolvedRecipe,
+    module: TuningModule,
+    splits: dict[str, PreparedSplit],
+    console: Console,
+    shared_out: bool = False,
 ) -> dict[str, PreparedSplit]:
     """Return the splits with features, where a run sees the same ones at each pass.
 
@@ -53,11 +57,15 @@ def with_fixed_features(
         module: The model, on its device.
         splits: The prepared splits.
         console: Where to show progress.
+        shared_out: Whether the model runs on all ranks together or not at all. Then the splits are left as they are.
 
     Raises:
         HeadstockError: the cache cannot be written.
     """
     if not resolved.trainer.cache_features or not _is_fixed(module):
+        return splits
+    if shared_out:
+        console.line("the frozen backbone is shared out over the ranks, so it runs anew in every epoch")
         return splits
     found = dict(splits)
     weights = _weights_digest(module)

@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import json
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from headstock.atomic import explain_write_errors, write_json, write_text
+from headstock.atomic import write_json
 from headstock.console import Console, on_interrupt
 from headstock.engine.directory import DirectoryLock, RunDirectory, claim_directory, lock_directory
-from headstock.engine.evaluate import Evaluation, evaluate_split
+from headstock.engine.evaluate import evaluate_split
 from headstock.engine.frozen import with_fixed_features
 from headstock.engine.module import TuningModule
+from headstock.engine.record import make_result, write_predictions, write_report
 from headstock.engine.saved import save_model
-from headstock.engine.setup import PreparedData, build_module, check_options, count, prepare_data
+from headstock.engine.setup import PreparedData, build_module, check_options, choose_device, count, prepare_data
 from headstock.examples.prepare import PreparedSplit
-from headstock.interfaces import Backbone, Task
 from headstock.ranks import ALONE, Ranks, joined, leads
 from headstock.recipe.model import Recipe
 from headstock.recipe.resolve import ResolvedRecipe, resolve
 from headstock.recipe.source import parse_assignments, read_yaml
-from headstock.report.card import model_card, plain_loading
 from headstock.report.environment import describe_environment
-from headstock.report.plots import plot_confusion, plot_curves, read_metrics
-from headstock.report.result import RunResult, TestResult, TrainingSummary
+from headstock.report.result import RunResult, TestResult
 from headstock.trainer.batches import BatchPlan
 from headstock.trainer.checkpoints import CheckpointFolder
 from headstock.trainer.log import NoLog, TrainingLog
@@ -166,10 +160,16 @@ def _run_locked(
     with on_interrupt(lambda: _stopped(directory, goes_on=resume and directory.marker.exists())):
         with ranks.in_turn():
             data = prepare_data(resolved, console)
-        module = build_module(resolved, data, directory.base if ranks.first else None)
+        device = choose_device(resolved.trainer.device)
+        shared_out = resolved.trainer.fsdp and ranks.size > 1
+        base = directory.base if ranks.first else None
+        module = build_module(resolved, data, base, torch.device("cpu") if shared_out else device)
         digests = ranks.gather(data.digests())
         ranks.from_first(lambda: _claim(directory, resolved, digests or [], force))
-    device = next(module.parameters()).device
+    if shared_out:
+        _share_out(module, ranks, device, console)
+    elif resolved.trainer.fsdp:
+        console.line("trainer.fsdp: there is one process, so nothing is shared out")
     settled = ranks.from_first(lambda: settle_precision(resolved.trainer, module, device).precision)
     resolved = replace(resolved, trainer=resolved.trainer.model_copy(update={"precision": settled}))
     if ranks.first:
@@ -185,24 +185,36 @@ def _run_locked(
 
     began = time.perf_counter()
     with ranks.in_turn():
-        data = replace(data, splits=with_fixed_features(resolved, module, data.splits, console))
+        data = replace(data, splits=with_fixed_features(resolved, module, data.splits, console, shared_out))
     encoding = time.perf_counter() - began
 
     before = _test_before(resolved, module, data.splits["test"], directory, console, ranks)
     trained = _train(resolved, module, data, directory, resume, console, ranks)
     after = evaluate_split(module, data.splits["test"], resolved.trainer, console, "test after tuning", ranks)
 
+    seconds = encoding, time.perf_counter() - started
+    result = make_result(resolved, module, data, directory, trained, seconds, (before, after))
+    if shared_out:
+        from headstock.trainer.sharding import gather
+
+        gather(module, ranks)
+
     def finish() -> RunResult:
-        seconds = encoding, time.perf_counter() - started
-        result = _result(resolved, module, data, directory, trained, seconds, (before, after))
         save_model(resolved, module, directory.model, directory.base if directory.base.exists() else None)
-        _write_predictions(directory.predictions, module.task, data.splits["test"], after)
-        _write_report(directory, result, resolved, data, module.backbone)
+        write_predictions(directory.predictions, module.task, data.splits["test"], after)
+        write_report(directory, result, resolved, data, module.backbone)
         write_json(directory.results, result.model_dump(mode="json"))
         CheckpointFolder(directory.checkpoints).remove()
         return result
 
     return _shared(ranks, directory, finish)
+
+
+def _share_out(module: TuningModule, ranks: Ranks, device: torch.device, console: Console) -> None:
+    from headstock.trainer.sharding import shard
+
+    for changed in shard(module, module.backbone, ranks, device):
+        console.line(f"trainer.fsdp: all ranks run the same layers, so {changed} is off")
 
 
 def _claim(directory: RunDirectory, resolved: ResolvedRecipe, digests: list[dict[str, str]], force: bool) -> None:
@@ -214,45 +226,6 @@ def _claim(directory: RunDirectory, resolved: ResolvedRecipe, digests: list[dict
                 f"rank {rank} reads other {' and '.join(differing)} data than rank 0; all need the same"
             )
     claim_directory(directory, resolved, digests[0], force)
-
-
-def _result(
-    resolved: ResolvedRecipe,
-    module: TuningModule,
-    data: PreparedData,
-    directory: RunDirectory,
-    trained: TrainResult,
-    seconds: tuple[float, float],
-    tests: tuple[TestResult, Evaluation],
-) -> RunResult:
-    """Put the record of a run together; ``seconds`` are those of encoding and of all, ``tests`` before and after."""
-    before, after = tests
-    return RunResult(
-        path=directory.path,
-        task=resolved.task.entry.name,
-        backbone=resolved.backbone.entry.name,
-        adapter=resolved.adapter.entry.name,
-        seed=resolved.seed,
-        parameters=count(module.parameters()),
-        trainable_parameters=count(parameter for parameter in module.parameters() if parameter.requires_grad),
-        examples={name: len(split) for name, split in data.splits.items()},
-        skipped=data.skipped,
-        training=TrainingSummary(
-            steps=trained.steps,
-            best_step=trained.best.step,
-            best_metric=trained.best.metric,
-            best_value=trained.best.value if trained.best.value is not None else float("nan"),
-            stopped_early=trained.stopped_early,
-            skipped_steps=trained.skipped_steps,
-            cost_limit=trained.cost_limit,
-            examples_per_second=trained.examples_per_second,
-            encoding_seconds=seconds[0],
-            seconds=seconds[1],
-            peak_memory_mb=peak_memory_mb(next(module.parameters()).device),
-        ),
-        before=before,
-        after=TestResult(metrics=after.metrics, details=after.details),
-    )
 
 
 def _test_before(
@@ -328,53 +301,3 @@ def _on_any_number(ranks: Ranks) -> str:
 
 def _trainable(module: torch.nn.Module) -> list[torch.nn.Parameter]:
     return [parameter for parameter in module.parameters() if parameter.requires_grad]
-
-
-def _write_predictions(path: Path, task: Task, test: PreparedSplit, evaluation: Evaluation) -> None:
-    split = test.split
-    lines = []
-    for row, reference, prediction in zip(split.rows, split.references, evaluation.predictions, strict=True):
-        record = {"example": split.table.where(row), "reference": reference, "prediction": prediction}
-        lines.append(json.dumps(record, ensure_ascii=False) + "\n")
-    write_text(path, "".join(lines))
-
-
-def _write_report(
-    directory: RunDirectory, result: RunResult, resolved: ResolvedRecipe, data: PreparedData, backbone: Backbone
-) -> None:
-    with explain_write_errors(directory.plots):
-        directory.plots.mkdir(exist_ok=True)
-        plot_curves(
-            read_metrics(directory.metrics),
-            result.training.best_metric,
-            result.training.best_step,
-            directory.plots / "curves.png",
-        )
-        if result.after.details.confusion is not None:
-            plot_confusion(result.after.details.confusion, directory.plots / "confusion.png")
-    files = {str(path.relative_to(directory.path)) for path in directory.path.rglob("*") if path.is_file()}
-    card = model_card(
-        result,
-        resolved.to_yaml(),
-        metadata.version("headstock"),
-        data.task.pipeline_tag,
-        backbone.source,
-        _data_name(resolved),
-        plain_loading(backbone, files),
-        confusion=result.after.details.confusion is not None,
-    )
-    write_text(directory.card, card)
-
-
-def _data_name(resolved: ResolvedRecipe) -> str:
-    data = resolved.data
-    named = data.hub or data.path or data.train
-    return Path(named).name if named is not None and data.hub is None else named or "the task's own sample"
-
-
-def peak_memory_mb(device: torch.device) -> float:
-    """Return the most memory used so far in MiB: on the GPU where it runs there, else of the process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)

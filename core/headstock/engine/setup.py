@@ -60,6 +60,8 @@ def check_options(resolved: ResolvedRecipe) -> None:
         HeadstockError: the device or a package that an option needs is not there.
     """
     choose_device(resolved.trainer.device)
+    if resolved.trainer.fsdp and resolved.trainer.compile:
+        raise HeadstockError("trainer.fsdp does not go together with trainer.compile; leave one of them out")
     if resolved.trainer.tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise HeadstockError("trainer.tensorboard needs the tensorboard package: pip install 'headstock[tensorboard]'")
 
@@ -90,7 +92,9 @@ def prepare_data(resolved: ResolvedRecipe, console: Console, sample: Splits | No
     return PreparedData(task, backbone, splits)
 
 
-def build_module(resolved: ResolvedRecipe, data: PreparedData, base: Path | None = None) -> TuningModule:
+def build_module(
+    resolved: ResolvedRecipe, data: PreparedData, base: Path | None = None, device: torch.device | None = None
+) -> TuningModule:
     """Attach the adapter, make the head, and move the untuned model to its device.
 
     Args:
@@ -98,6 +102,7 @@ def build_module(resolved: ResolvedRecipe, data: PreparedData, base: Path | None
         data: What :func:`prepare_data` returned.
         base: Where to keep the backbone's weights from before the adapter, in case the adapter keeps them and they
             cannot be had elsewhere.
+        device: Where to put the model; by default where the recipe says.
     """
     task, backbone = data.task, data.backbone
     adapter = resolved.adapter.cls(resolved.adapter.config)
@@ -108,7 +113,7 @@ def build_module(resolved: ResolvedRecipe, data: PreparedData, base: Path | None
     torch.manual_seed(resolved.seed)
     head = task.build_head(backbone)
     _apply_options(resolved, backbone)
-    return TuningModule(backbone, adapter, task, head).to(choose_device(resolved.trainer.device))
+    return TuningModule(backbone, adapter, task, head).to(device or choose_device(resolved.trainer.device))
 
 
 def count(parameters: Iterable[nn.Parameter]) -> int:

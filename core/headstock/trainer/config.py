@@ -44,6 +44,11 @@ class TrainerConfig(Config):
     )
     gradient_checkpointing: bool = Field(False, description="recompute activations to save memory")
     compile: bool = Field(False, description="run the model through torch.compile")
+    fsdp: bool = Field(
+        False,
+        description="with torchrun, share parameters, gradients and optimizer state out over the ranks (FSDP2), for a "
+        "model that does not fit on one GPU; slower where it fits",
+    )
     cache_features: bool = Field(
         True, description="run a frozen backbone once over the data and keep what it makes of it on disk"
     )

@@ -22,6 +22,12 @@ MARKS = (
 """How an error of no class of its own says that memory ran out: torch's allocator on the CPU, and what allocates on
 the GPU beside torch's allocator."""
 
+OUT_OF_MEMORY = (
+    "out of memory with {} examples on this rank; lower trainer.batch_size, that of all ranks together (and raise "
+    "trainer.gradient_accumulation_steps by the same factor), or try trainer.gradient_checkpointing=true"
+)
+"""What is said where the ranks are in the middle of something together, so that none can do its share anew."""
+
 
 class DoesNotFitError(HeadstockError):
     """An example that is too large for the memory there is, even in a batch of its own."""

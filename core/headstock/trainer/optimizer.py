@@ -82,7 +82,7 @@ def scaled_step(
         changed nothing; scalar tensors.
     """
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    norm = torch.nn.utils.get_total_norm(gradients) / count
+    norm = _over_ranks(torch.nn.utils.get_total_norm(gradients)) / count
     divisor = count
     if max_norm is not None:
         divisor = count / (max_norm / (norm + 1e-6)).clamp(max=1.0)
@@ -94,10 +94,23 @@ def scaled_step(
     return norm, unsound
 
 
+def _over_ranks(norm: Tensor) -> Tensor:
+    """Return a norm as a plain tensor; gradients that are shared out over ranks give a distributed one."""
+    put_together = getattr(norm, "full_tensor", None)
+    whole: Tensor = norm if put_together is None else put_together()
+    return whole
+
+
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Return the optimizer's state as a flat mapping of tensors, named ``<parameter number>.<state>``."""
     state = optimizer.state_dict()["state"]
     return {f"{number}.{name}": value for number, values in state.items() for name, value in values.items()}
+
+
+def parameters_of(optimizer: torch.optim.Optimizer, tensors: Iterable[str]) -> dict[str, nn.Parameter]:
+    """Return for each name that :func:`optimizer_tensors` gave the parameter that the tensor belongs to."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    return {name: parameters[int(name.split(".", 1)[0])] for name in tensors}
 
 
 def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:

@@ -1,9 +1,9 @@
-"""The gradient of one optimizer step on several ranks: each has a copy of the model and a share of the batches."""
+"""The gradient of one optimizer step on several ranks: each has the model or a share of it, and some batches."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -16,7 +16,9 @@ from headstock.trainer.batches import Indices
 from headstock.trainer.buffers import BufferCopy
 from headstock.trainer.config import TrainerConfig
 from headstock.trainer.gradient import seed_everything
+from headstock.trainer.memory import OUT_OF_MEMORY
 from headstock.trainer.precision import autocast
+from headstock.trainer.sharding import is_sharded
 from headstock.trainer.shares import share
 from headstock_registry import HeadstockError
 
@@ -50,9 +52,12 @@ class SummedLoss(nn.Module):
 class SharedGradient:
     """Sums loss and gradient over a step's batches, of which each rank does a share.
 
-    torch's ``DistributedDataParallel`` sums the gradients bucket by bucket beside the last backward pass of a step.
-    What is frozen, and buffers, are left out of it. Parameters that a step does not use, on one rank or on all, are
-    looked for in each step: layers may be dropped at random.
+    Where each rank has a copy of the model, torch's ``DistributedDataParallel`` sums the gradients bucket by bucket
+    beside the last backward pass of a step. What is frozen, and buffers, are left out of it. Parameters that a step
+    does not use, on one rank or on all, are looked for in each step: layers may be dropped at random.
+
+    Where each rank has a share of the model (:mod:`headstock.trainer.sharding`), it is given the summed gradients of
+    its share in each backward pass: to wait for the last one would take whole gradients in the meantime.
 
     Args:
         model: Called with a batch in training mode, returns outputs and loss; the same on all ranks.
@@ -76,14 +81,10 @@ class SharedGradient:
     ) -> None:
         self._collate, self._config, self._seed, self._device = collate, config, seed, device
         self._costs, self._ranks = costs, ranks
-        loss = SummedLoss(model)
-        left_out = [name for name, _ in loss.named_buffers()]
-        left_out += [name for name, parameter in loss.named_parameters() if not parameter.requires_grad]
-        leave_out: Any = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model
-        leave_out(loss, left_out)
         self.buffers = BufferCopy(model)
         """The model's buffers on this rank as they were before the last :meth:`accumulate`."""
-        self._replica = DistributedDataParallel(loss, gradient_as_bucket_view=True, find_unused_parameters=True)
+        loss = SummedLoss(model)
+        self._summed = loss if is_sharded(model) else _replica(loss)
 
     def accumulate(self, batches: Sequence[Indices], step: int) -> tuple[Tensor, Tensor]:
         """Set the gradients of the summed loss over ``batches``, on all ranks; return its sum and count over all ranks.
@@ -96,18 +97,31 @@ class SharedGradient:
         sums = torch.zeros(2, device=self._device)
         for position, part in enumerate(parts, start=1):
             seed_everything(self._seed, step, part.number, part.cut)
-            alone = self._replica.no_sync() if position < len(parts) else nullcontext()
-            with alone, _explained_memory(len(part.indices)):
+            with self._apart(position < len(parts)), _explained_memory(len(part.indices)):
                 batch = self._collate(part.indices)
                 with autocast(self._config, self._device):
-                    total, count = self._replica(batch)
-                # DistributedDataParallel divides by the number of ranks.
+                    total, count = self._summed(batch)
+                # torch divides by the number of ranks.
                 (total * (self._ranks.size if part.counts else 0)).backward()
             if part.counts:
                 sums[0] += total.detach()
                 sums[1] += count
         total, count = self._ranks.sum(sums).unbind()
         return total, count
+
+    def _apart(self, more_to_come: bool) -> AbstractContextManager[None]:
+        """Let copies of the model keep their gradients for themselves while more are to be added to them."""
+        if more_to_come and isinstance(self._summed, DistributedDataParallel):
+            return self._summed.no_sync()
+        return nullcontext()
+
+
+def _replica(loss: SummedLoss) -> DistributedDataParallel:
+    left_out = [name for name, _ in loss.named_buffers()]
+    left_out += [name for name, parameter in loss.named_parameters() if not parameter.requires_grad]
+    leave_out: Any = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model
+    leave_out(loss, left_out)
+    return DistributedDataParallel(loss, gradient_as_bucket_view=True, find_unused_parameters=True)
 
 
 @contextmanager
@@ -116,8 +130,4 @@ def _explained_memory(examples: int) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise HeadstockError(
-            f"out of memory with {examples} examples on this rank; lower trainer.batch_size, that of all ranks "
-            "together (and raise trainer.gradient_accumulation_steps by the same factor), or try "
-            "trainer.gradient_checkpointing=true"
-        ) from error
+        raise HeadstockError(OUT_OF_MEMORY.format(examples)) from error

@@ -19,7 +19,7 @@ class Part(NamedTuple):
             state, so a batch that is not cut has the same on any number of ranks.
         indices: Example numbers.
         counts: False where a rank has nothing to do: it goes through an example of another's with a weight of zero,
-            since all ranks have to meet in the backward pass.
+            since all ranks have to meet in each pass.
     """
 
     number: int
@@ -29,7 +29,7 @@ class Part(NamedTuple):
 
 
 def share(batches: Sequence[Indices], costs: Indices, rank: int, size: int) -> list[Part]:
-    """Return one rank's part of the batches of an optimizer step; there is always one, though it may not count.
+    """Return one rank's part of the batches of an optimizer step; all ranks have the same number, some may not count.
 
     Together the parts that count have every example once, whatever ``size`` is. As many batches as the ranks can take
     in equal numbers go to them whole; each batch that is left is cut into near equal parts by cost, one for each rank.
@@ -47,9 +47,8 @@ def share(batches: Sequence[Indices], costs: Indices, rank: int, size: int) -> l
     parts = [Part(number, 0, batches[number]) for number in range(rank, whole, size)]
     for number in range(whole, len(batches)):
         part = Part(number, rank, cut(batches[number], costs, size)[rank])
-        if len(part.indices):
-            parts.append(part)
-    return parts or [Part(len(batches) - 1, rank, batches[-1][:1], counts=False)]
+        parts.append(part if len(part.indices) else Part(number, rank, batches[number][:1], counts=False))
+    return parts
 
 
 def cut(batch: Indices, costs: Indices, size: int) -> list[Indices]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from headstock.atomic import WriteError
 from headstock.console import Bar, Console
@@ -30,6 +31,7 @@ from headstock.trainer.optimizer import (
     learning_rate_factor,
     load_optimizer_tensors,
     optimizer_tensors,
+    parameters_of,
     scaled_step,
     set_learning_rate,
 )
@@ -131,6 +133,7 @@ class Trainer:
         self._device = self._parameters[0].device
         self._config = settle_precision(config, model, self._device)
         self._limit = CostLimit(plan.costs, around.name_example, SMALLER)
+        self._sharded = config.fsdp and self._ranks.size > 1
         self._gradient = self._sum_gradients(collate, seed)
         self._total_steps = total_steps(plan, config)
         self._state = TrainerState(best=BestSoFar(metric=metric[0], better=metric[1]))
@@ -161,9 +164,8 @@ class Trainer:
         if found is None:
             return
         state = TrainerState.model_validate(found)
-        load_state(self._model, ranks.spread(lambda: checkpoints.model(state.step), self._device))
-        optimizer = ranks.spread(lambda: checkpoints.optimizer(state.step), self._device)
-        load_optimizer_tensors(self._optimizer, optimizer)
+        self._load_model(lambda: checkpoints.model(state.step))
+        self._load_optimizer(lambda: checkpoints.optimizer(state.step))
         ranks.from_first(lambda: checkpoints.discard_after(state.step))
         self._state = state
         self._limit.value = state.cost_limit
@@ -208,8 +210,7 @@ class Trainer:
             if froze:
                 gc.unfreeze()
             log.close()
-        best = self._ranks.spread(lambda: self._around.checkpoints.best(self._state.step), self._device)
-        load_state(self._model, best)
+        self._load_model(lambda: self._around.checkpoints.best(self._state.step))
         return TrainResult(
             steps=self._state.step,
             best=self._state.best,
@@ -261,7 +262,9 @@ class Trainer:
                     update={"loss_total": total, "loss_count": count, "log_bytes": log.size, "finished": finished}
                 )
                 log.flush()
-                self._ranks.from_first(partial(self._save, improved))
+                model, optimizer = self._tensors()
+                save = self._around.checkpoints.save
+                self._ranks.from_first(partial(save, self._state, model, optimizer, improved))
             if self._state.finished:
                 vote.close()
                 return
@@ -273,9 +276,36 @@ class Trainer:
             self._model.train()
             clock = time.perf_counter()
 
-    def _save(self, improved: bool) -> None:
-        tensors = trained_state(self._model)
-        self._around.checkpoints.save(self._state, tensors, optimizer_tensors(self._optimizer), improved)
+    def _tensors(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return what a checkpoint holds of model and optimizer; if they are shared out, on the first rank alone."""
+        model, optimizer = trained_state(self._model), optimizer_tensors(self._optimizer)
+        if not self._sharded:
+            return model, optimizer
+        from headstock.trainer.sharding import whole
+
+        return whole(model, self._ranks), whole(optimizer, self._ranks)
+
+    def _load_model(self, read: Callable[[], dict[str, Tensor]]) -> None:
+        """Put weights that the first rank reads into the model."""
+        tensors = self._ranks.spread(read, self._staging())
+        if self._sharded:
+            from headstock.trainer.sharding import shares
+
+            tensors = shares(tensors, dict(self._model.named_parameters()))
+        load_state(self._model, tensors)
+
+    def _load_optimizer(self, read: Callable[[], dict[str, Tensor]]) -> None:
+        """Put state that the first rank reads into the optimizer."""
+        tensors = self._ranks.spread(read, self._staging())
+        if self._sharded:
+            from headstock.trainer.sharding import shares
+
+            tensors = shares(tensors, parameters_of(self._optimizer, tensors))
+        load_optimizer_tensors(self._optimizer, tensors)
+
+    def _staging(self) -> torch.device:
+        """Return where whole tensors have room."""
+        return torch.device("cpu") if self._sharded else self._device
 
     def _update(self, window: Window, meter: Meter) -> None:
         """Take one optimizer step and move the state on."""

@@ -21,6 +21,7 @@ def dealt(accumulation: int, batch_size: int, size: int) -> list[list[list[Part]
 def test_ranks_have_every_example_once(accumulation: int, batch_size: int, size: int) -> None:
     for ranks in dealt(accumulation, batch_size, size):
         assert all(len(parts) and all(len(part.indices) for part in parts) for parts in ranks)
+        assert len({len(parts) for parts in ranks}) == 1
         assert all(part.counts for part in ranks[0])
     counted = [
         part.indices for step in dealt(accumulation, batch_size, size) for p in step for part in p if part.counts
@@ -32,7 +33,8 @@ def test_batches_go_whole_where_they_can_and_keep_their_number() -> None:
     batches = [np.array([number]) for number in range(6)]
     assert [(part.number, part.cut) for part in share(batches, COSTS, 1, 2)] == [(1, 0), (3, 0), (5, 0)]
     assert [(part.number, part.cut) for part in share(batches[:3], COSTS, 0, 2)] == [(0, 0), (2, 0)]
-    assert [(part.number, part.cut, part.counts) for part in share(batches[:3], COSTS, 1, 2)] == [(1, 0, True)]
+    parts = share(batches[:3], COSTS, 1, 2)
+    assert [(part.number, part.cut, part.counts) for part in parts] == [(1, 0, True), (2, 1, False)]
 
 
 def test_a_rank_for_which_nothing_is_left_takes_part_with_what_does_not_count() -> None:
