@@ -8,6 +8,7 @@ import torch
 from peft.tuners.lora import Linear
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from transformers.integrations.fsdp import is_fsdp_managed_module
 
 
 class _Cast(NamedTuple):
@@ -63,9 +64,11 @@ class LowRankLinear(Linear):
         return name if plain else None
 
     def _cast(self, name: str, frozen: Tensor, precision: torch.dtype) -> Tensor:
-        """Return a frozen tensor in a precision, cast again only when it has changed."""
+        """Return a frozen tensor in a precision, cast again only when it has changed or is shared out over ranks."""
         if frozen.dtype == precision:
             return frozen
+        if is_fsdp_managed_module(self):  # a copy of what is put together for this pass alone would stay behind
+            return frozen.detach().to(precision)
         casts: dict[str, _Cast] = self.__dict__.setdefault("_casts", {})
         known = casts.get(name)
         now = (frozen._version, frozen.data_ptr())

@@ -17,6 +17,7 @@ from headstock.atomic import WriteError
 from headstock.console import Bar, Console
 from headstock.interfaces import Batch
 from headstock.ranks import ALONE, Ranks
+from headstock.trainer.attention import quick_attention
 from headstock.trainer.batches import BatchPlan, Indices
 from headstock.trainer.checkpoints import CheckpointFolder, TrainerState
 from headstock.trainer.config import TrainerConfig
@@ -197,6 +198,7 @@ class Trainer:
             with (
                 self._tables(),
                 quick_masks(),
+                nullcontext() if self._config.compile else quick_attention(),
                 StopSignal() as stop,
                 self._around.console.bar("train", self._total_steps, self._state.step) as bar,
             ):

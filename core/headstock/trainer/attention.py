@@ -1,0 +1,58 @@
+"""Attention in bfloat16 on the CPU: trained through matrix products where the fused kernel is slower."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+LONGEST = 256
+"""Keys up to which products are taken: beyond, the fused kernel is as fast and keeps no matrix of weights."""
+
+
+@contextmanager
+def quick_attention() -> Iterator[None]:
+    """Let ``scaled_dot_product_attention`` take the fastest way there is to train in bfloat16 on a CPU.
+
+    The fused kernel's backward pass takes two to eight times as long as matrix products in bfloat16 do on sequences of
+    up to a few hundred. With dropout torch takes products by itself, but in float32, which is half as fast. Inference,
+    float32 and GPUs are left as they are. The softmax is computed in float32 either way; its inputs and outputs are
+    rounded to bfloat16, as in a model's own attention under autocast.
+    """
+    functional: Any = torch.nn.functional
+    settings: Any = torch.backends.cuda  # where torch keeps them for all devices
+    original = functional.scaled_dot_product_attention
+    in_bfloat16 = settings.fp16_bf16_reduction_math_sdp_allowed()
+
+    def attention(query: Tensor, key: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        result: Tensor
+        if not (_trains_in_bfloat16(query, key) and settings.flash_sdp_enabled()):
+            result = original(query, key, *args, **kwargs)
+            return result
+        settings.enable_flash_sdp(False)
+        try:
+            result = original(query, key, *args, **kwargs)
+        finally:
+            settings.enable_flash_sdp(True)
+        return result
+
+    functional.scaled_dot_product_attention = attention
+    settings.allow_fp16_bf16_reduction_math_sdp(True)
+    try:
+        yield
+    finally:
+        functional.scaled_dot_product_attention = original
+        settings.allow_fp16_bf16_reduction_math_sdp(in_bfloat16)
+
+
+def _trains_in_bfloat16(query: Tensor, key: Tensor) -> bool:
+    return (
+        query.dtype == torch.bfloat16
+        and query.device.type == "cpu"
+        and key.shape[-2] <= LONGEST
+        and torch.is_grad_enabled()
+        and (query.requires_grad or key.requires_grad)
+    )
