@@ -20,6 +20,7 @@ LABELS = {
     "text_classification": "text, questions",
     "text_lora": "text, LoRA",
     "text_probe": "text, linear probe",
+    "text_probe_again": "text, probe again",
     "text_tiny": "text, a tiny model",
     "token_classification": "tokens",
     "image_classification": "images",
@@ -103,12 +104,12 @@ def bars(axes: Axes, found: Sequence[tuple[str, str, list[float]]]) -> None:
                 shown = True
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_xscale("log")
-    ticks = [0.5, 1, 2, 4, 8, 16]
+    ticks = [0.5, 1, 2, 4, 8, 16, 32, 64]
     axes.set_xticks(ticks, [f"{tick:g}×" for tick in ticks])
     axes.set_yticks(range(len(tasks)), [LABELS[task] for task in tasks])
     axes.invert_yaxis()
     axes.set_title("Headstock's speed by the other's (median; line: least to most)", size=10)
-    axes.set_xlim(0.5, 16)
+    axes.set_xlim(0.5, max(16, 1.6 * max(max(each[2]) for each in found)))
 
 
 def lines(axes: Sequence[Axes], record: dict[str, Any]) -> None:
