@@ -164,9 +164,7 @@ def turns(
         yield Turn(variant if variant == "lightning" else f"trainer-{variant}", command)
 
 
-def run_headstock(
-    command: Sequence[str], epochs: int, again: bool = False
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def run_headstock(command: Sequence[str], epochs: int, again: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
     """Run Headstock; return its figures and what it says of where it ran. ``again``: those of a second run."""
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"

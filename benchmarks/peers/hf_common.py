@@ -27,7 +27,9 @@ from transformers.trainer_utils import EvalPrediction
 VARIANTS = ("defaults", "best", "lightning")
 LIBRARIES = ("transformers", "accelerate", "datasets", "torch", "torchvision", "torchaudio")
 
-SCRIPTS = dict.fromkeys(("text_reviews", "text_lora", "text_probe", "text_probe_again", "text_tiny"), "text_classification")
+SCRIPTS = dict.fromkeys(
+    ("text_reviews", "text_lora", "text_probe", "text_probe_again", "text_tiny"), "text_classification"
+)
 """Recipes that the reference script of another one runs."""
 
 
