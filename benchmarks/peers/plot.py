@@ -57,33 +57,35 @@ def main() -> None:
 
 
 def ratios(found: Sequence[records.Record]) -> list[tuple[str, str, list[float]]]:
-    """Return task, other side and the ratio of speeds of each pair, of the newest comparison of each task and side.
+    """Return task, other side and ratios of speeds, of the newest comparison of each task and side.
 
-    Where a task was compared in both precisions, bfloat16 counts: it is what ``auto`` takes on this machine.
+    The first ratio is that of the medians, the others those of the pairs.
     """
     newest: dict[tuple[str, str], tuple[str, str]] = {}
     for record in found:
         if record["side"] != records.OURS:
-            chosen = newest.get((record["task"], record["side"]))
-            if chosen is None or chosen[1] != "bf16" or record["precision"] == "bf16":
-                newest[record["task"], record["side"]] = (record["comparison"], record["precision"])
+            newest[record["task"], record["side"]] = (record["comparison"], record["precision"])
     result = []
     for (task, side), (comparison, precision) in newest.items():
         here = [each for each in found if (each["comparison"], each["precision"]) == (comparison, precision)]
         here = [each for each in here if each["task"] == task]
         mine = {each["seed"]: each["examples_per_second"] for each in here if each["side"] == records.OURS}
         other = {each["seed"]: each["examples_per_second"] for each in here if each["side"] == side}
-        result.append((task, side, [mine[seed] / other[seed] for seed in sorted(mine.keys() & other.keys())]))
+        seeds = sorted(mine.keys() & other.keys())
+        result.append((task, side, compared([mine[seed] for seed in seeds], [other[seed] for seed in seeds])))
     return result
 
 
 def predictions(record: dict[str, Any]) -> list[tuple[str, str, list[float]]]:
     """Return the same for prediction."""
     speeds = {side: values["sentences_per_second"] for side, values in record["sides"].items()}
-    return [
-        ("prediction", name, [a / b for a, b in zip(speeds[records.OURS], speeds[side], strict=True)])
-        for side, name in PIPELINES.items()
-    ]
+    return [("prediction", name, compared(speeds[records.OURS], speeds[side])) for side, name in PIPELINES.items()]
+
+
+def compared(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    """Return the ratio of the medians, then that of each pair."""
+    pairs = [a / b for a, b in zip(ours, theirs, strict=True)]
+    return [statistics.median(ours) / statistics.median(theirs), *pairs]
 
 
 def bars(axes: Axes, found: Sequence[tuple[str, str, list[float]]]) -> None:
@@ -94,10 +96,10 @@ def bars(axes: Axes, found: Sequence[tuple[str, str, list[float]]]) -> None:
         shown = False
         for row, task in enumerate(tasks):
             for values in (each[2] for each in found if each[:2] == (task, side)):
-                middle = statistics.median(values)
+                middle, *pairs = values
                 y = row + (place - (len(SIDES) - 1) / 2) * height
                 axes.barh(y, middle, height, color=colour, label=None if shown else label)
-                axes.plot([min(values), max(values)], [y, y], color="black", linewidth=1)
+                axes.plot([min(pairs), max(pairs)], [y, y], color="black", linewidth=1)
                 axes.annotate(
                     f"{middle:.2f}", (max(values), y), (4, 0), textcoords="offset points", va="center", size=7
                 )
@@ -108,7 +110,7 @@ def bars(axes: Axes, found: Sequence[tuple[str, str, list[float]]]) -> None:
     axes.set_xticks(ticks, [f"{tick:g}×" for tick in ticks])
     axes.set_yticks(range(len(tasks)), [LABELS[task] for task in tasks])
     axes.invert_yaxis()
-    axes.set_title("Headstock's speed by the other's (median; line: least to most)", size=10)
+    axes.set_title("Headstock's speed by the other's (of medians; line: least to most)", size=10)
     axes.set_xlim(0.5, max(16, 1.6 * max(max(each[2]) for each in found)))
 
 
