@@ -52,3 +52,17 @@ def test_tensorboard_events_are_written(tmp_path: Path) -> None:
     events = EventAccumulator(str(result.path / "tensorboard"))
     events.Reload()
     assert {"train/loss", "validation/accuracy", "speed/examples_per_second"} <= set(events.Tags()["scalars"])
+
+
+def test_sharing_out_and_compiling_exclude_each_other(tmp_path: Path) -> None:
+    with pytest.raises(headstock.HeadstockError, match=r"trainer\.fsdp does not go together with trainer\.compile"):
+        run(tmp_path, "both", trainer__fsdp=True, trainer__compile=True)
+    assert not (tmp_path / "both").exists()
+
+
+def test_one_process_says_that_there_is_nothing_to_share_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = {**SMALL, "trainer.fsdp": True}
+    headstock.run("text-classification", overrides, out=tmp_path / "run", quiet=False)
+    assert "trainer.fsdp: there is one process, so nothing is shared out" in capsys.readouterr().err
