@@ -16,6 +16,7 @@ from headstock.ranks import ALONE, Ranks
 from headstock.trainer.batches import BatchPlan, Indices
 from headstock.trainer.config import TrainerConfig
 from headstock.trainer.memory import OUT_OF_MEMORY, CostLimit, fits
+from headstock.trainer.packed import packed_weights
 from headstock.trainer.precision import autocast
 from headstock_registry import HeadstockError
 
@@ -77,7 +78,7 @@ def predict_split(
             predictions[index] = prediction
 
     module.eval()
-    with torch.no_grad(), console.bar(label, len(batches)) as bar:
+    with torch.no_grad(), packed_weights(module, config, device), console.bar(label, len(batches)) as bar:
         for indices in batches:
             losses.append(torch.zeros(2, device=device))
             pieces = limit.cut(indices)

@@ -30,6 +30,7 @@ from headstock.interfaces import Batch, Features
 from headstock.recipe.resolve import ResolvedRecipe
 from headstock.trainer.batches import BatchPlan
 from headstock.trainer.config import TrainerConfig
+from headstock.trainer.packed import packed_weights
 from headstock.trainer.precision import autocast
 from headstock_registry import API_VERSION
 
@@ -140,6 +141,7 @@ def _batches(
         _evaluating(module),
         torch.no_grad(),
         autocast(config, device),
+        packed_weights(module, config, device),
         console.bar(f"encode {split.split.name}", len(batches)) as bar,
     ):
         for indices in batches:

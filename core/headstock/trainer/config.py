@@ -44,6 +44,10 @@ class TrainerConfig(Config):
     )
     gradient_checkpointing: bool = Field(False, description="recompute activations to save memory")
     compile: bool = Field(False, description="run the model through torch.compile")
+    pack_weights: bool = Field(
+        True,
+        description="on a CPU in bf16, predict and evaluate with weights laid out once in the order its products read",
+    )
     fsdp: bool = Field(
         False,
         description="with torchrun, share parameters, gradients and optimizer state out over the ranks (FSDP2), for a "
