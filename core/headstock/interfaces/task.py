@@ -164,6 +164,8 @@ def pad_stack(tensors: Sequence[Tensor], value: float) -> Tensor:
     shape = [max(sizes) for sizes in zip(*(tensor.shape for tensor in tensors), strict=True)]
     if all(list(tensor.shape) == shape for tensor in tensors):
         return torch.stack(list(tensors))
+    if len(shape) == 1:
+        return nn.utils.rnn.pad_sequence(list(tensors), batch_first=True, padding_value=value)
     stacked = tensors[0].new_full((len(tensors), *shape), value)
     for row, tensor in zip(stacked, tensors, strict=True):
         row[tuple(slice(size) for size in tensor.shape)] = tensor

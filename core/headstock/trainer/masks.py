@@ -12,6 +12,9 @@ from torch import Tensor
 LEVELS = 2**16
 """A probability is taken to the nearest of so many levels: an error of less than one in a hundred thousand."""
 
+SMALL = 4096
+"""Elements below which torch's own kernel is faster, for several calls cost more than the numbers."""
+
 _active = False
 
 
@@ -44,6 +47,8 @@ def _bernoulli(values: Tensor, p: float = 0.5, *, generator: torch.Generator | N
     if threshold in (0, LEVELS):
         return values.fill_(threshold // LEVELS)
     count = values.numel()
+    if count < SMALL:  # with a tensor for the probability it is another kernel, that was not exchanged
+        return values.bernoulli_(torch.tensor(p), generator=generator)
     words = torch.empty(-(-count // 4), dtype=torch.int64, device="cpu").random_(-(2**63), None, generator=generator)
     bits = words.view(torch.int16)[:count].view(values.shape)
     # Into `values` at once: a copy from a tensor of bools is eight times slower.

@@ -59,7 +59,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
 
 def scaled_step(
     optimizer: torch.optim.Optimizer,
-    parameters: Sequence[nn.Parameter],
+    gradients: Sequence[Tensor],
     total: Tensor,
     count: Tensor,
     max_norm: float | None,
@@ -72,7 +72,7 @@ def scaled_step(
 
     Args:
         optimizer: What :func:`build_optimizer` made.
-        parameters: All that it trains.
+        gradients: Those of all that it trains; entries that are zero may be left out.
         total: The summed loss, a scalar tensor.
         count: What it sums over, a scalar tensor.
         max_norm: The largest norm; ``None``: do not clip.
@@ -81,7 +81,6 @@ def scaled_step(
         The norm after division and before clipping, and whether the loss or the norm was not finite, so that the step
         changed nothing; scalar tensors.
     """
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     norm = _over_ranks(torch.nn.utils.get_total_norm(gradients)) / count
     divisor = count
     if max_norm is not None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,19 +13,49 @@ LARGE = 2**20
 """Elements from which on a table is worth the trouble."""
 
 
+class KeptTables:
+    """Large embedding tables whose gradients keep their memory, and which of their rows are not zero."""
+
+    def __init__(self, tables: Sequence[nn.Embedding]) -> None:
+        self._tables = {id(table.weight): _KeptTable(table) for table in tables}
+
+    def gradients(self, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
+        """Return the gradients that there are, of a table only the rows that may differ from zero.
+
+        Their norms are those of the whole.
+        """
+        return [self._of(parameter, parameter.grad) for parameter in parameters if parameter.grad is not None]
+
+    def close(self) -> None:
+        """Leave the tables as they were before."""
+        for table in self._tables.values():
+            table.close()
+
+    def _of(self, parameter: nn.Parameter, gradient: Tensor) -> Tensor:
+        table = self._tables.get(id(parameter))
+        return gradient if table is None else table.rows_of(gradient)
+
+
 @contextmanager
-def kept_tables(model: nn.Module) -> Iterator[None]:
+def kept_tables(model: nn.Module) -> Iterator[KeptTables]:
     """Let large embedding tables of a model on the CPU keep their gradient's memory while this is active.
 
     torch makes a table of zeros for each gradient and adds the few rows of a batch to it. Fresh memory of that size is
     handed out by the system page by page: a sixth of a step of a small encoder. Here the batch's rows come as a
-    sparse gradient, which torch adds to the dense one that is there before the backward pass. The sums are the same.
+    sparse gradient, which torch adds to the dense one that is there before the backward pass. The sums are the same,
+    and only the rows that were added to are wiped for the next step and counted in the gradient's norm.
     """
-    with ExitStack() as stack:
-        for module in model.modules():
-            if isinstance(module, nn.Embedding) and _serves(module):
-                stack.enter_context(_kept(module))
-        yield
+    tables = KeptTables([each for each in model.modules() if isinstance(each, nn.Embedding) and _serves(each)])
+    try:
+        yield tables
+    finally:
+        tables.close()
+
+
+@contextmanager
+def no_tables() -> Iterator[KeptTables]:
+    """Keep no table's gradient, where something else minds sparse ones."""
+    yield KeptTables([])
 
 
 def _serves(table: nn.Embedding) -> bool:
@@ -38,19 +68,50 @@ def _serves(table: nn.Embedding) -> bool:
     )
 
 
-@contextmanager
-def _kept(table: nn.Embedding) -> Iterator[None]:
-    gradient: Tensor = torch.empty_like(table.weight)
+class _KeptTable:
+    """One table's gradient, and the numbers of the rows that were added to since it was last wiped."""
 
-    def prepare(module: nn.Module, inputs: Any) -> None:
+    def __init__(self, table: nn.Embedding) -> None:
+        self._table = table
+        self._gradient = torch.zeros_like(table.weight)
+        self._rows: list[Tensor] = []
+        self._whole = False  # something beside the look-up has added to all of it
+        self._hooks = [
+            table.register_forward_pre_hook(self._prepare),
+            # called with each backward pass's sum
+            table.weight.register_hook(self._note),  # type: ignore[no-untyped-call]
+        ]
+        table.sparse = True
+
+    def rows_of(self, gradient: Tensor) -> Tensor:
+        """Return the rows of the weight's gradient that may differ from zero, or all where that is not known."""
+        if self._whole or gradient is not self._gradient:
+            return gradient
+        return gradient[torch.unique(torch.cat(self._rows))] if self._rows else gradient[:0]
+
+    def close(self) -> None:
+        """Let the table have gradients of its own again."""
+        for hook in self._hooks:
+            hook.remove()
+        self._table.sparse = False
+
+    def _prepare(self, module: nn.Module, inputs: Any) -> None:
         del module, inputs
-        if torch.is_grad_enabled() and table.weight.grad is None:
-            table.weight.grad = gradient.zero_()
+        weight = self._table.weight
+        if torch.is_grad_enabled() and weight.grad is None:
+            self._wipe()
+            weight.grad = self._gradient
 
-    hook = table.register_forward_pre_hook(prepare)
-    table.sparse = True
-    try:
-        yield
-    finally:
-        hook.remove()
-        table.sparse = False
+    def _note(self, gradient: Tensor) -> None:
+        if gradient.is_sparse:
+            self._rows.append(gradient._indices()[0])
+        else:
+            self._whole = True
+
+    def _wipe(self) -> None:
+        if self._whole:
+            self._gradient.zero_()
+        else:
+            for rows in self._rows:
+                self._gradient.index_fill_(0, rows, 0.0)
+        self._rows, self._whole = [], False

@@ -39,7 +39,7 @@ from headstock.trainer.optimizer import (
 from headstock.trainer.precision import settle_precision
 from headstock.trainer.signals import InterruptedRunError, StopSignal
 from headstock.trainer.stopping import BestSoFar
-from headstock.trainer.tables import kept_tables
+from headstock.trainer.tables import KeptTables, kept_tables, no_tables
 from headstock.trainer.weights import load_state, moving_buffers, trained_state
 from headstock.trainer.windows import Window, total_steps, windows
 from headstock_registry import HeadstockError
@@ -148,10 +148,10 @@ class Trainer:
 
         return SharedGradient(self._model, collate, self._config, seed, self._device, self._plan.costs, self._ranks)
 
-    def _tables(self) -> AbstractContextManager[None]:
+    def _keep_tables(self) -> AbstractContextManager[KeptTables]:
         """Return what spares large embedding tables a new gradient at every step, where nothing else minds."""
         if self._config.compile or self._ranks.size > 1:  # neither takes sparse gradients
-            return nullcontext()
+            return no_tables()
         return kept_tables(self._model)
 
     def resume(self) -> None:
@@ -196,14 +196,14 @@ class Trainer:
             gc.freeze()
         try:
             with (
-                self._tables(),
+                self._keep_tables() as tables,
                 quick_masks(),
                 nullcontext() if self._config.compile else quick_attention(),
                 StopSignal() as stop,
                 self._around.console.bar("train", self._total_steps, self._state.step) as bar,
             ):
                 if not self._state.finished:
-                    self._run(log, stop, bar)
+                    self._run(log, stop, bar, tables)
         except WriteError as error:
             steps = self._around.checkpoints.steps()
             kept = f"the checkpoint of step {steps[-1]} is kept" if steps else "no checkpoint was written yet"
@@ -222,7 +222,7 @@ class Trainer:
             cost_limit=self._state.cost_limit,
         )
 
-    def _run(self, log: TrainingLog, stop: StopSignal, bar: Bar) -> None:
+    def _run(self, log: TrainingLog, stop: StopSignal, bar: Bar, tables: KeptTables) -> None:
         config = self._config
         state = self._state
         meter = Meter(
@@ -237,7 +237,7 @@ class Trainer:
         self._model.train()
         clock = time.perf_counter()
         for window in windows(self._plan, config, self._state.epoch, self._state.batch):
-            self._update(window, meter)
+            self._update(window, meter, tables)
             size = sum(len(indices) for indices in window.batches)
             self._examples_timed += size
             step = self._state.step
@@ -309,7 +309,7 @@ class Trainer:
         """Return where whole tensors have room."""
         return torch.device("cpu") if self._sharded else self._device
 
-    def _update(self, window: Window, meter: Meter) -> None:
+    def _update(self, window: Window, meter: Meter, tables: KeptTables) -> None:
         """Take one optimizer step and move the state on."""
         state = self._state
         set_learning_rate(self._optimizer, learning_rate_factor(self._config, state.step, self._total_steps))
@@ -319,7 +319,8 @@ class Trainer:
                 f"warning: memory ran out at step {state.step + 1}; batches of a cost above {self._limit.value} are "
                 "done in pieces from now on, with the same gradient"
             )
-        norm, unsound = scaled_step(self._optimizer, self._parameters, total, count, self._config.max_grad_norm)
+        gradients = tables.gradients(self._parameters)
+        norm, unsound = scaled_step(self._optimizer, gradients, total, count, self._config.max_grad_norm)
         if self._config.on_nonfinite == "skip":
             self._gradient.buffers.put_back_where(unsound)
         meter.add(total, count, norm, unsound, state.step + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -49,10 +50,17 @@ class BothWays(nn.Module):
         order = _reversed_positions(mask).unsqueeze(-1)
         sequence: Tensor = self.dropout(embedded)
         for onward, back in zip(self.forwards, self.backwards, strict=True):
-            ahead, _ = onward(sequence)
-            behind, _ = back(sequence.take_along_dim(order, dim=1))
+            with _without_bfloat16_on_cpus(sequence):
+                ahead, _ = onward(sequence)
+                behind, _ = back(sequence.take_along_dim(order, dim=1))
             sequence = self.dropout(torch.cat((ahead, behind.take_along_dim(order, dim=1)), dim=-1))
         return sequence
+
+
+def _without_bfloat16_on_cpus(sequence: Tensor) -> AbstractContextManager[object]:
+    """Keep autocast from an LSTM on a CPU, where bfloat16 is no faster and, without AVX-512, has no kernel."""
+    on_cpu = sequence.device.type == "cpu"
+    return torch.autocast("cpu", enabled=False) if on_cpu else nullcontext()
 
 
 def _reversed_positions(mask: Tensor) -> Tensor:

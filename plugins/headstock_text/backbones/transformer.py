@@ -173,11 +173,10 @@ class TransformerText(Backbone):
     def collate(self, examples: Sequence[Example]) -> dict[str, Tensor]:
         """Pad at the right with the tokenizer's padding id, and ``word_starts`` with -1."""
         padding = self.tokenizer.pad_token_id or 0
-        ids = [example["input_ids"] for example in examples]
-        batch = {
-            "input_ids": pad_stack(ids, padding).long(),
-            "attention_mask": pad_stack([torch.ones_like(each) for each in ids], 0).long(),
-        }
+        input_ids = pad_stack([example["input_ids"] for example in examples], padding).long()
+        lengths = torch.tensor([len(example["input_ids"]) for example in examples])
+        attention_mask = (torch.arange(input_ids.shape[1]) < lengths.unsqueeze(1)).long()
+        batch = {"input_ids": input_ids, "attention_mask": attention_mask}
         if "token_type_ids" in examples[0]:
             batch["token_type_ids"] = pad_stack([example["token_type_ids"] for example in examples], 0).long()
         if "word_starts" in examples[0]:

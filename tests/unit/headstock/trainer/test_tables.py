@@ -103,3 +103,42 @@ def test_others_are_left_alone(make: Callable[[], Model]) -> None:
     with kept_tables(model):
         assert model.table.sparse == before
         assert not model.table._forward_pre_hooks
+        assert not model.table.weight._backward_hooks
+
+
+def test_rows_of_a_step_are_wiped_for_the_next() -> None:
+    model = Model()
+    with kept_tables(model):
+        gradient(model)
+        model.zero_grad(set_to_none=True)
+        model(torch.tensor([[3]])).backward()
+        found = model.table.weight.grad
+        assert found is not None
+        assert found.abs().sum(dim=1).nonzero().tolist() == [[3]]
+
+
+def test_all_is_wiped_where_more_than_rows_was_added() -> None:
+    model = Model()
+    with kept_tables(model) as tables:
+        (model(NUMBERS) + model.table.weight.square().sum()).backward()  # as a tied output layer does
+        whole = tables.gradients([model.table.weight])[0]
+        assert whole.shape == model.table.weight.shape
+        torch.testing.assert_close(gradient(model), gradient(Model()))
+
+
+def test_the_norm_is_that_of_the_whole() -> None:
+    model = Model()
+    with kept_tables(model) as tables:
+        gradient(model)
+        model(NUMBERS[:1]).backward()
+        parameters = list(model.parameters())
+        found = tables.gradients(parameters)
+        assert found[0].shape == (4, WIDTH)  # rows that occur, less the padding
+        whole = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        torch.testing.assert_close(nn.utils.get_total_norm(found), nn.utils.get_total_norm(whole))
+
+
+def test_what_has_no_gradient_has_none_in_the_list() -> None:
+    model = Model()
+    with kept_tables(model) as tables:
+        assert tables.gradients(list(model.parameters())) == []
