@@ -46,12 +46,14 @@ def predict_split(
     console: Console,
     label: str,
     ranks: Ranks = ALONE,
+    limit: CostLimit | None = None,
 ) -> tuple[list[Any], float | None]:
     """Return a prediction for each example, in order, and the mean loss where references are known.
 
     The ranks take the batches of a single process in turn, so their results are the same to the bit; only the first
     rank returns them, the others ``None`` for each example and for the loss. A batch that is too large for the memory
     is cut, and so are later ones of its cost; not so with ``fsdp``, where ranks call the model equally often.
+    A ``limit`` of the split (:func:`cost_limit`) remembers that from one call to the next.
 
     Raises:
         HeadstockError: with ``fsdp``, a batch is too large for the memory.
@@ -64,7 +66,7 @@ def predict_split(
     ordered = plan.ordered()
     batches = ordered[ranks.rank :: ranks.size]
     together = config.fsdp and ranks.size > 1
-    limit = CostLimit(plan.costs, split.where, "shorten it or leave it out, or take a smaller backbone")
+    limit = limit or cost_limit(split)
 
     def predict(indices: Indices) -> None:
         batch = split.batch(indices, module.backbone, module.task)
@@ -118,13 +120,14 @@ def evaluate_split(
     console: Console,
     label: str,
     ranks: Ranks = ALONE,
+    limit: CostLimit | None = None,
 ) -> Evaluation:
     """Return metrics, predictions and details on a split whose references are known.
 
     Metrics are computed once, from all predictions, and are the same on all ranks; predictions and details are the
     first rank's.
     """
-    predictions, loss = predict_split(module, split, config, console, label, ranks)
+    predictions, loss = predict_split(module, split, config, console, label, ranks, limit)
     references = split.split.references
 
     details = Details()
@@ -138,6 +141,11 @@ def evaluate_split(
 
     metrics: dict[str, float] = ranks.from_first(score)
     return Evaluation(metrics, predictions, details, len(split), list(split.split.skipped))
+
+
+def cost_limit(split: PreparedSplit) -> CostLimit:
+    """Return what learns how costly a batch of a split may be, and names an example that does not fit alone."""
+    return CostLimit(split.costs, split.where, "shorten it or leave it out, or take a smaller backbone")
 
 
 def _mean(sums: list[list[float]]) -> float:

@@ -14,7 +14,7 @@ import torch
 from headstock.atomic import write_json
 from headstock.console import Console, on_interrupt
 from headstock.engine.directory import DirectoryLock, RunDirectory, claim_directory, lock_directory
-from headstock.engine.evaluate import evaluate_split
+from headstock.engine.evaluate import cost_limit, evaluate_split
 from headstock.engine.frozen import with_fixed_features
 from headstock.engine.module import TuningModule
 from headstock.engine.record import make_result, write_predictions, write_report
@@ -267,6 +267,7 @@ def _train(
     config, train = resolved.trainer, data.splits["train"]
     device = next(module.parameters()).device
     validation = data.splits["validation"]
+    limit = cost_limit(validation)
     name = config.metric or module.task.metrics[0].name
     better = next((metric.better for metric in module.task.metrics if metric.name == name), "lower")
     trainer = Trainer(
@@ -281,7 +282,7 @@ def _train(
         resolved.seed,
         (name, better),
         Surroundings(
-            validate=lambda: evaluate_split(module, validation, config, console, "validate", ranks).metrics,
+            validate=lambda: evaluate_split(module, validation, config, console, "validate", ranks, limit).metrics,
             checkpoints=CheckpointFolder(directory.checkpoints),
             log=lambda keep: TrainingLog(directory.path, config.tensorboard, keep) if ranks.first else NoLog(),
             console=console,

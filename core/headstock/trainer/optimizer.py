@@ -10,6 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from headstock.trainer.config import TrainerConfig
+from headstock.trainer.memory import is_out_of_memory
+from headstock_registry import HeadstockError
+
+LIGHTER = (
+    "it needs room for two numbers for each weight that is trained: take an adapter that trains fewer, "
+    "a smaller backbone or, with several GPUs, trainer.fsdp=true"
+)
+"""What to do where the optimizer's state does not fit beside weights and gradients."""
 
 
 class ParameterGroup(NamedTuple):
@@ -80,6 +88,9 @@ def scaled_step(
     Returns:
         The norm after division and before clipping, and whether the loss or the norm was not finite, so that the step
         changed nothing; scalar tensors.
+
+    Raises:
+        HeadstockError: memory ran out; the first step makes two numbers for each weight.
     """
     norm = _over_ranks(torch.nn.utils.get_total_norm(gradients)) / count
     divisor = count
@@ -88,7 +99,12 @@ def scaled_step(
     unsound = ~torch.isfinite(total + norm)
     fused: Any = optimizer
     fused.grad_scale, fused.found_inf = divisor.float(), unsound.float()
-    optimizer.step()
+    try:
+        optimizer.step()
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise HeadstockError(f"memory ran out over the optimizer's state; {LIGHTER}") from error
     fused.grad_scale = fused.found_inf = None
     return norm, unsound
 

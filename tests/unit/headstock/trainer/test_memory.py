@@ -19,6 +19,7 @@ from headstock.interfaces import Batch, Loss, StepOutput
 from headstock.trainer.memory import CostLimit, DoesNotFitError
 from headstock.trainer.signals import InterruptedRunError
 from headstock.trainer.trainer import Trainer
+from headstock_registry import HeadstockError
 
 Make = Callable[..., tuple[nn.Module, Trainer]]
 Collate = Callable[[Any], Batch]
@@ -126,6 +127,16 @@ def test_an_example_that_does_not_fit_alone_is_named(make_trainer: Make, collate
 
     _, trainer = make_trainer(model=Huge(1000), collate=marked)
     with pytest.raises(DoesNotFitError, match=r"^data.csv row 42 does not fit into memory.*trainer.gradient_check"):
+        trainer.fit()
+
+
+def test_memory_that_runs_out_over_the_optimizer_is_said(make_trainer: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: Any, **options: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", full)
+    _, trainer = make_trainer()
+    with pytest.raises(HeadstockError, match=r"^memory ran out over the optimizer's state; it needs room"):
         trainer.fit()
 
 
