@@ -89,7 +89,7 @@ class Site:
     def bench(self, *options: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "headstock", "bench", "mine.yaml", *options]
         return subprocess.run(
-            command, env=self.env, cwd=self.folder, capture_output=True, encoding="utf-8", timeout=150, check=False
+            command, env=self.env, cwd=self.folder, capture_output=True, encoding="utf-8", timeout=600, check=False
         )
 
 
@@ -179,7 +179,7 @@ def test_a_cluster_of_ones_own_is_on_the_loopback_address_and_ctrl_c_stops_all(
     started = _descendants(bench.pid)
     listening = [address for pid in started for address in _listening(pid)]
     os.killpg(bench.pid, signal.SIGINT)  # as a terminal does
-    _, stderr = bench.communicate(timeout=100)
+    _, stderr = bench.communicate(timeout=600)
     assert bench.returncode == 130, stderr
     assert stderr.splitlines()[-1] == "error: stopped with 1 of 1 runs to go; the same command goes on"
     assert (mine.folder / "fake-site" / "saved").exists()

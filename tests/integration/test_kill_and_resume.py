@@ -93,7 +93,7 @@ def test_sigint_saves_and_says_how_to_go_on(tmp_path: Path, command_env: Any) ->
     while process.poll() is None and time.monotonic() < deadline and not (log.exists() and log.stat().st_size):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == 130, errors
     assert "headstock run run --resume" in errors
     assert "Traceback" not in errors

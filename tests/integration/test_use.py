@@ -38,7 +38,7 @@ def use(folder: Path, command_env: Any) -> Use:
     def run(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         command = [sys.executable, "-m", "headstock", *arguments]
         return subprocess.run(
-            command, cwd=folder, env=command_env(), input=stdin, capture_output=True, timeout=120, check=False
+            command, cwd=folder, env=command_env(), input=stdin, capture_output=True, timeout=600, check=False
         )
 
     return run
@@ -122,7 +122,7 @@ def test_predict_says_on_a_terminal_that_it_reads(folder: Path, command_env: Any
     )
     os.close(terminal)
     os.write(ours, b"a good thing\n\x04")
-    output, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=600)
     os.close(ours)
     assert process.returncode == 0, errors
     assert len(output.splitlines()) == 1

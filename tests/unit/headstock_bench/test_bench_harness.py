@@ -240,6 +240,6 @@ def test_the_lock_lasts_as_long_as_a_process_that_was_given_it(tmp_path: Path) -
         child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=(lock,))
     with pytest.raises(HeadstockError), locked(tmp_path):
         pass
-    child.communicate(b"\n", timeout=30)
+    child.communicate(b"\n", timeout=300)
     with locked(tmp_path):
         pass

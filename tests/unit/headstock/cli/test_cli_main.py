@@ -270,7 +270,7 @@ def test_a_signal_ends_a_command_quietly(commands, command_env):
     with start(commands, command_env, "sleep") as process:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
     assert process.returncode == 130
     assert errors.strip() == ""
 
