@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,13 +17,11 @@ from headstock.atomic import WriteError
 from headstock.console import Bar, Console
 from headstock.interfaces import Batch
 from headstock.ranks import ALONE, Ranks
-from headstock.trainer.attention import quick_attention
 from headstock.trainer.batches import BatchPlan, Indices
 from headstock.trainer.checkpoints import CheckpointFolder, TrainerState
 from headstock.trainer.config import TrainerConfig
 from headstock.trainer.gradient import Gradient
 from headstock.trainer.log import TrainingLog
-from headstock.trainer.masks import quick_masks
 from headstock.trainer.memory import CostLimit
 from headstock.trainer.meter import Meter
 from headstock.trainer.optimizer import (
@@ -37,6 +35,7 @@ from headstock.trainer.optimizer import (
     set_learning_rate,
 )
 from headstock.trainer.precision import settle_precision
+from headstock.trainer.quick import quick_operations
 from headstock.trainer.signals import InterruptedRunError, StopSignal
 from headstock.trainer.stopping import BestSoFar
 from headstock.trainer.tables import KeptTables, kept_tables, no_tables
@@ -197,8 +196,7 @@ class Trainer:
         try:
             with (
                 self._keep_tables() as tables,
-                quick_masks(),
-                nullcontext() if self._config.compile else quick_attention(),
+                quick_operations(self._config.compile),
                 StopSignal() as stop,
                 self._around.console.bar("train", self._total_steps, self._state.step) as bar,
             ):
