@@ -1,10 +1,12 @@
-"""Predicts with one tuned model through Headstock and through a pipeline of transformers, by turns.
+"""Predicts and evaluates with one tuned model through Headstock and through transformers, by turns.
 
 python benchmarks/peers/predict.py                       # five rounds on sentences of film reviews
 python benchmarks/peers/predict.py --rounds 1 --limit 64 --results try.json
 
 Both sides have the same weights: an encoder of transformers with its pooler and a linear head. Each turn is a process
-of its own, which loads the model, predicts a few sentences to warm up, and then all of them against the clock.
+of its own, which loads the model, predicts a few sentences to warm up, and then all of them against the clock. For
+evaluation, the clock runs from the CSV file to the metrics. What is best on a CPU without instructions for bfloat16 is
+float32.
 """
 
 from __future__ import annotations
@@ -19,16 +21,28 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
+from datasets import load_dataset
 from hf_common import LIBRARIES, peak_memory_mb
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+from sklearn.metrics import accuracy_score
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    Trainer,
+    TrainingArguments,
+    pipeline,
+)
 
 import headstock
 from headstock.engine.saved import load_model
+from headstock.report.environment import describe_environment
+from headstock.trainer.precision import CPU_FEATURES
 from headstock_registry import load_catalogue
 
 HERE = Path(__file__).parent
@@ -37,8 +51,11 @@ DATA = ROOT.parent / "shared" / "data"
 WEIGHTS = DATA / "weights" / "all-minilm-l6-v2-fp16"
 REVIEWS = DATA / "text_classification" / "sst2_en"
 RESULTS = HERE.parent / "results" / "predict.json"
-SIDES = ("headstock", "pipeline", "pipeline-best")
+SIDES = ("headstock", "pipeline", "pipeline-best", "headstock-evaluate", "trainer-evaluate")
+OURS = {"headstock": "headstock", "pipeline": "headstock", "pipeline-best": "headstock"}
+"""Beside which turn of Headstock's a turn stands; the rest stand beside the evaluation."""
 BATCH = 32
+MAX_LENGTH = 128
 WARM_UP = 64
 
 
@@ -51,6 +68,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_model(folder)
+        write_rows(folder, given.limit)
         turns: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
         for number in range(given.rounds):
             for side in SIDES:
@@ -72,7 +90,12 @@ def make_model(folder: Path) -> None:
     headstock.run(
         {
             "task": {"name": "text-classification", "dropout": 0.1},
-            "backbone": {"name": "transformers-text", "model": str(folder / "base"), "pooling": "pooler"},
+            "backbone": {
+                "name": "transformers-text",
+                "model": str(folder / "base"),
+                "pooling": "pooler",
+                "max_length": MAX_LENGTH,
+            },
             "adapter": "linear-probe",
             "data": {"path": str(REVIEWS), "limit": 64},
             "trainer": {"max_steps": 1},
@@ -86,13 +109,28 @@ def make_model(folder: Path) -> None:
     theirs.save_pretrained(folder / "model")
 
 
+def write_rows(folder: Path, limit: int | None) -> None:
+    """Write the sentences and labels of the validation and test splits as one file, ``rows.csv``."""
+    with (folder / "rows.csv").open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, ["text", "label"])
+        writer.writeheader()
+        writer.writerows(rows(limit))
+
+
 def turn(side: str, folder: Path, limit: int | None) -> dict[str, Any]:
     """Predict all sentences once; return speed and the predicted labels."""
-    predict = _headstock(folder) if side == "headstock" else _pipeline(folder, best=side == "pipeline-best")
-    texts = sentences(limit)
-    predict(texts[:WARM_UP])
+    texts = [row["text"] for row in rows(limit)]
+    work: Callable[[], list[str]]
+    if side.endswith("evaluate"):
+        evaluate = _headstock_evaluation(folder) if side.startswith("headstock") else _trainer_evaluation(folder)
+        evaluate(WARM_UP)
+        work = partial(evaluate, None)
+    else:
+        predict = _headstock(folder) if side == "headstock" else _pipeline(folder, best=side == "pipeline-best")
+        predict(texts[:WARM_UP])
+        work = partial(predict, texts)
     began = time.perf_counter()
-    labels = predict(texts)
+    labels = work()
     seconds = time.perf_counter() - began
     return {
         "sentences_per_second": len(texts) / seconds,
@@ -101,13 +139,13 @@ def turn(side: str, folder: Path, limit: int | None) -> dict[str, Any]:
     }
 
 
-def sentences(limit: int | None) -> list[str]:
-    """Return the sentences of the validation and test splits."""
+def rows(limit: int | None) -> list[dict[str, str]]:
+    """Return the rows of the validation and test splits."""
     found = []
     for path in sorted(REVIEWS.glob("*.csv")):
         if path.stem != "train":
             with path.open(encoding="utf-8", newline="") as stream:
-                found += [row["text"] for row in csv.DictReader(stream)]
+                found += list(csv.DictReader(stream))
     return found[:limit]
 
 
@@ -117,9 +155,62 @@ def _headstock(folder: Path) -> Callable[[list[str]], list[str]]:
 
 
 def _pipeline(folder: Path, best: bool) -> Callable[[list[str]], list[str]]:
-    options: dict[str, Any] = {"batch_size": BATCH, "dtype": torch.bfloat16} if best else {}
+    dtype = torch.bfloat16 if _multiplies_bf16() else torch.float32
+    options: dict[str, Any] = {"batch_size": BATCH, "dtype": dtype} if best else {}
     classify: Any = pipeline("text-classification", model=str(folder / "model"), **options)
     return lambda texts: [found["label"] for found in classify(texts)]
+
+
+def _headstock_evaluation(folder: Path) -> Callable[[int | None], list[str]]:
+    model = headstock.load(folder / "run")
+
+    def evaluate(limit: int | None) -> list[str]:
+        found = model.evaluate({"path": str(folder / "rows.csv"), "limit": limit})
+        print(f"accuracy {found.metrics['accuracy']:.4f}", file=sys.stderr)
+        return [prediction[0]["label"] for prediction in map(model.task.wire, found.predictions, [{}] * found.examples)]
+
+    return evaluate
+
+
+def _trainer_evaluation(folder: Path) -> Callable[[int | None], list[str]]:
+    model: Any = AutoModelForSequenceClassification.from_pretrained(folder / "model")
+    tokenizer = AutoTokenizer.from_pretrained(folder / "model")
+    numbers = model.config.label2id
+    arguments = TrainingArguments(
+        output_dir=str(folder / "trainer"),
+        per_device_eval_batch_size=2 * BATCH,
+        bf16_full_eval=_multiplies_bf16(),
+        use_cpu=not torch.cuda.is_available(),
+        disable_tqdm=True,
+        report_to="none",
+    )
+    trainer = Trainer(
+        model=model,
+        args=arguments,
+        data_collator=DataCollatorWithPadding(tokenizer),
+        compute_metrics=lambda found: {"accuracy": accuracy_score(found.label_ids, found.predictions.argmax(axis=1))},
+    )
+
+    def preprocess(batch: dict[str, list[Any]]) -> dict[str, Any]:
+        encoded = tokenizer(batch["text"], truncation=True, max_length=MAX_LENGTH)
+        return {**encoded, "labels": [numbers[name] for name in batch["label"]]}
+
+    def evaluate(limit: int | None) -> list[str]:
+        # A cache of its own, for Headstock's evaluation reads and preprocesses anew too.
+        with tempfile.TemporaryDirectory() as cache:
+            files = {"test": str(folder / "rows.csv")}
+            split = load_dataset("csv", data_files=files, split="test", keep_default_na=False, cache_dir=cache)
+            split = split if limit is None else split.select(range(limit))
+            found = trainer.predict(split.map(preprocess, batched=True, remove_columns=split.column_names))
+        print(f"accuracy {found.metrics['test_accuracy']:.4f}", file=sys.stderr)
+        return [model.config.id2label[number] for number in found.predictions.argmax(axis=1).tolist()]
+
+    return evaluate
+
+
+def _multiplies_bf16() -> bool:
+    found = torch.cpu.get_capabilities()
+    return torch.cuda.is_available() or any(found.get(name) for name in CPU_FEATURES)
 
 
 def _process(side: str, folder: Path, limit: int | None) -> dict[str, Any]:
@@ -135,6 +226,8 @@ def _process(side: str, folder: Path, limit: int | None) -> dict[str, Any]:
 def _record(turns: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     ours = turns["headstock"][0]["labels"]
     return {
+        "environment": describe_environment(load_catalogue(), torch.device("cpu"), seed=0),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": f"python {' '.join(sys.argv)}",
         "sentences": len(ours),
@@ -158,8 +251,9 @@ def _table(turns: dict[str, list[dict[str, Any]]]) -> str:
     ]
     speeds = {side: [each["sentences_per_second"] for each in found] for side, found in turns.items()}
     for side, found in turns.items():
-        ratios = [mine / other for mine, other in zip(speeds["headstock"], speeds[side], strict=True)]
-        middle = statistics.median(speeds["headstock"]) / statistics.median(speeds[side])
+        own = speeds[OURS.get(side, "headstock-evaluate")]
+        ratios = [mine / other for mine, other in zip(own, speeds[side], strict=True)]
+        middle = statistics.median(own) / statistics.median(speeds[side])
         lines.append(
             f"| {side} | {statistics.median(speeds[side]):.0f} "
             f"| {middle:.2f} ({min(ratios):.2f} to {max(ratios):.2f}) "
@@ -169,7 +263,7 @@ def _table(turns: dict[str, list[dict[str, Any]]]) -> str:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Compare prediction with pipelines of transformers.")
+    parser = argparse.ArgumentParser(description="Compare prediction and evaluation with those of transformers.")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--limit", type=int, help="sentences at most, for a quick try")
     parser.add_argument("--results", type=Path, default=RESULTS)
