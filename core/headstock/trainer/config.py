@@ -48,6 +48,9 @@ class TrainerConfig(Config):
         True,
         description="on a CPU in bf16, predict and evaluate with weights laid out once in the order its products read",
     )
+    keep_memory: bool = Field(
+        True, description="on a CPU with glibc, keep the memory that a step frees for the next one"
+    )
     fsdp: bool = Field(
         False,
         description="with torchrun, share parameters, gradients and optimizer state out over the ranks (FSDP2), for a "

@@ -15,6 +15,7 @@ from headstock.kits.weights import load_weights
 from headstock_vision.backbones.base import ImageBackbone, ImageConfig, ImageFacts, all_true, flatten_map
 from headstock_vision.backbones.checkpointing import checkpoint_stages
 from headstock_vision.backbones.feature_net import FeatureNet
+from headstock_vision.backbones.folding import fold_fixed_norms
 from headstock_vision.backbones.stored import read_facts, write_stored
 from headstock_vision.backbones.torchvision_build import (
     check_name,
@@ -61,6 +62,8 @@ class Torchvision(ImageBackbone):
         self.body = body
         pretrained = config.weights != "none"
         self.fixed_statistics = config.batch_norm == "fixed" or (config.batch_norm == "auto" and pretrained)
+        if self.fixed_statistics:
+            fold_fixed_norms(body)
         self.feature_dim = self.probe(self).pooled.shape[1]
 
     @classmethod
