@@ -26,18 +26,18 @@ from headstock.trainer.allocator import kept_memory
 from headstock.trainer.config import TrainerConfig
 
 with kept_memory(TrainerConfig(keep_memory=sys.argv[1] == "keep"), torch.device("cpu")):
-    for number in range(12):
-        if number == 2:
+    for number in range(40):
+        if number == 20:
             before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         torch.empty({LARGE}, dtype=torch.uint8).fill_(1)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
-"""Prints how many pages are fetched over ten blocks, each freed before the next, after the first two."""
+"""Prints how many pages are fetched over twenty blocks, each freed before the next, after the first twenty."""
 
 
 @needs_glibc
 def test_blocks_are_not_fetched_again() -> None:
-    counts = {}
+    counts: dict[str, int] = {}
     for word in ("keep", "return"):
         done = subprocess.run([sys.executable, "-c", FAULTS, word], check=True, capture_output=True, timeout=300)
         counts[word] = int(done.stdout)
