@@ -42,7 +42,7 @@ from transformers import (
 import headstock
 from headstock.engine.saved import load_model
 from headstock.report.environment import describe_environment
-from headstock.trainer.precision import CPU_FEATURES
+from headstock.trainer.precision import multiplies_bf16
 from headstock_registry import load_catalogue
 
 HERE = Path(__file__).parent
@@ -155,7 +155,7 @@ def _headstock(folder: Path) -> Callable[[list[str]], list[str]]:
 
 
 def _pipeline(folder: Path, best: bool) -> Callable[[list[str]], list[str]]:
-    dtype = torch.bfloat16 if _multiplies_bf16() else torch.float32
+    dtype = torch.bfloat16 if multiplies_bf16() else torch.float32
     options: dict[str, Any] = {"batch_size": BATCH, "dtype": dtype} if best else {}
     classify: Any = pipeline("text-classification", model=str(folder / "model"), **options)
     return lambda texts: [found["label"] for found in classify(texts)]
@@ -179,7 +179,7 @@ def _trainer_evaluation(folder: Path) -> Callable[[int | None], list[str]]:
     arguments = TrainingArguments(
         output_dir=str(folder / "trainer"),
         per_device_eval_batch_size=2 * BATCH,
-        bf16_full_eval=_multiplies_bf16(),
+        bf16_full_eval=multiplies_bf16(),
         use_cpu=not torch.cuda.is_available(),
         disable_tqdm=True,
         report_to="none",
@@ -208,11 +208,6 @@ def _trainer_evaluation(folder: Path) -> Callable[[int | None], list[str]]:
     return evaluate
 
 
-def _multiplies_bf16() -> bool:
-    found = torch.cpu.get_capabilities()
-    return torch.cuda.is_available() or any(found.get(name) for name in CPU_FEATURES)
-
-
 def _process(side: str, folder: Path, limit: int | None) -> dict[str, Any]:
     command = [sys.executable, str(Path(__file__).relative_to(ROOT)), "--side", side, "--folder", str(folder)]
     command += [] if limit is None else ["--limit", str(limit)]
@@ -231,7 +226,6 @@ def _record(turns: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": f"python {' '.join(sys.argv)}",
         "sentences": len(ours),
-        "threads": torch.get_num_threads(),
         "versions": {name: metadata.version(name) for name in LIBRARIES},
         "sides": {
             side: {

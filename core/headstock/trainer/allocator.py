@@ -25,9 +25,9 @@ def kept_memory(config: TrainerConfig, device: torch.device) -> Iterator[None]:
     """Let the C library keep what a training step frees for the next one, while this is active.
 
     glibc maps each large block anew and gives it back when it is freed, and the system hands it out page by page and
-    wiped: a quarter of a step of an image network on a CPU. Here large blocks come from the heap, and the heap does
-    not shrink. At the end all that is free goes back. Off on GPUs, with ``trainer.keep_memory=false``, and where the
-    C library is another one.
+    wiped, which takes long where blocks are large, as those of images are. Here large blocks come from the heap, and
+    the heap does not shrink. At the end all that is free goes back. Off on GPUs, with ``trainer.keep_memory=false``,
+    and where the C library is another one.
     """
     library = _glibc() if config.keep_memory and device.type == "cpu" else None
     if library is None:

@@ -26,7 +26,7 @@ def settle_precision(config: TrainerConfig, model: nn.Module, device: torch.devi
     if config.precision != "auto":
         return config
     on_gpu = device.type == "cuda"
-    pays = torch.cuda.is_bf16_supported() if on_gpu else _multiplies_bf16() and _is_of_matrices(model)
+    pays = torch.cuda.is_bf16_supported() if on_gpu else multiplies_bf16() and _is_of_matrices(model)
     return config.model_copy(update={"precision": "bf16" if pays else "fp32"})
 
 
@@ -37,7 +37,8 @@ def autocast(config: TrainerConfig, device: torch.device) -> AbstractContextMana
     return torch.autocast(device.type, dtype=torch.bfloat16) if config.precision == "bf16" else nullcontext()
 
 
-def _multiplies_bf16() -> bool:
+def multiplies_bf16() -> bool:
+    """Tell whether this CPU multiplies matrices of bfloat16 faster than of float32."""
     found = torch.cpu.get_capabilities()
     return any(found.get(name) for name in CPU_FEATURES)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 @contextmanager
 def quick_recurrence() -> Iterator[None]:
-    """Let a layer of ``torch.nn.GRU`` in one direction train about twice as fast on a CPU while this is active.
+    """Let a layer of ``torch.nn.GRU`` in one direction train faster on a CPU while this is active.
 
     torch differentiates such a layer operation by operation: at each place of the sequence it multiplies for the
     weights' gradient and adds the product to the sum. Here a place costs three operations on the way back, and the

@@ -52,12 +52,6 @@ def kept_tables(model: nn.Module) -> Iterator[KeptTables]:
         tables.close()
 
 
-@contextmanager
-def no_tables() -> Iterator[KeptTables]:
-    """Keep no table's gradient, where something else minds sparse ones."""
-    yield KeptTables([])
-
-
 def _serves(table: nn.Embedding) -> bool:
     return (
         type(table).forward is nn.Embedding.forward

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -39,7 +39,7 @@ from headstock.trainer.precision import settle_precision
 from headstock.trainer.quick import quick_operations
 from headstock.trainer.signals import InterruptedRunError, StopSignal
 from headstock.trainer.stopping import BestSoFar
-from headstock.trainer.tables import KeptTables, kept_tables, no_tables
+from headstock.trainer.tables import KeptTables, kept_tables
 from headstock.trainer.weights import load_state, moving_buffers, trained_state
 from headstock.trainer.windows import Window, total_steps, windows
 from headstock_registry import HeadstockError
@@ -151,7 +151,7 @@ class Trainer:
     def _keep_tables(self) -> AbstractContextManager[KeptTables]:
         """Return what spares large embedding tables a new gradient at every step, where nothing else minds."""
         if self._config.compile or self._ranks.size > 1:  # neither takes sparse gradients
-            return no_tables()
+            return nullcontext(KeptTables([]))
         return kept_tables(self._model)
 
     def resume(self) -> None:
