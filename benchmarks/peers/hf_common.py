@@ -24,13 +24,24 @@ from torch import Tensor, nn
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
 from transformers.trainer_utils import EvalPrediction
 
-VARIANTS = ("defaults", "best", "lightning")
+VARIANTS = ("defaults", "best", "workers", "compiled", "flash", "lightning")
+BEST: dict[str, dict[str, Any]] = {
+    "best": {},
+    "workers": {"dataloader_num_workers": 4, "dataloader_persistent_workers": True},
+    "compiled": {"torch_compile": True},
+    "flash": {},
+}
+"""Variants of the Trainer with the flags that serve a task best, and what they add to them."""
+
 LIBRARIES = ("transformers", "accelerate", "datasets", "torch", "torchvision", "torchaudio")
 
 SCRIPTS = dict.fromkeys(
-    ("text_reviews", "text_lora", "text_probe", "text_probe_again", "text_tiny"), "text_classification"
+    ("text_reviews", "text_lora", "text_probe", "text_probe_again", "text_tiny", "text_base"), "text_classification"
 )
 """Recipes that the reference script of another one runs."""
+
+
+Variant = Literal["defaults", "best", "workers", "compiled", "flash", "lightning"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +51,9 @@ class Job:
     Attributes:
         task: The recipe's section of this name; likewise ``backbone``, ``adapter``, ``data`` and ``trainer``.
         seed: Seed of weights, order, dropout and augmentation.
-        variant: ``defaults`` runs the Trainer with plain flags, ``best`` with those that serve it best here,
+        variant: ``defaults`` runs the Trainer with plain flags, ``best`` with those that serve it best here (and
+            ``workers`` and ``compiled`` with loader processes and torch.compile beside them, for a GPU; ``flash``
+            without cuDNN's attention, which is no flag of the Trainer's),
             ``lightning`` runs Lightning's loop instead, with all that makes ``best`` fast.
         limit: Rows of each split at most, for a quick try.
     """
@@ -51,7 +64,7 @@ class Job:
     data: Mapping[str, Any]
     trainer: Mapping[str, Any]
     seed: int
-    variant: Literal["defaults", "best", "lightning"]
+    variant: Variant
     limit: int | None = None
 
 
@@ -114,7 +127,7 @@ def read_job(
     recipe: Path,
     *,
     seed: int = 0,
-    variant: Literal["defaults", "best", "lightning"] = "defaults",
+    variant: Variant = "defaults",
     precision: str | None = None,
     epochs: int | None = None,
     limit: int | None = None,
@@ -134,7 +147,7 @@ def read_job(
 def training_arguments(job: Job, reference: Reference, folder: str) -> TrainingArguments:
     """Return the Trainer's arguments for the settings of the recipe."""
     settings = job.trainer
-    best = reference.best if job.variant == "best" else {}
+    best = {**reference.best, **BEST[job.variant]} if job.variant in BEST else {}
     return TrainingArguments(
         output_dir=folder,
         num_train_epochs=settings["epochs"],
@@ -202,9 +215,12 @@ def train_with_trainer(job: Job, reference: Reference, folder: str) -> dict[str,
         preprocess_logits_for_metrics=reference.reduce,
         callbacks=[clock],
     )
+    plans = torch.backends.cuda.cudnn_sdp_enabled()
+    torch.backends.cuda.enable_cudnn_sdp(plans and job.variant != "flash")
     before = trainer.predict(reference.splits["test"]).metrics
     trainer.train()
     after = trainer.predict(reference.splits["test"]).metrics
+    torch.backends.cuda.enable_cudnn_sdp(plans)
     return {
         "steps": trainer.state.global_step,
         "best_value": trainer.state.best_metric,

@@ -7,17 +7,21 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from headstock.console import Console
+from headstock.engine.decoding import Decoder
 from headstock.engine.module import TuningModule
 from headstock.examples.prepare import PreparedSplit
 from headstock.interfaces import Details
 from headstock.ranks import ALONE, Ranks
+from headstock.trainer.attention import planless_attention
 from headstock.trainer.batches import BatchPlan, Indices
 from headstock.trainer.config import TrainerConfig
 from headstock.trainer.memory import OUT_OF_MEMORY, CostLimit, fits
 from headstock.trainer.packed import packed_weights
 from headstock.trainer.precision import autocast
+from headstock.trainer.transfer import Transfer
 from headstock_registry import HeadstockError
 
 
@@ -61,26 +65,28 @@ def predict_split(
     """
     plan = BatchPlan(split.costs, config.batch_size * 2, _doubled(config.batch_cost), seed=0)
     device = next(module.parameters()).device
-    predictions: list[Any] = [None] * len(split)
-    losses: list[torch.Tensor] = []
+    losses: list[Tensor] = []
     ordered = plan.ordered()
     batches = ordered[ranks.rank :: ranks.size]
     together = config.fsdp and ranks.size > 1
     limit = limit or cost_limit(split)
+    transfer, decoder = Transfer(device), Decoder(module.task, len(split), device)
 
     def predict(indices: Indices) -> None:
         batch = split.batch(indices, module.backbone, module.task)
         with autocast(config, device):
-            output = module(batch.to(device))
-        outputs = {name: _plain(tensor) for name, tensor in output.outputs.items()}
-        decoded = module.task.decode(outputs, batch)
+            output = module(transfer(batch))
         if output.loss is not None:
             losses[-1] += torch.stack([output.loss.total.float(), output.loss.count.to(device).float()])
-        for index, prediction in zip(indices.tolist(), decoded, strict=True):
-            predictions[index] = prediction
+        decoder.take(indices, batch, output.outputs)
 
     module.eval()
-    with torch.no_grad(), packed_weights(module, config, device), console.bar(label, len(batches)) as bar:
+    with (
+        torch.no_grad(),
+        planless_attention(device),
+        packed_weights(module, config, device),
+        console.bar(label, len(batches)) as bar,
+    ):
         for indices in batches:
             losses.append(torch.zeros(2, device=device))
             pieces = limit.cut(indices)
@@ -93,11 +99,13 @@ def predict_split(
                     console.line(f"{label}: memory ran out; batches of a cost above {limit.value} are done in pieces")
                     pieces = [part for rest in (piece, *pieces) for part in limit.cut(rest)]
             bar.advance(1, len(indices))
+        decoder.finish()
         if together and len(batches) * ranks.size < len(ordered):
             # The others, which have a batch more, need this rank's share of the parameters for it.
             with autocast(config, device):
                 module(split.batch(ordered[0], module.backbone, module.task).to(device))
     sums: list[list[float]] = torch.stack(losses).tolist() if losses else []
+    predictions = decoder.predictions
     if ranks.size > 1:
         found = {index: predictions[index] for indices in batches for index in indices.tolist()}
         parts = ranks.gather([list(found.items()), sums])
@@ -157,7 +165,3 @@ def _mean(sums: list[list[float]]) -> float:
 def _doubled(budget: int | None) -> int | None:
     """Without gradients to keep, twice the budget fits in the same memory."""
     return None if budget is None else budget * 2
-
-
-def _plain(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.float().cpu() if tensor.is_floating_point() else tensor.cpu()

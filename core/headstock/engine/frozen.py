@@ -28,6 +28,7 @@ from headstock.examples.fingerprint import code_digest
 from headstock.examples.prepare import PreparedSplit
 from headstock.interfaces import Batch, Features
 from headstock.recipe.resolve import ResolvedRecipe
+from headstock.trainer.attention import planless_attention
 from headstock.trainer.batches import BatchPlan
 from headstock.trainer.config import TrainerConfig
 from headstock.trainer.packed import packed_weights
@@ -141,6 +142,7 @@ def _batches(
         _evaluating(module),
         torch.no_grad(),
         autocast(config, device),
+        planless_attention(device),
         packed_weights(module, config, device),
         console.bar(f"encode {split.split.name}", len(batches)) as bar,
     ):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,18 +21,22 @@ from headstock.engine.record import make_result, write_predictions, write_report
 from headstock.engine.saved import save_model
 from headstock.engine.setup import PreparedData, build_module, check_options, choose_device, count, prepare_data
 from headstock.examples.prepare import PreparedSplit
+from headstock.interfaces import Batch
+from headstock.interfaces.padding import round_lengths, rounded
 from headstock.ranks import ALONE, Ranks, joined, leads
 from headstock.recipe.model import Recipe
 from headstock.recipe.resolve import ResolvedRecipe, resolve
 from headstock.recipe.source import parse_assignments, read_yaml
 from headstock.report.environment import describe_environment
 from headstock.report.result import RunResult, TestResult
-from headstock.trainer.batches import BatchPlan
+from headstock.trainer.batches import BatchPlan, Indices
 from headstock.trainer.checkpoints import CheckpointFolder
 from headstock.trainer.log import NoLog, TrainingLog
 from headstock.trainer.optimizer import ParameterGroup
 from headstock.trainer.precision import settle_precision
+from headstock.trainer.recorded import can_record
 from headstock.trainer.trainer import Surroundings, Trainer, TrainResult
+from headstock.trainer.transfer import Transfer
 from headstock_registry import Catalogue, HeadstockError, load_catalogue
 
 
@@ -268,6 +272,12 @@ def _train(
     device = next(module.parameters()).device
     validation = data.splits["validation"]
     limit = cost_limit(validation)
+    transfer, recurs = Transfer(device), can_record(config, device, ranks)
+
+    def collate(indices: Indices) -> Batch:
+        with round_lengths() if recurs else nullcontext():
+            return transfer(train.batch(indices, module.backbone, module.task))
+
     name = config.metric or module.task.metrics[0].name
     better = next((metric.better for metric in module.task.metrics if metric.name == name), "lower")
     trainer = Trainer(
@@ -276,8 +286,8 @@ def _train(
             ParameterGroup(_trainable(module.backbone), config.learning_rate),
             ParameterGroup(_trainable(module.head), config.head_learning_rate or config.learning_rate),
         ],
-        BatchPlan(train.costs, config.batch_size, config.batch_cost, resolved.seed),
-        lambda indices: train.batch(indices, module.backbone, module.task).to(device),
+        BatchPlan(rounded(train.costs) if recurs else train.costs, config.batch_size, config.batch_cost, resolved.seed),
+        collate,
         config,
         resolved.seed,
         (name, better),

@@ -7,8 +7,9 @@ from headstock.interfaces.component import Component, Config
 from headstock.interfaces.details import ConfusionMatrix, Details
 from headstock.interfaces.errors import BadExampleError, DataError
 from headstock.interfaces.files import FileValue, is_file_value, read_bytes
+from headstock.interfaces.padding import pad_stack
 from headstock.interfaces.schema import Column, Metric
-from headstock.interfaces.task import Splits, Task, pad_stack
+from headstock.interfaces.task import Splits, Task
 
 __all__ = [
     "Adapter",

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from headstock.interfaces.backbone import Backbone
 from headstock.interfaces.batch import Batch, Example, Features, Loss
 from headstock.interfaces.component import Component
 from headstock.interfaces.details import Details
+from headstock.interfaces.padding import pad_stack
 from headstock.interfaces.schema import Column, Metric
 
 Row = Mapping[str, Any]
@@ -157,16 +157,3 @@ class Task(Component):
         """Return a prediction in the form that Hugging Face's pipelines and inference API use for this task."""
         del row
         return prediction
-
-
-def pad_stack(tensors: Sequence[Tensor], value: float) -> Tensor:
-    """Stack tensors, padding each dimension at its end with ``value`` to the longest: (B, …)."""
-    shape = [max(sizes) for sizes in zip(*(tensor.shape for tensor in tensors), strict=True)]
-    if all(list(tensor.shape) == shape for tensor in tensors):
-        return torch.stack(list(tensors))
-    if len(shape) == 1:
-        return nn.utils.rnn.pad_sequence(list(tensors), batch_first=True, padding_value=value)
-    stacked = tensors[0].new_full((len(tensors), *shape), value)
-    for row, tensor in zip(stacked, tensors, strict=True):
-        row[tuple(slice(size) for size in tensor.shape)] = tensor
-    return stacked

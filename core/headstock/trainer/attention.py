@@ -1,4 +1,4 @@
-"""Attention in bfloat16 on the CPU: trained through matrix products where the fused kernel is slower."""
+"""Which of torch's kernels for attention is taken, where torch's own choice is the slower one."""
 
 from __future__ import annotations
 
@@ -46,6 +46,24 @@ def quick_attention() -> Iterator[None]:
     finally:
         functional.scaled_dot_product_attention = original
         settings.allow_fp16_bf16_reduction_math_sdp(in_bfloat16)
+
+
+@contextmanager
+def planless_attention(device: torch.device) -> Iterator[None]:
+    """Let ``scaled_dot_product_attention`` on a GPU take kernels that serve any shape at once, while this is active.
+
+    On recent GPUs torch prefers cuDNN's, for which cuDNN makes a plan for every new shape of a batch, in each
+    direction, which takes as long as many steps. Batches of texts and clips come in dozens of shapes.
+    """
+    settings: Any = torch.backends.cuda
+    takes = device.type == "cuda" and settings.cudnn_sdp_enabled()
+    if takes:
+        settings.enable_cudnn_sdp(False)
+    try:
+        yield
+    finally:
+        if takes:
+            settings.enable_cudnn_sdp(True)
 
 
 def _trains_in_bfloat16(query: Tensor, key: Tensor) -> bool:

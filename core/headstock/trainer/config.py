@@ -48,6 +48,9 @@ class TrainerConfig(Config):
         True,
         description="on a CPU in bf16, predict and evaluate with weights laid out once in the order its products read",
     )
+    cuda_graphs: bool = Field(
+        True, description="on a GPU, record a step for each shape of batch that comes again and replay it as one"
+    )
     keep_memory: bool = Field(
         True, description="on a CPU with glibc, keep the memory that a step frees for the next one"
     )

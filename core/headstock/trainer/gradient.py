@@ -38,10 +38,15 @@ class Gradient:
         seed: int,
         device: torch.device,
     ) -> None:
-        self._model, self._collate, self._limit, self._config = model, collate, limit, config
+        self._model, self._collate, self._config = model, collate, config
         self._seed, self._device = seed, device
+        self._ready: tuple[Indices, Batch] | None = None
+        self.limit = limit
+        """Cuts batches that do not fit."""
         self.buffers = BufferCopy(model)
         """The model's buffers as they were before the last :meth:`accumulate`."""
+        self.relieve: Callable[[], bool] = lambda: False
+        """Frees memory that can be done without, and tells whether there was any; tried before batches are cut."""
 
     def accumulate(self, batches: Sequence[Indices], step: int) -> tuple[Tensor, Tensor]:
         """Set the parameters' gradients to those of the summed loss over ``batches``; return summed loss and count.
@@ -61,19 +66,34 @@ class Gradient:
                 return total, count
             self._model.zero_grad(set_to_none=True)
             self.buffers.put_back()
-            self._limit.lower(failed)
+            if not self.relieve():
+                self.limit.lower(failed)
 
     def _add_all(self, batches: Sequence[Indices], step: int, total: Tensor, count: Tensor) -> Indices | None:
         """Add up loss, count and gradients; return the piece that did not fit into memory, if there is one."""
         for number, batch in enumerate(batches):
-            for part, piece in enumerate(self._limit.cut(batch)):
+            for part, piece in enumerate(self.limit.cut(batch)):
                 seed_everything(self._seed, step, number, part)
-                if not fits(partial(self._add, piece, total, count), self._device):
+                if not fits(partial(self._collate_and_add, piece, total, count), self._device):
                     return piece
         return None
 
-    def _add(self, piece: Indices, total: Tensor, count: Tensor) -> None:
-        batch = self._collate(piece)
+    def _collate_and_add(self, piece: Indices, total: Tensor, count: Tensor) -> None:
+        batch, self._ready = self.prepare(piece), None
+        self.add(batch, total, count)
+
+    def prepare(self, piece: Indices) -> Batch:
+        """Return a batch put together, and keep it for the next :meth:`accumulate` that needs it."""
+        if self._ready is None or self._ready[0] is not piece:
+            self._ready = piece, self._collate(piece)
+        return self._ready[1]
+
+    def add(self, batch: Batch, total: Tensor, count: Tensor) -> None:
+        """Add a batch's gradient to that of the parameters, its loss to ``total`` and its count to ``count``.
+
+        Raises:
+            HeadstockError: the task gives no loss.
+        """
         with autocast(self._config, self._device):
             output: StepOutput = self._model(batch)
         if output.loss is None:
@@ -81,6 +101,11 @@ class Gradient:
         output.loss.total.backward()  # type: ignore[no-untyped-call]
         total += output.loss.total.detach()
         count += output.loss.count
+
+    def forward(self, batch: Batch) -> None:
+        """Run the model on a batch as in training, without a gradient."""
+        with torch.no_grad(), autocast(self._config, self._device):
+            self._model(batch)
 
 
 def seed_everything(seed: int, step: int, number: int, part: int = 0) -> None:

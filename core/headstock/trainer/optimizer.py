@@ -27,10 +27,13 @@ class ParameterGroup(NamedTuple):
     learning_rate: float
 
 
-def build_optimizer(groups: Iterable[ParameterGroup], weight_decay: float) -> torch.optim.AdamW:
+def build_optimizer(
+    groups: Iterable[ParameterGroup], weight_decay: float, recordable: bool = False
+) -> torch.optim.AdamW:
     """Return fused AdamW (Loshchilov and Hutter 2019); norms and biases, under two dimensions, do not decay.
 
     Parameters of one rate and decay are one group, whatever they belong to: each group costs calls of kernels.
+    ``recordable`` keeps the rates in tensors on the device, where a CUDA graph reads them at each replay.
     """
     alike: dict[tuple[float, float], list[nn.Parameter]] = {}
     for group in groups:
@@ -38,10 +41,15 @@ def build_optimizer(groups: Iterable[ParameterGroup], weight_decay: float) -> to
             decay = weight_decay if parameter.ndim >= 2 else 0.0
             alike.setdefault((group.learning_rate, decay), []).append(parameter)
     settings = [
-        {"params": parameters, "lr": rate, "peak": rate, "weight_decay": decay}
+        {
+            "params": parameters,
+            "lr": torch.tensor(rate, device=parameters[0].device) if recordable else rate,
+            "peak": rate,
+            "weight_decay": decay,
+        }
         for (rate, decay), parameters in alike.items()
     ]
-    return torch.optim.AdamW(settings, fused=True)
+    return torch.optim.AdamW(settings, fused=True, capturable=recordable)
 
 
 def learning_rate_factor(config: TrainerConfig, step: int, total: int) -> float:
@@ -62,7 +70,11 @@ def learning_rate_factor(config: TrainerConfig, step: int, total: int) -> float:
 def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
     """Set every group's rate to its peak times ``factor``."""
     for group in optimizer.param_groups:
-        group["lr"] = group["peak"] * factor
+        rate = group["peak"] * factor
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 def scaled_step(
@@ -71,6 +83,7 @@ def scaled_step(
     total: Tensor,
     count: Tensor,
     max_norm: float | None,
+    hold: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Take a step with the summed gradients divided by ``count`` and their global norm clipped.
 
@@ -84,6 +97,7 @@ def scaled_step(
         total: The summed loss, a scalar tensor.
         count: What it sums over, a scalar tensor.
         max_norm: The largest norm; ``None``: do not clip.
+        hold: If true, a bool scalar tensor, the step changes nothing.
 
     Returns:
         The norm after division and before clipping, and whether the loss or the norm was not finite, so that the step
@@ -98,7 +112,7 @@ def scaled_step(
         divisor = count / (max_norm / (norm + 1e-6)).clamp(max=1.0)
     unsound = ~torch.isfinite(total + norm)
     fused: Any = optimizer
-    fused.grad_scale, fused.found_inf = divisor.float(), unsound.float()
+    fused.grad_scale, fused.found_inf = divisor.float(), (unsound if hold is None else unsound | hold).float()
     try:
         optimizer.step()
     except (RuntimeError, MemoryError) as error:

@@ -32,12 +32,13 @@ from headstock.trainer.optimizer import (
     load_optimizer_tensors,
     optimizer_tensors,
     parameters_of,
-    scaled_step,
     set_learning_rate,
 )
 from headstock.trainer.precision import settle_precision
 from headstock.trainer.quick import quick_operations
+from headstock.trainer.recorded import RecordedSteps, can_record
 from headstock.trainer.signals import InterruptedRunError, StopSignal
+from headstock.trainer.step import OptimizerStep
 from headstock.trainer.stopping import BestSoFar
 from headstock.trainer.tables import KeptTables, kept_tables
 from headstock.trainer.weights import load_state, moving_buffers, trained_state
@@ -130,12 +131,19 @@ class Trainer:
         self._parameters = [parameter for group in groups for parameter in group.parameters]
         if not self._parameters:
             raise HeadstockError("there is nothing to train: the adapter freezes the backbone and the task has no head")
-        self._optimizer = build_optimizer(groups, config.weight_decay)
         self._device = self._parameters[0].device
+        records = can_record(config, self._device, self._ranks)
+        self._optimizer = build_optimizer(groups, config.weight_decay, recordable=records)
         self._config = settle_precision(config, model, self._device)
         self._limit = CostLimit(plan.costs, around.name_example, SMALLER)
         self._sharded = config.fsdp and self._ranks.size > 1
         self._gradient = self._sum_gradients(collate, seed)
+        self._step = OptimizerStep(self._gradient, self._optimizer, self._parameters, self._config)
+        self._recorded: RecordedSteps | None = None
+        if records and isinstance(self._gradient, Gradient):
+            self._recorded = RecordedSteps(
+                model, self._gradient, self._step, self._parameters, seed, self._device, around.console.line
+            )
         self._total_steps = total_steps(plan, config)
         self._state = TrainerState(best=BestSoFar(metric=metric[0], better=metric[1]))
         self._seconds, self._examples_timed = 0.0, 0
@@ -198,7 +206,7 @@ class Trainer:
             with (
                 kept_memory(self._config, self._device),
                 self._keep_tables() as tables,
-                quick_operations(self._config.compile),
+                quick_operations(self._config.compile, self._device),
                 StopSignal() as stop,
                 self._around.console.bar("train", self._total_steps, self._state.step) as bar,
             ):
@@ -211,6 +219,8 @@ class Trainer:
         finally:
             if froze:
                 gc.unfreeze()
+            if self._recorded is not None:
+                self._recorded.close()
             log.close()
         self._load_model(lambda: self._around.checkpoints.best(self._state.step))
         return TrainResult(
@@ -313,18 +323,14 @@ class Trainer:
         """Take one optimizer step and move the state on."""
         state = self._state
         set_learning_rate(self._optimizer, learning_rate_factor(self._config, state.step, self._total_steps))
-        total, count = self._gradient.accumulate(window.batches, state.step)
+        outcome = None if self._recorded is None else self._recorded.take(window.batches, state.step)
+        outcome = outcome or self._step.take(window.batches, state.step, tables)
         if self._limit.value != state.cost_limit:
             self._around.console.line(
                 f"warning: memory ran out at step {state.step + 1}; batches of a cost above {self._limit.value} are "
                 "done in pieces from now on, with the same gradient"
             )
-        gradients = tables.gradients(self._parameters)
-        norm, unsound = scaled_step(self._optimizer, gradients, total, count, self._config.max_grad_norm)
-        if self._config.on_nonfinite == "skip":
-            self._gradient.buffers.put_back_where(unsound)
-        meter.add(total, count, norm, unsound, state.step + 1)
-        self._optimizer.zero_grad(set_to_none=True)
+        meter.add(*outcome, state.step + 1)
         epoch, batch = (window.epoch + 1, 0) if window.ends_epoch else (window.epoch, window.end)
         moved = {"step": state.step + 1, "epoch": epoch, "batch": batch, "cost_limit": self._limit.value}
         self._state = state.model_copy(update=moved)

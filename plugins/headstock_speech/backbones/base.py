@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from headstock.interfaces import Backbone, BadExampleError, Config, Example
-from headstock.interfaces.task import pad_stack
+from headstock.interfaces.padding import pad_stack
 from headstock_speech.decode import decode_audio
 
 SCALE = 32768

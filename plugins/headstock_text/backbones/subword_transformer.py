@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from headstock import HeadstockError
 from headstock.interfaces import Backbone, Example, Features
-from headstock.interfaces.task import pad_stack
+from headstock.interfaces.padding import pad_stack
 from headstock.kits.pooling import masked_mean
 from headstock.kits.weights import load_weights, save_weights
 from headstock_text.attention import AttentionConfig, Block, sinusoids
@@ -103,9 +103,9 @@ class SubwordTransformer(Backbone):
 
     def collate(self, examples: Sequence[Example]) -> dict[str, Tensor]:
         """Pad at the right, ``word_starts`` with -1."""
-        batch = {"ids": pad_stack([example["ids"] for example in examples], PADDING).long()}
+        batch = {"ids": pad_stack([example["ids"] for example in examples], PADDING, sequence=True).long()}
         if "word_starts" in examples[0]:
-            batch["word_starts"] = pad_stack([example["word_starts"] for example in examples], -1)
+            batch["word_starts"] = pad_stack([example["word_starts"] for example in examples], -1, sequence=True)
         return batch
 
     def cost(self, example: Example) -> int:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from headstock import HeadstockError
 from headstock.interfaces import Backbone, Config, Example, Features
-from headstock.interfaces.task import pad_stack
+from headstock.interfaces.padding import pad_stack
 from headstock.kits.pooling import masked_mean
 from headstock.kits.pretrained import checkpoint_gradients, loading_call, quiet
 from headstock_text.backbones.pretrained import load_pretrained
@@ -173,14 +173,17 @@ class TransformerText(Backbone):
     def collate(self, examples: Sequence[Example]) -> dict[str, Tensor]:
         """Pad at the right with the tokenizer's padding id, and ``word_starts`` with -1."""
         padding = self.tokenizer.pad_token_id or 0
-        input_ids = pad_stack([example["input_ids"] for example in examples], padding).long()
+        most = self.max_length
+        input_ids = pad_stack([example["input_ids"] for example in examples], padding, True, most).long()
         lengths = torch.tensor([len(example["input_ids"]) for example in examples])
         attention_mask = (torch.arange(input_ids.shape[1]) < lengths.unsqueeze(1)).long()
         batch = {"input_ids": input_ids, "attention_mask": attention_mask}
         if "token_type_ids" in examples[0]:
-            batch["token_type_ids"] = pad_stack([example["token_type_ids"] for example in examples], 0).long()
+            batch["token_type_ids"] = pad_stack(
+                [example["token_type_ids"] for example in examples], 0, True, most
+            ).long()
         if "word_starts" in examples[0]:
-            batch["word_starts"] = pad_stack([example["word_starts"] for example in examples], -1)
+            batch["word_starts"] = pad_stack([example["word_starts"] for example in examples], -1, sequence=True)
         return batch
 
     def cost(self, example: Example) -> int:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from headstock import HeadstockError
 from headstock.interfaces import Backbone, Config, Example, Features
-from headstock.interfaces.task import pad_stack
+from headstock.interfaces.padding import pad_stack
 from headstock.kits.pooling import masked_max
 from headstock.kits.weights import load_weights, save_weights
 from headstock_text.backbones.embedding import TokenEmbedding
@@ -181,13 +181,13 @@ class WordModel(Backbone):
         """Pad at the right with zeros, and ``word_starts`` with -1."""
         ids = [example["ids"] for example in examples]
         batch = {
-            "ids": pad_stack(ids, 0).long(),
-            "mask": pad_stack([torch.ones_like(each, dtype=torch.bool) for each in ids], 0),
+            "ids": pad_stack(ids, 0, sequence=True).long(),
+            "mask": pad_stack([torch.ones_like(each, dtype=torch.bool) for each in ids], 0, sequence=True),
         }
         if "characters" in examples[0]:
-            batch["characters"] = pad_stack([example["characters"] for example in examples], 0).long()
+            batch["characters"] = pad_stack([example["characters"] for example in examples], 0, sequence=True).long()
         if "word_starts" in examples[0]:
-            batch["word_starts"] = pad_stack([example["word_starts"] for example in examples], -1)
+            batch["word_starts"] = pad_stack([example["word_starts"] for example in examples], -1, sequence=True)
         return batch
 
     def cost(self, example: Example) -> int:

@@ -1,0 +1,125 @@
+"""Trains the same models on a GPU with Headstock and with the Trainer of transformers, by turns, in one process.
+
+python benchmarks/peers/gpu.py                                        # all tasks, five rounds
+python benchmarks/peers/gpu.py --task text_reviews --rounds 1 --results try.json
+
+Starting a process takes longer here than training does, so the sides take turns within one. The first round is not
+counted: it loads kernels and fills the caches of preprocessed data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib
+import json
+import shlex
+import sys
+import tempfile
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import records
+import tiny
+import torch
+from compare import METRICS, now, say
+from hf_common import SCRIPTS, read_job, train_and_test
+from transformers import set_seed
+
+import headstock
+
+HERE = Path(__file__).parent
+RESULTS = HERE.parent / "results" / "peers-gpu.json"
+TASKS = ("text_reviews", "text_lora", "text_base", "text_tiny", "token_classification", "image_classification")
+OURS = {records.OURS: {}, "headstock-launched": {"trainer.cuda_graphs": False}}
+"""Headstock's sides, and the options that tell them apart."""
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description="Compare Headstock with the Trainer of transformers on a GPU.")
+    parser.add_argument("--task", nargs="+", default=TASKS)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument(
+        "--sides", nargs="+", default=[*OURS, "trainer-best"], help="also trainer-defaults, -workers, -compiled"
+    )
+    parser.add_argument("--seconds", type=float, help="begin no round after so many seconds")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="file of records that is appended to")
+    given = parser.parse_args()
+    if not torch.cuda.is_available():
+        raise SystemExit("torch sees no GPU; on a CPU: python benchmarks/peers/compare.py")
+    began, comparison = time.monotonic(), now()
+    tiny.make()
+    tiny.make_base()
+    for number in range(given.rounds + 1):
+        if given.seconds is not None and time.monotonic() - began > given.seconds:
+            say(f"stopped before round {number}")
+            break
+        for task in given.task:
+            for side in given.sides:
+                record = _turn(task, side, number, given.epochs)
+                say(f"round {number}, {task}, {side}: {record['examples_per_second']:.0f} examples/s")
+                if number:
+                    records.append(given.results, {"comparison": comparison, **record})
+    print(records.table(each for each in records.read(given.results) if each["comparison"] == comparison))
+
+
+def _turn(task: str, side: str, seed: int, epochs: int) -> dict[str, Any]:
+    """Run one side once and return its record."""
+    recipe = HERE / "recipes" / f"{task}.yaml"
+    gc.collect()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    precision = "fp32" if side == "trainer-defaults" else "bf16"
+    if side in OURS:
+        figures = _headstock(recipe, seed, {"trainer.epochs": epochs, "trainer.precision": precision, **OURS[side]})
+    else:
+        figures = _trainer(task, recipe, seed, side.removeprefix("trainer-"), precision, epochs)
+    metric, better = METRICS[task]
+    return {
+        "date": now(),
+        "task": task,
+        "side": side,
+        "precision": "bf16",
+        "seed": seed,
+        "epochs": epochs,
+        "limit": None,
+        "metric": metric,
+        "better": better,
+        **figures,
+        "reserved_memory_mb": torch.cuda.max_memory_reserved() / 2**20,
+        "command": shlex.join(["python", "benchmarks/peers/gpu.py", *sys.argv[1:]]),
+    }
+
+
+def _headstock(recipe: Path, seed: int, options: dict[str, Any]) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        result = headstock.run(recipe, {"seed": seed, **options}, out=Path(folder) / "run")
+        environment = json.loads((Path(folder) / "run" / "environment.json").read_text("utf-8"))
+    environment["versions"]["accelerate"] = metadata.version("accelerate")
+    training = result.training
+    return {
+        "steps": training.steps,
+        "examples_per_second": training.examples_per_second,
+        "seconds": training.seconds,
+        "peak_memory_mb": training.peak_memory_mb,
+        "before": result.before.metrics,
+        "after": result.after.metrics,
+        "environment": {name: value for name, value in environment.items() if name != "seed"},
+    }
+
+
+def _trainer(task: str, recipe: Path, seed: int, variant: Any, precision: str, epochs: int) -> dict[str, Any]:
+    script = importlib.import_module(f"hf_{SCRIPTS.get(task, task)}")
+    job = read_job(recipe, seed=seed, variant=variant, precision=precision, epochs=epochs)
+    set_seed(seed)
+    figures = train_and_test(job, script.prepare(job))
+    kept = ("steps", "examples_per_second", "seconds", "peak_memory_mb", "before", "after")
+    return {name: figures[name] for name in kept}
+
+
+if __name__ == "__main__":
+    main()
