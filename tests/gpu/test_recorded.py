@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from headstock.trainer.config import TrainerConfig
 from headstock.trainer.log import NoLog
 from headstock.trainer.optimizer import ParameterGroup
 from headstock.trainer.recorded import CHECKED, RecordedSteps
+from headstock.trainer.signals import InterruptedRunError
 from headstock.trainer.trainer import Surroundings, Trainer
 from headstock.trainer.transfer import Transfer
 
@@ -74,15 +77,24 @@ def fit(tmp_path: Path) -> Fit:
     device = torch.device("cuda", 0)
     transfer = Transfer(device)
     taken = 0
+    stops: list[int] = []  # at how many batches from now SIGTERM comes
 
     def collate(indices: Any) -> Batch:
+        if stops:
+            stops[0] -= 1
+            if stops[0] == 0:
+                stops.clear()
+                os.kill(os.getpid(), signal.SIGTERM)
         length = int(SIZES[indices].max())
         rows = X[indices, :length]
         return transfer(Batch({"x": rows}, {"y": rows.sum(dim=(1, 2))}, len(indices)))
 
-    def run(model: nn.Module | None = None, **options: Any) -> tuple[dict[str, Tensor], Trainer, list[str]]:
+    def run(
+        model: nn.Module | None = None, stop: int | None = None, again: bool = False, **options: Any
+    ) -> tuple[dict[str, Tensor], Trainer, list[str]]:
         nonlocal taken
-        taken += 1
+        taken += not again
+        stops[:] = [] if stop is None else [stop]
         module = (model or Pooled()).to(device)
         given = {"batch_size": 16, "epochs": 4, "precision": "fp32", "log_every": 1000, "checkpoint_every": 1000}
         config = TrainerConfig(**{**given, **options})
@@ -104,8 +116,10 @@ def fit(tmp_path: Path) -> Fit:
                 name_example=str,
             ),
         )
-        (tmp_path / f"run{taken}").mkdir()
+        (tmp_path / f"run{taken}").mkdir(exist_ok=True)
         before: list[dict[str, Tensor]] = []
+        if again:
+            trainer.resume()
         original = trainer._load_model  # the best weights are those of the first epoch; the last ones are compared
 
         def last(read: Any) -> None:
@@ -140,6 +154,18 @@ def test_gradient_accumulation_is_launched(fit: Fit) -> None:
     expected, _, _ = fit(cuda_graphs=False, gradient_accumulation_steps=3)
     found, trainer, _ = fit(gradient_accumulation_steps=3)
     assert replayed(trainer) <= 4  # what remains at the end of an epoch is one batch
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_a_resumed_run_ends_with_the_weights_of_a_straight_one(fit: Fit) -> None:
+    expected, _, _ = fit(log_every=3)
+    with pytest.raises(InterruptedRunError):
+        fit(log_every=3, stop=23)
+    with pytest.raises(InterruptedRunError):
+        fit(log_every=3, stop=11, again=True)
+    found, trainer, _ = fit(log_every=3, again=True)
+    assert replayed(trainer) > 10
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5, msg=name)
 

@@ -131,7 +131,10 @@ class ExampleStore:
         return self.count
 
     def __getitem__(self, number: int) -> Example:
-        return {
-            name: flat[self._ends[name][number] : self._ends[name][number + 1]].view(self._shapes[name][number])
-            for name, flat in self._flat.items()
-        }
+        example = {}
+        for name, flat in self._flat.items():
+            ends, shape = self._ends[name], self._shapes[name][number]
+            values = flat[ends[number] : ends[number + 1]]
+            # A view costs as much as the slice, and a slice has one dimension already.
+            example[name] = values if len(shape) == 1 else values.view(shape)
+        return example

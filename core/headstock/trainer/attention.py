@@ -12,6 +12,10 @@ from torch import Tensor
 LONGEST = 256
 """Keys up to which products are taken: beyond, the fused kernel is as fast and keeps no matrix of weights."""
 
+LONG = 192
+"""Keys from which on cuDNN's kernels are worth a plan for each shape: on an H100 they take half as long as the others
+with a mask over 256 keys, and as long over 32."""
+
 
 @contextmanager
 def quick_attention() -> Iterator[None]:
@@ -53,17 +57,31 @@ def planless_attention(device: torch.device) -> Iterator[None]:
     """Let ``scaled_dot_product_attention`` on a GPU take kernels that serve any shape at once, while this is active.
 
     On recent GPUs torch prefers cuDNN's, for which cuDNN makes a plan for every new shape of a batch, in each
-    direction, which takes as long as many steps. Batches of texts and clips come in dozens of shapes.
+    direction, which takes as long as many steps. Batches of texts and clips come in dozens of shapes. Long sequences,
+    whose lengths are fewer where they are cut at a limit, are left to cuDNN: there its kernels gain more.
     """
+    functional: Any = torch.nn.functional
     settings: Any = torch.backends.cuda
-    takes = device.type == "cuda" and settings.cudnn_sdp_enabled()
-    if takes:
+    original = functional.scaled_dot_product_attention
+
+    def attention(query: Tensor, key: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        result: Tensor
+        if key.device.type != "cuda" or key.shape[-2] >= LONG or not settings.cudnn_sdp_enabled():
+            result = original(query, key, *args, **kwargs)
+            return result
         settings.enable_cudnn_sdp(False)
+        try:
+            result = original(query, key, *args, **kwargs)
+        finally:
+            settings.enable_cudnn_sdp(True)
+        return result
+
+    if device.type == "cuda":
+        functional.scaled_dot_product_attention = attention
     try:
         yield
     finally:
-        if takes:
-            settings.enable_cudnn_sdp(True)
+        functional.scaled_dot_product_attention = original
 
 
 def _trains_in_bfloat16(query: Tensor, key: Tensor) -> bool:

@@ -21,10 +21,11 @@ def quick_operations(compiles: bool, device: torch.device) -> Iterator[None]:
         device: Where the model is.
     """
     with ExitStack() as stack:
-        stack.enter_context(planless_attention(device))
         if device.type == "cpu":
             stack.enter_context(quick_masks())
             if not compiles:
                 stack.enter_context(quick_attention())
                 stack.enter_context(quick_recurrence())
+        elif not compiles:
+            stack.enter_context(planless_attention(device))
         yield

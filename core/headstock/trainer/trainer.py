@@ -22,6 +22,7 @@ from headstock.trainer.batches import BatchPlan, Indices
 from headstock.trainer.checkpoints import CheckpointFolder, TrainerState
 from headstock.trainer.config import TrainerConfig
 from headstock.trainer.gradient import Gradient
+from headstock.trainer.graphs import GraphRecorder
 from headstock.trainer.log import TrainingLog
 from headstock.trainer.memory import CostLimit
 from headstock.trainer.meter import Meter
@@ -141,8 +142,9 @@ class Trainer:
         self._step = OptimizerStep(self._gradient, self._optimizer, self._parameters, self._config)
         self._recorded: RecordedSteps | None = None
         if records and isinstance(self._gradient, Gradient):
+            recorder = GraphRecorder(self._device)
             self._recorded = RecordedSteps(
-                model, self._gradient, self._step, self._parameters, seed, self._device, around.console.line
+                model, self._gradient, self._step, self._parameters, seed, recorder, around.console.line
             )
         self._total_steps = total_steps(plan, config)
         self._state = TrainerState(best=BestSoFar(metric=metric[0], better=metric[1]))
