@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -13,17 +13,22 @@ from torch import Tensor, nn, stack
 PARTS = 8
 """Round lengths between a power of two and the next one: padding to them adds an eighth at most."""
 
-_rounds: ContextVar[bool] = ContextVar("rounds", default=False)
+_to: ContextVar[Callable[[int], int] | None] = ContextVar("to", default=None)
+"""Says how long a sequence becomes."""
 
 
 @contextmanager
-def round_lengths() -> Iterator[None]:
-    """Let :func:`pad_stack` pad sequences to round lengths while this is active, so that shapes of batches recur."""
-    token = _rounds.set(True)
+def round_lengths(to: Callable[[int], int] | None = None) -> Iterator[None]:
+    """Let :func:`pad_stack` pad sequences to round lengths while this is active, so that shapes of batches recur.
+
+    Args:
+        to: Says to which length a sequence of some length is padded; by default as :func:`rounded` does.
+    """
+    token = _to.set(to or (lambda length: int(rounded(np.asarray(length)))))
     try:
         yield
     finally:
-        _rounds.reset(token)
+        _to.reset(token)
 
 
 def rounded(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -45,8 +50,9 @@ def pad_stack(tensors: Sequence[Tensor], value: float, sequence: bool = False, l
         longest: The greatest length that the first dimension may be padded to.
     """
     shape = [max(sizes) for sizes in zip(*(tensor.shape for tensor in tensors), strict=True)]
-    if sequence and _rounds.get():
-        wanted = int(rounded(np.asarray(shape[0])))
+    to = _to.get() if sequence else None
+    if to is not None:
+        wanted = to(shape[0])
         shape[0] = max(shape[0], wanted if longest is None else min(wanted, longest))
     if all(list(tensor.shape) == shape for tensor in tensors):
         return stack(list(tensors))

@@ -456,6 +456,12 @@ class LosesItsThreshold(Vowels):
         return {"logits": outputs["logits"] + torch.tensor([getattr(self, "_bias", 0.0), 0.0])}
 
 
+class CountsPadding(Letters):
+    def encode(self, embedded, inputs):
+        features = super().encode(embedded, inputs)
+        return features._replace(sequence=features.sequence * features.sequence.shape[1])
+
+
 FAULTS = (
     Fault("an option without a meaning", OptionWithoutMeaning, "options-are-documented"),
     Fault("options that take unknown keys", OpenOptions, "options-are-documented"),
@@ -496,6 +502,7 @@ FAULTS = (
     Fault("something learnt that is not in the state", LosesItsThreshold, "state-saved-model"),
     Fault("a backbone that ignores its mask", MaskIgnored, "numbers-padding-has-no-gradient"),
     Fault("features relative to the batch", BatchStatistics, "numbers-neighbours"),
+    Fault("features relative to the padded length", CountsPadding, "numbers-padded-further"),
     Fault("statistics that move in evaluation", MovingStatistics, "numbers-evaluation-repeats"),
     Fault("randomness from Python's random", NoiseOfPython, "numbers-seed-decides"),
     Fault("pooled features of another size", WrongWidth, "backbone-features"),

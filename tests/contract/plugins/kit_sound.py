@@ -77,8 +77,8 @@ class Letters(Backbone):
     def collate(self, examples):
         ids = [example["ids"] for example in examples]
         return {
-            "ids": pad_stack(ids, 0).long(),
-            "mask": pad_stack([torch.ones_like(each, dtype=torch.bool) for each in ids], 0),
+            "ids": pad_stack(ids, 0, sequence=True).long(),
+            "mask": pad_stack([torch.ones_like(each, dtype=torch.bool) for each in ids], 0, sequence=True),
         }
 
     def cost(self, example):

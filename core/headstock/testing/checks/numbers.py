@@ -7,12 +7,16 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from headstock.interfaces import Features
+from headstock.interfaces.padding import round_lengths
 from headstock.testing.check import CheckFailure, NotApplicable, check, expect
 from headstock.testing.checks.compare import difference, gap, gradient_gap
 from headstock.testing.subject import JITTER, Built, Subject
 
 NUMBERS = tuple(range(6))
 """The examples that are put together and looked at alone."""
+
+FURTHER = 3
+"""Places by which sequences are padded beyond the longest one."""
 
 
 @check("numbers-neighbours", "task", "backbone")
@@ -160,6 +164,29 @@ def _places(own: Tensor, row: Tensor) -> list[tuple[slice, ...]]:
     return [tuple(slice(0, size) for size, _ in pairs), tuple(slice(full - size, full) for size, full in pairs)]
 
 
+@check("numbers-padded-further", "task", "backbone")
+def numbers_padded_further(subject: Subject) -> None:
+    """Sequences that are padded to more than the longest of a batch give the same loss and predictions.
+
+    On a GPU ``pad_stack(…, sequence=True)`` does so, in order that shapes of batches recur and training steps can be
+    replayed. Everything that has to be as long as a padded tensor takes its length from it, or is padded likewise.
+    """
+    built = subject.build(jitter=JITTER)
+    plain = built.batch(NUMBERS)
+    with round_lengths(lambda length: length + FURTHER):
+        further = built.batch(NUMBERS)
+    sizes = [[value.shape for value in (*each.inputs.values(), *each.targets.values())] for each in (plain, further)]
+    if sizes[0] == sizes[1]:
+        raise NotApplicable("nothing is marked as a sequence")
+    with torch.no_grad():
+        first, second = built.module(plain), built.module(further)
+    losses = float(first.loss.total), float(second.loss.total)
+    expect(_close(*losses), f"the loss {losses[0]:.6g} however far sequences are padded", f"{losses[1]:.6g}")
+    decode = built.module.task.decode
+    found = difference(decode(first.outputs, plain), decode(second.outputs, further))
+    expect(not found, "the same predictions however far sequences are padded", str(found))
+
+
 @check("numbers-evaluation-repeats", "task", "backbone")
 def numbers_evaluation_repeats(subject: Subject) -> None:
     """In evaluation mode the same batch gives the same numbers, and leaves the model as it was.
@@ -231,6 +258,7 @@ CHECKS = (
     numbers_gradients_add,
     numbers_padding_is_not_read,
     numbers_padding_has_no_gradient,
+    numbers_padded_further,
     numbers_evaluation_repeats,
     numbers_seed_decides,
 )
