@@ -119,6 +119,7 @@ def test_a_run_leaves_everything_it_promises(folder: Path, finished: subprocess.
     environment = json.loads((run / "environment.json").read_text())
     assert environment["versions"]["torch"]
     assert environment["seed"] == 0
+    assert environment["cpu_instructions"]
     assert not any(path.suffix in {".pkl", ".pt", ".pth", ".bin"} for path in run.rglob("*"))
 
 

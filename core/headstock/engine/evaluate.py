@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from headstock.engine.module import TuningModule
 from headstock.examples.prepare import PreparedSplit
 from headstock.interfaces import Details
 from headstock.ranks import ALONE, Ranks
+from headstock.trainer.allocator import kept_memory
 from headstock.trainer.attention import planless_attention
 from headstock.trainer.batches import BatchPlan, Indices
 from headstock.trainer.config import TrainerConfig
@@ -23,6 +25,9 @@ from headstock.trainer.packed import packed_weights
 from headstock.trainer.precision import autocast
 from headstock.trainer.transfer import Transfer
 from headstock_registry import HeadstockError
+
+SEVERAL = 4
+"""Batches from which on it pays to keep their memory: what is kept has to be handed back at the end."""
 
 
 class Evaluation(NamedTuple):
@@ -83,6 +88,7 @@ def predict_split(
     module.eval()
     with (
         torch.no_grad(),
+        kept_memory(config, device) if len(batches) >= SEVERAL else nullcontext(),
         planless_attention(device),
         packed_weights(module, config, device),
         console.bar(label, len(batches)) as bar,

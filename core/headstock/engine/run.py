@@ -29,6 +29,7 @@ from headstock.recipe.resolve import ResolvedRecipe, resolve
 from headstock.recipe.source import parse_assignments, read_yaml
 from headstock.report.environment import describe_environment
 from headstock.report.result import RunResult, TestResult
+from headstock.trainer.allocator import kept_memory
 from headstock.trainer.batches import BatchPlan, Indices
 from headstock.trainer.checkpoints import CheckpointFolder
 from headstock.trainer.log import NoLog, TrainingLog
@@ -187,6 +188,22 @@ def _run_locked(
         f"{sizes} examples; training {parameters} in {settled} on {device.type if several else device}{several}"
     )
 
+    with kept_memory(resolved.trainer, device):
+        return _tune(resolved, module, data, directory, resume, console, ranks, started)
+
+
+def _tune(
+    resolved: ResolvedRecipe,
+    module: TuningModule,
+    data: PreparedData,
+    directory: RunDirectory,
+    resume: bool,
+    console: Console,
+    ranks: Ranks,
+    started: float,
+) -> RunResult:
+    """Test, train, test again and write what came of it; ``started`` is when the run began."""
+    shared_out = resolved.trainer.fsdp and ranks.size > 1
     began = time.perf_counter()
     with ranks.in_turn():
         data = replace(data, splits=with_fixed_features(resolved, module, data.splits, console, shared_out))

@@ -29,6 +29,7 @@ def describe_environment(catalogue: Catalogue, device: torch.device, seed: int, 
         "device_type": device.type,
         "ranks": ranks,
         "cpus": os.cpu_count(),
+        "cpu_instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "commit": source_commit(),
     }

@@ -1,8 +1,9 @@
-"""Memory that the C library keeps from step to step instead of handing it back to the system."""
+"""Memory that the C library keeps from batch to batch instead of handing it back to the system."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,25 +20,34 @@ DEFAULT_MMAP_MAX = 65536
 LARGEST_DYNAMIC = 32 * 2**20
 """What glibc's own thresholds grow to as a program frees large blocks; the other one is twice it."""
 
+SETTINGS = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_MMAP_MAX_", "GLIBC_TUNABLES")
+"""Variables by which a user tells glibc how to go about memory (``mallopt(3)``)."""
+
+_active = False
+
 
 @contextmanager
 def kept_memory(config: TrainerConfig, device: torch.device) -> Iterator[None]:
-    """Let the C library keep what a training step frees for the next one, while this is active.
+    """Let the C library keep what is freed over a batch for the next one, while this is active.
 
     glibc maps each large block anew and gives it back when it is freed, and the system hands it out page by page and
     wiped, which takes long where blocks are large, as those of images are. Here large blocks come from the heap, and
     the heap does not shrink. At the end all that is free goes back. Off on GPUs, with ``trainer.keep_memory=false``,
-    and where the C library is another one.
+    where the C library is another one, and where the user has told it how to go about memory.
     """
-    library = _glibc() if config.keep_memory and device.type == "cpu" else None
+    global _active  # noqa: PLW0603 - there is one heap in a process
+    asked = config.keep_memory and device.type == "cpu" and not any(name in os.environ for name in SETTINGS)
+    library = _glibc() if asked and not _active else None
     if library is None:
         yield
         return
+    _active = True
     library.mallopt(TRIM_THRESHOLD, NEVER)
     library.mallopt(MMAP_MAX, 0)
     try:
         yield
     finally:
+        _active = False
         library.mallopt(TRIM_THRESHOLD, 2 * LARGEST_DYNAMIC)
         library.mallopt(MMAP_THRESHOLD, LARGEST_DYNAMIC)
         library.mallopt(MMAP_MAX, DEFAULT_MMAP_MAX)

@@ -52,7 +52,7 @@ class TrainerConfig(Config):
         True, description="on a GPU, record a step for each shape of batch that comes again and replay it as one"
     )
     keep_memory: bool = Field(
-        True, description="on a CPU with glibc, keep the memory that a step frees for the next one"
+        True, description="on a CPU with glibc, keep the memory that a batch frees for the next one"
     )
     fsdp: bool = Field(
         False,

@@ -44,8 +44,12 @@ Shape = tuple[object, ...]
 
 
 def can_record(config: TrainerConfig, device: torch.device, ranks: Ranks) -> bool:
-    """Tell whether steps are to be recorded: on one GPU, where nothing else sees to it."""
-    return config.cuda_graphs and device.type == "cuda" and ranks.size == 1 and not config.compile
+    """Tell whether steps are to be recorded: on one GPU, where nothing else sees to it.
+
+    What recomputes activations sets the random generator back for it, which a recording cannot.
+    """
+    alone = device.type == "cuda" and ranks.size == 1
+    return config.cuda_graphs and alone and not (config.compile or config.gradient_checkpointing)
 
 
 class Recording(NamedTuple):

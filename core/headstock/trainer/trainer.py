@@ -17,7 +17,6 @@ from headstock.atomic import WriteError
 from headstock.console import Bar, Console
 from headstock.interfaces import Batch
 from headstock.ranks import ALONE, Ranks
-from headstock.trainer.allocator import kept_memory
 from headstock.trainer.batches import BatchPlan, Indices
 from headstock.trainer.checkpoints import CheckpointFolder, TrainerState
 from headstock.trainer.config import TrainerConfig
@@ -206,7 +205,6 @@ class Trainer:
             gc.freeze()
         try:
             with (
-                kept_memory(self._config, self._device),
                 self._keep_tables() as tables,
                 quick_operations(self._config.compile, self._device),
                 StopSignal() as stop,

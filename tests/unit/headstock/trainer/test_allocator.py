@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from headstock.trainer.allocator import _glibc, kept_memory
+from headstock.trainer.allocator import SETTINGS, _glibc, kept_memory
 from headstock.trainer.config import TrainerConfig
 
 CPU = torch.device("cpu")
@@ -63,6 +63,29 @@ with kept_memory(TrainerConfig(), torch.device("cpu")):
 assert resident() - before < {LARGE}, "it was kept"
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=300)
+
+
+@needs_glibc
+@pytest.mark.parametrize("name", SETTINGS)
+def test_what_the_user_told_the_c_library_holds(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[int, int]] = []
+
+    class Library:
+        def mallopt(self, option: int, value: int) -> None:
+            told.append((option, value))
+
+        def malloc_trim(self, pad: int) -> None:
+            pass
+
+    monkeypatch.setattr("headstock.trainer.allocator._glibc", Library)
+    monkeypatch.delenv(name, raising=False)
+    with kept_memory(TrainerConfig(), CPU), kept_memory(TrainerConfig(), CPU):
+        assert len(told) == 2  # the inner one leaves all to the outer one
+    told.clear()
+    monkeypatch.setenv(name, "1")
+    with kept_memory(TrainerConfig(), CPU):
+        pass
+    assert told == []
 
 
 def test_gpus_have_an_allocator_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
