@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import signal
@@ -209,14 +210,17 @@ def test_a_recording_that_breaks_off_leaves_training_as_it_was(fit: Fit) -> None
         return states
 
     expected, _, _ = fit(Pooled(synchronizes), cuda_graphs=False, epochs=8)
+    torch.cuda.empty_cache()
+    reserved = torch.cuda.memory_reserved()
     found, trainer, lines = fit(Pooled(synchronizes), epochs=8)
     assert replayed(trainer) == 0
     assert "cannot be recorded" in lines[0]
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5, msg=name)
-    first = torch.cuda.memory_allocated()
-    fit(Pooled(), cuda_graphs=False, epochs=8)
-    assert torch.cuda.memory_allocated() < first + 2**20
+    del trainer
+    gc.collect()
+    torch.cuda.empty_cache()
+    assert torch.cuda.memory_reserved() < reserved + 2**26  # nothing is held up for good
 
 
 def test_a_replay_that_would_differ_is_found_out(fit: Fit) -> None:

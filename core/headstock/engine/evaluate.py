@@ -81,15 +81,15 @@ def predict_split(
         batch = split.batch(indices, module.backbone, module.task)
         with autocast(config, device):
             output = module(transfer(batch))
+        decoder.take(indices, batch, output.outputs)
         if output.loss is not None:
             losses[-1] += torch.stack([output.loss.total.float(), output.loss.count.to(device).float()])
-        decoder.take(indices, batch, output.outputs)
 
     module.eval()
     with (
         torch.no_grad(),
         kept_memory(config, device) if len(batches) >= SEVERAL else nullcontext(),
-        planless_attention(device),
+        nullcontext() if config.compile else planless_attention(device),
         packed_weights(module, config, device),
         console.bar(label, len(batches)) as bar,
     ):
@@ -101,8 +101,11 @@ def predict_split(
                 if not fits(partial(predict, piece), device):
                     if together:
                         raise HeadstockError(f"{label}: {OUT_OF_MEMORY.format(len(piece))}")
-                    limit.lower(piece)
-                    console.line(f"{label}: memory ran out; batches of a cost above {limit.value} are done in pieces")
+                    if not limit.relieve():
+                        limit.lower(piece)
+                        console.line(
+                            f"{label}: memory ran out; batches of a cost above {limit.value} are done in pieces"
+                        )
                     pieces = [part for rest in (piece, *pieces) for part in limit.cut(rest)]
             bar.advance(1, len(indices))
         decoder.finish()

@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -142,7 +142,7 @@ def _batches(
         _evaluating(module),
         torch.no_grad(),
         autocast(config, device),
-        planless_attention(device),
+        nullcontext() if config.compile else planless_attention(device),
         packed_weights(module, config, device),
         console.bar(f"encode {split.split.name}", len(batches)) as bar,
     ):

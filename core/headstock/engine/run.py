@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -23,7 +24,7 @@ from headstock.engine.setup import PreparedData, build_module, check_options, ch
 from headstock.examples.prepare import PreparedSplit
 from headstock.interfaces import Batch
 from headstock.interfaces.padding import round_lengths, rounded
-from headstock.ranks import ALONE, Ranks, joined, leads
+from headstock.ranks import Ranks, joined, leads
 from headstock.recipe.model import Recipe
 from headstock.recipe.resolve import ResolvedRecipe, resolve
 from headstock.recipe.source import parse_assignments, read_yaml
@@ -177,9 +178,10 @@ def _run_locked(
         console.line("trainer.fsdp: there is one process, so nothing is shared out")
     settled = ranks.from_first(lambda: settle_precision(resolved.trainer, module, device).precision)
     resolved = replace(resolved, trainer=resolved.trainer.model_copy(update={"precision": settled}))
+    rounds = ranks.from_first(lambda: _rounds(directory, resolved, device, resume))
     if ranks.first:
         place = describe_environment(catalogue, device, resolved.seed, ranks.size)
-        write_json(directory.environment, place | {"precision": settled})
+        write_json(directory.environment, place | {"precision": settled, "round_costs": rounds})
     trainable = count(parameter for parameter in module.parameters() if parameter.requires_grad)
     sizes = ", ".join(f"{len(split)} {name}" for name, split in data.splits.items())
     several = f", {ranks.size} of them" if ranks.size > 1 else ""
@@ -189,20 +191,41 @@ def _run_locked(
     )
 
     with kept_memory(resolved.trainer, device):
-        return _tune(resolved, module, data, directory, resume, console, ranks, started)
+        return _tune(_Run(resolved, module, data, directory, console, ranks, resume, rounds, started))
 
 
-def _tune(
-    resolved: ResolvedRecipe,
-    module: TuningModule,
-    data: PreparedData,
-    directory: RunDirectory,
-    resume: bool,
-    console: Console,
-    ranks: Ranks,
-    started: float,
-) -> RunResult:
-    """Test, train, test again and write what came of it; ``started`` is when the run began."""
+class _Run(NamedTuple):
+    """A run that is ready to be trained.
+
+    Attributes:
+        rounds: Whether batches are cut by round costs.
+        started: When it began, on the clock that ``time.perf_counter`` reads.
+    """
+
+    resolved: ResolvedRecipe
+    module: TuningModule
+    data: PreparedData
+    directory: RunDirectory
+    console: Console
+    ranks: Ranks
+    resume: bool
+    rounds: bool
+    started: float
+
+
+def _rounds(directory: RunDirectory, resolved: ResolvedRecipe, device: torch.device, resume: bool) -> bool:
+    """Tell whether batches are cut by round costs: so on a GPU, and as before where a run goes on elsewhere."""
+    if not (resume and directory.environment.exists()):
+        return resolved.trainer.cuda_graphs and device.type == "cuda"
+    try:
+        return bool(json.loads(directory.environment.read_bytes()).get("round_costs", False))
+    except (ValueError, AttributeError) as error:
+        raise HeadstockError(f"{directory.environment} is not what was written; --force starts again") from error
+
+
+def _tune(run: _Run) -> RunResult:
+    """Test, train, test again, and write what came of it."""
+    resolved, module, data, directory, console, ranks = run[:6]
     shared_out = resolved.trainer.fsdp and ranks.size > 1
     began = time.perf_counter()
     with ranks.in_turn():
@@ -210,10 +233,10 @@ def _tune(
     encoding = time.perf_counter() - began
 
     before = _test_before(resolved, module, data.splits["test"], directory, console, ranks)
-    trained = _train(resolved, module, data, directory, resume, console, ranks)
+    trained = _train(run._replace(data=data))
     after = evaluate_split(module, data.splits["test"], resolved.trainer, console, "test after tuning", ranks)
 
-    seconds = encoding, time.perf_counter() - started
+    seconds = encoding, time.perf_counter() - run.started
     result = make_result(resolved, module, data, directory, trained, seconds, (before, after))
     if shared_out:
         from headstock.trainer.sharding import gather
@@ -276,15 +299,8 @@ def _read_before(directory: RunDirectory) -> TestResult:
         ) from error
 
 
-def _train(
-    resolved: ResolvedRecipe,
-    module: TuningModule,
-    data: PreparedData,
-    directory: RunDirectory,
-    resume: bool,
-    console: Console,
-    ranks: Ranks = ALONE,
-) -> TrainResult:
+def _train(run: _Run) -> TrainResult:
+    resolved, module, data, directory, console, ranks = run[:6]
     config, train = resolved.trainer, data.splits["train"]
     device = next(module.parameters()).device
     validation = data.splits["validation"]
@@ -318,7 +334,8 @@ def _train(
             ranks=ranks,
         ),
     )
-    if resume:
+    limit.relieve = trainer.relieve
+    if run.resume:
         trainer.resume()
     return trainer.fit()
 

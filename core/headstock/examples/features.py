@@ -64,5 +64,7 @@ class FeatureStore:
         if "sequence" not in examples[0]:
             none = pooled.new_empty((len(examples), 0, pooled.shape[1]))
             return Features(none, torch.empty((len(examples), 0), dtype=torch.bool), pooled)
-        sequence = pad_stack([example["sequence"] for example in examples], 0.0, sequence=True)
-        return Features(sequence, pad_stack([example["mask"] for example in examples], 0, sequence=True), pooled)
+        # Maps and queries are as many for every example, and must stay so.
+        ragged = len({len(example["mask"]) for example in examples}) > 1
+        sequence = pad_stack([example["sequence"] for example in examples], 0.0, sequence=ragged)
+        return Features(sequence, pad_stack([example["mask"] for example in examples], 0, sequence=ragged), pooled)

@@ -45,8 +45,6 @@ class Gradient:
         """Cuts batches that do not fit."""
         self.buffers = BufferCopy(model)
         """The model's buffers as they were before the last :meth:`accumulate`."""
-        self.relieve: Callable[[], bool] = lambda: False
-        """Frees memory that can be done without, and tells whether there was any; tried before batches are cut."""
 
     def accumulate(self, batches: Sequence[Indices], step: int) -> tuple[Tensor, Tensor]:
         """Set the parameters' gradients to those of the summed loss over ``batches``; return summed loss and count.
@@ -66,7 +64,7 @@ class Gradient:
                 return total, count
             self._model.zero_grad(set_to_none=True)
             self.buffers.put_back()
-            if not self.relieve():
+            if not self.limit.relieve():
                 self.limit.lower(failed)
 
     def _add_all(self, batches: Sequence[Indices], step: int, total: Tensor, count: Tensor) -> Indices | None:

@@ -36,8 +36,11 @@ class Recorder(Protocol):
             WaitsError: it waited for the device.
         """
 
+    def wait(self) -> None:
+        """Wait until the device has done what it was asked."""
+
     def recover(self) -> None:
-        """Put the device in order after a recording that broke off, and hand its memory back."""
+        """Put the device in order after a recording that broke off, and hand memory back."""
 
 
 class GraphRecorder:
@@ -80,6 +83,10 @@ class GraphRecorder:
         finally:
             torch.cuda.is_current_stream_capturing = asked
             torch.cuda.set_sync_debug_mode(before)
+
+    def wait(self) -> None:
+        """See :meth:`Recorder.wait`."""
+        torch.cuda.synchronize(self._device)
 
     def recover(self) -> None:
         """See :meth:`Recorder.recover`."""

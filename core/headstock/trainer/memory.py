@@ -49,6 +49,8 @@ class CostLimit:
         self._costs, self._name, self._advice = costs, name, advice
         self.value: int | None = None
         """The limit; ``None`` as long as everything fits."""
+        self.relieve: Callable[[], bool] = lambda: False
+        """Frees memory that can be done without, and tells whether there was any; tried before batches are cut."""
 
     def cut(self, batch: Indices) -> list[Indices]:
         """Return the batch in pieces within the limit, in order: halves, halves of halves, at last single examples."""

@@ -23,6 +23,7 @@ from headstock.trainer.gradient import Gradient, seed_everything
 from headstock.trainer.graphs import Recorder, WaitsError
 from headstock.trainer.memory import is_out_of_memory
 from headstock.trainer.step import OptimizerStep, Outcome
+from headstock_registry import HeadstockError
 
 TRIED = 64
 """Shapes that are recorded when they come for the first time. From then on that goes on only while recordings are used
@@ -37,7 +38,7 @@ CHECKED = 3
 CLOSE = 1e-2
 """How far, relatively, loss and norm of the two may be apart."""
 
-FULL = "memory ran out over it"
+MOVES = "it puts new tensors in the place of parameters or buffers"
 
 Shape = tuple[object, ...]
 """Names, sizes and types of all tensors of a batch."""
@@ -105,7 +106,8 @@ class RecordedSteps:
         self._hold = truths[1]
         self.recorded, self.replayed = 0, 0
         """How many shapes were recorded, and how many steps replayed."""
-        gradient.relieve = self._relieve
+        self._tensors: list[Tensor] = []
+        gradient.limit.relieve = self._relieve
 
     def take(self, batches: Sequence[Indices], number: int) -> Outcome | None:
         """Replay the step of this number; ``None`` if it is not one that can be: then nothing was done.
@@ -114,25 +116,50 @@ class RecordedSteps:
         """
         if self._off or len(batches) != 1 or len(self._gradient.limit.cut(batches[0])) != 1:
             return None
-        batch = self._gradient.prepare(batches[0])
-        recording = self._recording(batch)
+        recording, full = None, False
+        try:
+            recording = self._ready(batches[0], number)
+        except (RuntimeError, HeadstockError) as error:
+            if not _is_short(error):
+                raise
+            full = True
+        if full:  # only now is the error gone, and with it the frames that hold memory
+            self._stop("memory ran out")
         if recording is None:
-            return None
-        torch._foreach_copy_(_tensors(recording.batch), _tensors(batch))
-        if self._to_check and not self._agrees(recording, batch, number):
             return None
         seed_everything(self._seed, number, 0)
         recording.replay()
         self.replayed += 1
         return self._outcome
 
+    def look(self) -> None:
+        """See whether what ran meanwhile, a validation, has left the model's tensors where they were."""
+        if self._recordings and self._moved():
+            self._stop(MOVES)
+
     def close(self) -> None:
         """Let go of all recordings."""
         self._recordings.clear()
 
-    def _recording(self, batch: Batch) -> Recording | None:
-        """Return what a batch's step can be replayed from, if need be after recording it."""
+    def _ready(self, indices: Indices, number: int) -> Recording | None:
+        """Return what the step can be replayed from, with the batch in it; ``None`` if it cannot be."""
+        seed_everything(self._seed, number, 0)
+        batch = self._gradient.prepare(indices)
         shape = _shape(batch)
+        known = shape in self._recordings
+        recording = self._recording(shape, batch)
+        if recording is None:
+            return None
+        torch._foreach_copy_(_tensors(recording.batch), _tensors(batch))
+        # On the batch that was recorded, a replay agrees whatever was kept of it.
+        if self._to_check and (known or self.recorded == 1) and not self._agrees(recording, batch, number):
+            return None
+        if known and self._to_check:
+            self._to_check -= 1
+        return recording
+
+    def _recording(self, shape: Shape, batch: Batch) -> Recording | None:
+        """Return what a batch's step can be replayed from, if need be after recording it."""
         self._seen[shape] += 1
         if shape in self._recordings:
             self._recordings.move_to_end(shape)
@@ -153,21 +180,32 @@ class RecordedSteps:
 
     def _record(self, batch: Batch) -> Recording | None:
         """Record the step with a batch like this one, without taking it; ``None`` if that cannot be."""
-        why_not = self._warm_up(batch) if self._rehearsed else self._rehearse(batch)
-        if why_not is not None:
-            self._stop(why_not)
+        if self._rehearsed:
+            self._warm_up(batch)
+        else:
+            why_not = self._rehearse(batch)
+            if why_not is not None:
+                self._stop(why_not)
+                return None
+            self._rehearsed = True
+        if self._moved():
+            self._stop(MOVES)
             return None
-        self._rehearsed = True
-        states = len(self._step.optimizer.state)
-        own = batch.map(torch.clone)
+        states, own, why_not = set(self._step.optimizer.state), batch.map(torch.clone), None
         try:
             replay = self._recorder.record(lambda: self._do(own))
+            if set(self._step.optimizer.state) != states:
+                why_not = "it trains other parameters from step to step"
         except RuntimeError as error:
-            self._stop(FULL if is_out_of_memory(error) else "it cannot be recorded as it is")
-            return None
-        if len(self._step.optimizer.state) != states:
-            # What the optimizer begins with would be made anew at each replay.
-            self._stop("it trains other parameters from step to step")
+            if is_out_of_memory(error):
+                raise
+            why_not = "it cannot be recorded as it is"
+        finally:
+            # What the optimizer begins with for a parameter would be made anew at each replay, and has not been made.
+            for parameter in set(self._step.optimizer.state) - states:
+                del self._step.optimizer.state[parameter]
+        if why_not is not None:
+            self._stop(why_not)
             return None
         return Recording(replay, own)
 
@@ -176,43 +214,35 @@ class RecordedSteps:
 
         Forward and backward pass run once more for it, and change nothing.
         """
-        host, tensors = _host_state(), [*self._model.parameters(), *self._model.buffers()]
+        host, self._tensors = _host_state(), self._current()
         self._gradient.buffers.take()
         try:
             with self._recorder.rehearsal():
                 self._gradient.add(batch, *self._zeros())
         except WaitsError:
             return "it waits for the GPU"
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            return FULL
         finally:
             self._model.zero_grad(set_to_none=True)
             self._gradient.buffers.put_back()
         if not _same(host, _host_state()):
             return "it draws random numbers on the host"
-        now = [*self._model.parameters(), *self._model.buffers()]
-        if any(first is not second for first, second in zip(tensors, now, strict=True)):
-            return "it puts new tensors in the place of parameters or buffers"
-        return None
+        return MOVES if self._moved() else None
 
-    def _warm_up(self, batch: Batch) -> str | None:
-        """Let the model make what it keeps for a new shape (a table of positions, say), outside of any recording.
+    def _current(self) -> list[Tensor]:
+        return [*self._model.parameters(), *self._model.buffers()]
 
-        Returns:
-            Why the shape cannot be recorded, or ``None``.
-        """
+    def _moved(self) -> bool:
+        """Tell whether the model has other parameters or buffers than at the rehearsal: recordings know only those."""
+        now = self._current()
+        return len(now) != len(self._tensors) or any(a is not b for a, b in zip(now, self._tensors, strict=True))
+
+    def _warm_up(self, batch: Batch) -> None:
+        """Let the model make what it keeps for a new shape (a table of positions, say), outside of any recording."""
         self._gradient.buffers.take()
         try:
             self._gradient.forward(batch)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            return FULL
         finally:
             self._gradient.buffers.put_back()
-        return None
 
     def _do(self, batch: Batch) -> None:
         """Do one step, all of it on the device."""
@@ -225,20 +255,22 @@ class RecordedSteps:
 
     def _agrees(self, recording: Recording, batch: Batch, number: int) -> bool:
         """Tell whether a replay gives the loss and norm of a step that is launched; neither changes the model."""
-        self._hold.fill_(True)
-        seed_everything(self._seed, number, 0)
-        recording.replay()
-        replayed = torch.stack([self._outcome.total, self._outcome.counted, self._outcome.norm])
-        self._hold.fill_(False)
-        self._gradient.buffers.put_back()
+        self._gradient.buffers.take()
+        try:
+            self._hold.fill_(True)
+            seed_everything(self._seed, number, 0)
+            recording.replay()
+            replayed = torch.stack([self._outcome.total, self._outcome.counted, self._outcome.norm])
+            self._gradient.buffers.put_back()
 
-        seed_everything(self._seed, number, 0)
-        total, count = self._zeros()
-        self._gradient.add(batch, total, count)
-        norm = torch.nn.utils.get_total_norm(self._gradients()) / count
-        self._model.zero_grad(set_to_none=True)
-        self._gradient.buffers.put_back()
-        self._to_check -= 1
+            seed_everything(self._seed, number, 0)
+            total, count = self._zeros()
+            self._gradient.add(batch, total, count)
+            norm = torch.nn.utils.get_total_norm(self._gradients()) / count
+        finally:
+            self._hold.fill_(False)
+            self._model.zero_grad(set_to_none=True)
+            self._gradient.buffers.put_back()
         agrees = torch.allclose(replayed, torch.stack([total, count, norm]), rtol=CLOSE, equal_nan=True)
         if not agrees:
             self._stop("what is replayed differs from what is launched")
@@ -262,9 +294,16 @@ class RecordedSteps:
         """Replay nothing from now on."""
         self._say(f"trainer.cuda_graphs: steps are launched operation by operation from now on: {why}")
         self._off = True
+        self._recorder.wait()  # what is replayed still needs its memory
         self._recordings.clear()
         self._model.zero_grad(set_to_none=True)
         self._recorder.recover()
+
+
+def _is_short(error: Exception) -> bool:
+    """Tell whether an error, or what it was made of, says that memory ran out."""
+    cause = error.__cause__
+    return is_out_of_memory(error) or (isinstance(cause, Exception) and is_out_of_memory(cause))
 
 
 def _tensors(batch: Batch) -> list[Tensor]:

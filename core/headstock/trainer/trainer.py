@@ -188,6 +188,10 @@ class Trainer:
             self._around.console.line(f"warning: {problem}; using the one before")
         return None if state is None else state.model_dump(mode="json")
 
+    def relieve(self) -> bool:
+        """Free memory that training can do without, and tell whether there was any."""
+        return self._limit.relieve()
+
     def fit(self) -> TrainResult:
         """Train to the end, or until patience runs out, and leave the model with the best weights.
 
@@ -267,6 +271,8 @@ class Trainer:
             if saves:
                 self._ranks.broadcast(moving_buffers(self._model))
             improved = validates and self._validate(log, window.epoch)
+            if self._recorded is not None:
+                self._recorded.look()
             if saves:
                 total, count = meter.sums()
                 finished = at_end or self._out_of_patience()

@@ -105,7 +105,7 @@ class SubwordTransformer(Backbone):
         """Pad at the right, ``word_starts`` with -1."""
         batch = {"ids": pad_stack([example["ids"] for example in examples], PADDING, sequence=True).long()}
         if "word_starts" in examples[0]:
-            batch["word_starts"] = pad_stack([example["word_starts"] for example in examples], -1, sequence=True)
+            batch["word_starts"] = pad_stack([example["word_starts"] for example in examples], -1)
         return batch
 
     def cost(self, example: Example) -> int:

@@ -183,7 +183,7 @@ class TransformerText(Backbone):
                 [example["token_type_ids"] for example in examples], 0, True, most
             ).long()
         if "word_starts" in examples[0]:
-            batch["word_starts"] = pad_stack([example["word_starts"] for example in examples], -1, sequence=True)
+            batch["word_starts"] = pad_stack([example["word_starts"] for example in examples], -1)
         return batch
 
     def cost(self, example: Example) -> int:

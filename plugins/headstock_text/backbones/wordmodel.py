@@ -187,7 +187,7 @@ class WordModel(Backbone):
         if "characters" in examples[0]:
             batch["characters"] = pad_stack([example["characters"] for example in examples], 0, sequence=True).long()
         if "word_starts" in examples[0]:
-            batch["word_starts"] = pad_stack([example["word_starts"] for example in examples], -1, sequence=True)
+            batch["word_starts"] = pad_stack([example["word_starts"] for example in examples], -1)
         return batch
 
     def cost(self, example: Example) -> int:

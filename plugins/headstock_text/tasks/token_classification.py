@@ -25,7 +25,6 @@ from headstock.interfaces import (
     Loss,
     Metric,
     Splits,
-    pad_stack,
 )
 from headstock.interfaces.task import Row
 from headstock.kits import Labelled, LabelledConfig, LabelSet, balanced_weights
@@ -117,10 +116,6 @@ class TokenClassification(Labelled):
         kept = len(example["word_starts"])
         return {"tags": torch.tensor([self.labels.number(tag) for tag in reference][:kept], dtype=torch.int64)}
 
-    def collate(self, targets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-        """Pad the tags at the end; what is padded does not count."""
-        return {"tags": pad_stack([target["tags"] for target in targets], IGNORED, sequence=True)}
-
     # Model
 
     def build_head(self, backbone: Backbone) -> nn.Module:
@@ -135,10 +130,7 @@ class TokenClassification(Labelled):
 
     def loss(self, outputs: dict[str, Tensor], batch: Batch) -> Loss:
         """Return cross-entropy summed over words, and the number (or weight) of the words."""
-        # What one has more than the other is padding.
-        words = min(outputs["logits"].shape[1], batch.targets["tags"].shape[1])
-        logits = outputs["logits"][:, :words].float().flatten(0, 1)
-        target = batch.targets["tags"][:, :words].flatten()
+        logits, target = outputs["logits"].float().flatten(0, 1), batch.targets["tags"].flatten()
         weights = self.weights_on(logits.device)
         total = F.cross_entropy(
             logits,

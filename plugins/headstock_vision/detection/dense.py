@@ -36,6 +36,7 @@ class DenseHead(DetectionHead):
     points: Tensor
     strides: Tensor
     levels: Tensor
+    cells: Tensor
 
     def __init__(
         self, feature_dim: int, labels: int, maps: Maps, limits: Limits, dim: int, layers: int, cells: int
@@ -69,7 +70,7 @@ class DenseHead(DetectionHead):
         self.register_buffer("points", torch.cat(points), persistent=False)
         self.register_buffer("strides", torch.cat(strides), persistent=False)
         self.register_buffer("levels", torch.cat(levels), persistent=False)
-        self._cells = tuple(1 / side for side in sides)
+        self.register_buffer("cells", torch.tensor([1 / side for side in sides]), persistent=False)
 
     def forward(self, sequence: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return losses and objects as :class:`DetectionHead` says."""
@@ -125,8 +126,7 @@ class DenseHead(DetectionHead):
             The number of the object (B, N), and whether there is one (B, N).
         """
         size = (boxes[..., 2:] - boxes[..., :2]).clamp(min=1e-6)
-        cells = boxes.new_tensor(self._cells)
-        level = (size.amax(dim=2).unsqueeze(2) / (REACH * cells)).log2().abs().argmin(dim=2)
+        level = (size.amax(dim=2).unsqueeze(2) / (REACH * self.cells)).log2().abs().argmin(dim=2)
         middle = (boxes[..., :2] + boxes[..., 2:]) / 2
         offset = (self.points[:, None] - middle[:, None]) / self.strides[:, None, None]
         inside = (self.points[:, None] > boxes[:, None, :, :2]) & (self.points[:, None] < boxes[:, None, :, 2:])

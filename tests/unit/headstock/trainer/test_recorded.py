@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import count
+from itertools import chain, count, repeat
 from typing import Any
 
 import pytest
@@ -36,15 +36,22 @@ class Again:
         tensors = [*self._trainer._model.parameters(), *self._trainer._model.buffers()]
         tensors += [value for state in optimizer.state.values() for value in state.values()]
         before = [tensor.detach().clone() for tensor in tensors]
+        known = set(optimizer.state)
         work()
         with torch.no_grad():
             for tensor, value in zip(tensors, before, strict=True):
                 tensor.copy_(value)
+            for parameter in set(optimizer.state) - known:  # memory that nothing was written to
+                for value in optimizer.state[parameter].values():
+                    value.fill_(torch.nan)
         return work
 
     @contextmanager
     def rehearsal(self) -> Iterator[None]:
         yield
+
+    def wait(self) -> None:
+        pass
 
     def recover(self) -> None:
         self.recovered += 1
@@ -58,11 +65,14 @@ class Net(nn.Module):
         torch.manual_seed(0)
         self.layers = nn.Sequential(nn.Linear(4, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 1))
         self.register_buffer("mean", torch.zeros(4))
+        self.extra, self.uses_extra = nn.Parameter(torch.ones(())), False
         self.disturb: Callable[[], None] = lambda: None
 
     def forward(self, batch: Batch) -> StepOutput:
         self.disturb()
         predicted = self.layers(batch.inputs["x"])[:, 0]
+        if self.uses_extra:
+            predicted = predicted * self.extra
         total = (predicted - batch.targets["y"]).square().sum()
         return StepOutput({"y": predicted}, Loss(total, torch.tensor(float(batch.size))))
 
@@ -176,9 +186,8 @@ def test_a_recording_that_breaks_off_changes_nothing(
     assert_same(found, launched)
 
 
-def test_replays_that_differ_are_found_out(
-    fit: Fit, launched: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("shapes", [1, 2, 5])
+def test_replays_that_differ_are_found_out(fit: Fit, monkeypatch: pytest.MonkeyPatch, shapes: int) -> None:
     record = Again.record
 
     def stale(self: Again, work: Callable[[], None]) -> Callable[[], None]:
@@ -195,11 +204,27 @@ def test_replays_that_differ_are_found_out(
 
         return replay
 
+    numbers = count()
     monkeypatch.setattr(Again, "record", stale)
-    found, steps, _, said = fit()
-    assert steps.replayed < CHECKED
+    monkeypatch.setattr(recorded, "_shape", lambda batch: (next(numbers) % shapes,))
+    _, steps, _, said = fit(batch_size=10)
+    assert steps.replayed <= shapes
     assert "differs" in said[0]
-    assert_same(found, launched)
+
+
+def test_a_step_that_trains_other_parameters_is_launched(make_trainer: Make, fit: Fit) -> None:
+    def later() -> Net:
+        model, calls = Net(), count(1)
+        # From the second call on; recorded steps are called more often, and are alike in this.
+        model.disturb = lambda: setattr(model, "uses_extra", next(calls) > 1)
+        return model
+
+    module, trainer = make_trainer("launched", later(), batch_size=8, epochs=6)
+    trainer.fit()
+    found, steps, _, said = fit(later())
+    assert steps.replayed == 0
+    assert "other parameters" in said[0]
+    assert_same(dict(module.state_dict()), found)
 
 
 def test_memory_that_runs_out_takes_recordings_before_batches(fit: Fit, launched: dict[str, Tensor]) -> None:
@@ -228,6 +253,24 @@ def test_memory_that_runs_out_takes_recordings_before_batches(fit: Fit, launched
     assert_same(found, launched)
 
 
+@pytest.mark.parametrize("call", [2, 3, 5, 8])  # the rehearsal, the recording, and twice what is compared with a replay
+def test_memory_that_runs_out_over_recording_or_checking_changes_nothing(
+    fit: Fit, launched: dict[str, Tensor], call: int
+) -> None:
+    calls = count(1)
+
+    def full() -> None:
+        if next(calls) == call:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    model = Net()
+    model.disturb = full
+    found, steps, recorder, said = fit(model)
+    assert (steps.replayed < CHECKED, recorder.recovered, len(said)) == (True, 1, 1)
+    assert steps._gradient.limit.value is None
+    assert_same(found, launched)
+
+
 def test_shapes_that_do_not_come_again_are_recorded_no_more(
     fit: Fit, launched: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,8 +291,10 @@ def test_shapes_that_come_again_after_that_are_recorded(fit: Fit, monkeypatch: p
 
 
 def test_the_recording_that_was_used_longest_ago_goes(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorded, "MOST", 1)
-    _, steps, _, said = fit()
-    assert len(steps._recordings) <= 1
-    assert steps.recorded > 2
-    assert said == []
+    names = chain("abcbd", repeat("b"))
+    monkeypatch.setattr(recorded, "MOST", 2)
+    monkeypatch.setattr(recorded, "_shape", lambda batch: (next(names),))
+    monkeypatch.setattr(RecordedSteps, "close", lambda self: None)
+    _, steps, _, said = fit(batch_size=10)  # batches of one size, whatever they are called
+    assert (steps.recorded, said) == (3, [])
+    assert [shape for (shape,) in steps._recordings] == ["d", "b"]
