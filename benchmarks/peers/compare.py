@@ -176,8 +176,13 @@ def run_headstock(command: Sequence[str], epochs: int, again: bool = False) -> t
         cache = {"HEADSTOCK_CACHE": str(Path(folder) / "cache")}
         for _ in range(2 if again else 1):
             _call([*command, "--out", str(run), "--quiet", "--force"], cache)
-        result = json.loads((run / "results.json").read_text("utf-8"))
-        environment = json.loads((run / "environment.json").read_text("utf-8"))
+        return read_run(run, epochs)
+
+
+def read_run(run: Path, epochs: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the figures of a finished run of Headstock and what it says of where it ran."""
+    result = json.loads((run / "results.json").read_text("utf-8"))
+    environment = json.loads((run / "environment.json").read_text("utf-8"))
     training = result["training"]
     names = ("steps", "best_value", "encoding_seconds", "seconds", "peak_memory_mb")
     trained = result["examples"]["train"] * epochs

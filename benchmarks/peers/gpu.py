@@ -13,20 +13,17 @@ from __future__ import annotations
 import argparse
 import gc
 import importlib
-import json
 import shlex
 import sys
 import tempfile
-import time
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import records
 import tiny
 import torch
-from compare import METRICS, now, say
-from hf_common import SCRIPTS, Job, read_job, train_and_test
+from compare import METRICS, now, read_run, say
+from hf_common import SCRIPTS, read_job, train_and_test
 from transformers import set_seed
 
 import headstock
@@ -53,18 +50,14 @@ def main() -> None:
         default=[*OURS, "trainer-best", "trainer-flash"],
         help="also trainer-defaults, -workers, -compiled",
     )
-    parser.add_argument("--seconds", type=float, help="begin no round after so many seconds")
     parser.add_argument("--results", type=Path, default=RESULTS, help="file of records that is appended to")
     given = parser.parse_args()
     if not torch.cuda.is_available():
         raise SystemExit("torch sees no GPU; on a CPU: python benchmarks/peers/compare.py")
-    began, comparison = time.monotonic(), now()
+    comparison = now()
     tiny.make()
     tiny.make_base()
     for number in range(given.rounds + 1):
-        if given.seconds is not None and time.monotonic() - began > given.seconds:
-            say(f"stopped before round {number}")
-            break
         for task in given.task:
             for side in given.sides:
                 record = _turn(task, side, number, given.epochs, None if number else WARM_UP)
@@ -83,11 +76,16 @@ def _turn(task: str, side: str, seed: int, epochs: int, limit: int | None = None
     precision = "fp32" if side == "trainer-defaults" else "bf16"
     if side in OURS:
         options = {"trainer.epochs": epochs, "trainer.precision": precision, "data.limit": limit, **OURS[side]}
-        figures = _headstock(recipe, seed, options)
+        with tempfile.TemporaryDirectory() as folder:
+            result = headstock.run(recipe, {"seed": seed, **options}, out=Path(folder) / "run")
+            figures, environment = read_run(result.path, epochs)
     else:
         variant: Any = side.removeprefix("trainer-")
         job = read_job(recipe, seed=seed, variant=variant, precision=precision, epochs=epochs, limit=limit)
-        figures = _trainer(task, job)
+        script = importlib.import_module(f"hf_{SCRIPTS.get(task, task)}")
+        set_seed(seed)
+        figures = train_and_test(job, script.prepare(job))
+        environment = figures.pop("environment")
     metric, better = METRICS[task]
     return {
         "date": now(),
@@ -102,32 +100,8 @@ def _turn(task: str, side: str, seed: int, epochs: int, limit: int | None = None
         **figures,
         "reserved_memory_mb": torch.cuda.max_memory_reserved() / 2**20,
         "command": shlex.join(["python", "benchmarks/peers/gpu.py", *sys.argv[1:]]),
+        "environment": {**environment, "device": torch.cuda.get_device_name()},
     }
-
-
-def _headstock(recipe: Path, seed: int, options: dict[str, Any]) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder:
-        result = headstock.run(recipe, {"seed": seed, **options}, out=Path(folder) / "run")
-        environment = json.loads((Path(folder) / "run" / "environment.json").read_text("utf-8"))
-    environment["versions"]["accelerate"] = metadata.version("accelerate")
-    training = result.training
-    return {
-        "steps": training.steps,
-        "examples_per_second": training.examples_per_second,
-        "seconds": training.seconds,
-        "peak_memory_mb": training.peak_memory_mb,
-        "before": result.before.metrics,
-        "after": result.after.metrics,
-        "environment": {name: value for name, value in environment.items() if name != "seed"},
-    }
-
-
-def _trainer(task: str, job: Job) -> dict[str, Any]:
-    script = importlib.import_module(f"hf_{SCRIPTS.get(task, task)}")
-    set_seed(job.seed)
-    figures = train_and_test(job, script.prepare(job))
-    kept = ("steps", "examples_per_second", "seconds", "peak_memory_mb", "before", "after")
-    return {name: figures[name] for name in kept}
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 import yaml
@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
 from transformers.trainer_utils import EvalPrediction
 
-VARIANTS = ("defaults", "best", "workers", "compiled", "flash", "lightning")
+Variant = Literal["defaults", "best", "workers", "compiled", "flash", "lightning"]
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
 BEST: dict[str, dict[str, Any]] = {
     "best": {},
     "workers": {"dataloader_num_workers": 4, "dataloader_persistent_workers": True},
@@ -39,9 +40,6 @@ SCRIPTS = dict.fromkeys(
     ("text_reviews", "text_lora", "text_probe", "text_probe_again", "text_tiny", "text_base"), "text_classification"
 )
 """Recipes that the reference script of another one runs."""
-
-
-Variant = Literal["defaults", "best", "workers", "compiled", "flash", "lightning"]
 
 
 @dataclass(frozen=True)

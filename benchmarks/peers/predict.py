@@ -222,7 +222,6 @@ def _record(turns: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     ours = turns["headstock"][0]["labels"]
     return {
         "environment": describe_environment(load_catalogue(), torch.device("cpu"), seed=0),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": f"python {' '.join(sys.argv)}",
         "sentences": len(ours),

@@ -89,7 +89,7 @@ def predict_split(
     with (
         torch.no_grad(),
         kept_memory(config, device) if len(batches) >= SEVERAL else nullcontext(),
-        nullcontext() if config.compile else planless_attention(device),
+        planless_attention(config, device),
         packed_weights(module, config, device),
         console.bar(label, len(batches)) as bar,
     ):

@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -142,7 +142,7 @@ def _batches(
         _evaluating(module),
         torch.no_grad(),
         autocast(config, device),
-        nullcontext() if config.compile else planless_attention(device),
+        planless_attention(config, device),
         packed_weights(module, config, device),
         console.bar(f"encode {split.split.name}", len(batches)) as bar,
     ):

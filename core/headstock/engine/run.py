@@ -305,6 +305,7 @@ def _train(run: _Run) -> TrainResult:
     device = next(module.parameters()).device
     validation = data.splits["validation"]
     limit = cost_limit(validation)
+    costs = rounded(train.costs) if run.rounds else train.costs
     transfer, recurs = Transfer(device), can_record(config, device, ranks)
 
     def collate(indices: Indices) -> Batch:
@@ -319,7 +320,7 @@ def _train(run: _Run) -> TrainResult:
             ParameterGroup(_trainable(module.backbone), config.learning_rate),
             ParameterGroup(_trainable(module.head), config.head_learning_rate or config.learning_rate),
         ],
-        BatchPlan(rounded(train.costs) if recurs else train.costs, config.batch_size, config.batch_cost, resolved.seed),
+        BatchPlan(costs, config.batch_size, config.batch_cost, resolved.seed),
         collate,
         config,
         resolved.seed,

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from headstock.trainer.config import TrainerConfig
+
 LONGEST = 256
 """Keys up to which products are taken: beyond, the fused kernel is as fast and keeps no matrix of weights."""
 
 LONG = 192
-"""Keys from which on cuDNN's kernels are worth a plan for each shape: on an H100 they take half as long as the others
-with a mask over 256 keys, and as long over 32."""
+"""Keys from which on cuDNN's kernels are left in: they gain with the length, and lengths at a limit recur."""
 
 
 @contextmanager
@@ -26,62 +27,61 @@ def quick_attention() -> Iterator[None]:
     float32 and GPUs are left as they are. The softmax is computed in float32 either way; its inputs and outputs are
     rounded to bfloat16, as in a model's own attention under autocast.
     """
-    functional: Any = torch.nn.functional
     settings: Any = torch.backends.cuda  # where torch keeps them for all devices
-    original = functional.scaled_dot_product_attention
     in_bfloat16 = settings.fp16_bf16_reduction_math_sdp_allowed()
-
-    def attention(query: Tensor, key: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        result: Tensor
-        if not (_trains_in_bfloat16(query, key) and settings.flash_sdp_enabled()):
-            result = original(query, key, *args, **kwargs)
-            return result
-        settings.enable_flash_sdp(False)
-        try:
-            result = original(query, key, *args, **kwargs)
-        finally:
-            settings.enable_flash_sdp(True)
-        return result
-
-    functional.scaled_dot_product_attention = attention
     settings.allow_fp16_bf16_reduction_math_sdp(True)
     try:
-        yield
+        with _passing_over("flash", _trains_in_bfloat16):
+            yield
     finally:
-        functional.scaled_dot_product_attention = original
         settings.allow_fp16_bf16_reduction_math_sdp(in_bfloat16)
 
 
 @contextmanager
-def planless_attention(device: torch.device) -> Iterator[None]:
+def planless_attention(config: TrainerConfig, device: torch.device) -> Iterator[None]:
     """Let ``scaled_dot_product_attention`` on a GPU take kernels that serve any shape at once, while this is active.
 
     On recent GPUs torch prefers cuDNN's, for which cuDNN makes a plan for every new shape of a batch, in each
     direction, which takes as long as many steps. Batches of texts and clips come in dozens of shapes. Long sequences,
-    whose lengths are fewer where they are cut at a limit, are left to cuDNN: there its kernels gain more.
+    whose lengths are fewer where they are cut at a limit, are left to cuDNN. Off on a CPU and with ``trainer.compile``.
     """
+    if device.type == "cpu" or config.compile:
+        yield
+        return
+    with _passing_over("cudnn", _is_short):
+        yield
+
+
+@contextmanager
+def _passing_over(kernel: str, where: Callable[[Tensor, Tensor], bool]) -> Iterator[None]:
+    """Let attention do without one of torch's kernels where a function of query and key says so."""
     functional: Any = torch.nn.functional
     settings: Any = torch.backends.cuda
+    enabled, enable = getattr(settings, f"{kernel}_sdp_enabled"), getattr(settings, f"enable_{kernel}_sdp")
     original = functional.scaled_dot_product_attention
 
     def attention(query: Tensor, key: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         result: Tensor
-        if key.device.type != "cuda" or key.shape[-2] >= LONG or not settings.cudnn_sdp_enabled():
+        if not (where(query, key) and enabled()):
             result = original(query, key, *args, **kwargs)
             return result
-        settings.enable_cudnn_sdp(False)
+        enable(False)
         try:
             result = original(query, key, *args, **kwargs)
         finally:
-            settings.enable_cudnn_sdp(True)
+            enable(True)
         return result
 
-    if device.type == "cuda":
-        functional.scaled_dot_product_attention = attention
+    functional.scaled_dot_product_attention = attention
     try:
         yield
     finally:
         functional.scaled_dot_product_attention = original
+
+
+def _is_short(query: Tensor, key: Tensor) -> bool:
+    del query
+    return key.device.type == "cuda" and key.shape[-2] < LONG
 
 
 def _trains_in_bfloat16(query: Tensor, key: Tensor) -> bool:

@@ -92,5 +92,7 @@ def fits(work: Callable[[], None], device: torch.device) -> bool:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Tell whether an error says that memory ran out, on the GPU or on the CPU."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(mark in str(error) for mark in MARKS)
+    """Tell whether an error, or what it was made of, says that memory ran out, on the GPU or on the CPU."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(mark in str(error) for mark in MARKS):
+        return True
+    return isinstance(error.__cause__, Exception) and is_out_of_memory(error.__cause__)

@@ -8,24 +8,22 @@ from contextlib import ExitStack, contextmanager
 import torch
 
 from headstock.trainer.attention import planless_attention, quick_attention
+from headstock.trainer.config import TrainerConfig
 from headstock.trainer.masks import quick_masks
 from headstock.trainer.recurrent import quick_recurrence
 
 
 @contextmanager
-def quick_operations(compiles: bool, device: torch.device) -> Iterator[None]:
+def quick_operations(config: TrainerConfig, device: torch.device) -> Iterator[None]:
     """Let dropout, attention and recurrent layers take faster ways on a device while this is active.
 
-    Args:
-        compiles: Whether the model goes through ``torch.compile``, which has to see torch's own operations.
-        device: Where the model is.
+    With ``trainer.compile``, which has to see torch's own operations, dropout alone does.
     """
     with ExitStack() as stack:
+        stack.enter_context(planless_attention(config, device))
         if device.type == "cpu":
             stack.enter_context(quick_masks())
-            if not compiles:
+            if not config.compile:
                 stack.enter_context(quick_attention())
                 stack.enter_context(quick_recurrence())
-        elif not compiles:
-            stack.enter_context(planless_attention(device))
         yield

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -99,7 +99,7 @@ class RecordedSteps:
         self._seed, self._recorder, self._say = seed, recorder, say
         self._seen: Counter[Shape] = Counter()
         self._recordings: OrderedDict[Shape, Recording] = OrderedDict()
-        self._to_check, self._rehearsed, self._off = CHECKED, False, False
+        self._to_check, self._off = CHECKED, False
         device = parameters[0].device
         numbers, truths = torch.zeros(3, device=device), torch.zeros(2, dtype=torch.bool, device=device)
         self._outcome = Outcome(numbers[0], numbers[1], numbers[2], truths[0])
@@ -120,7 +120,7 @@ class RecordedSteps:
         try:
             recording = self._ready(batches[0], number)
         except (RuntimeError, HeadstockError) as error:
-            if not _is_short(error):
+            if not is_out_of_memory(error):
                 raise
             full = True
         if full:  # only now is the error gone, and with it the frames that hold memory
@@ -180,18 +180,11 @@ class RecordedSteps:
 
     def _record(self, batch: Batch) -> Recording | None:
         """Record the step with a batch like this one, without taking it; ``None`` if that cannot be."""
-        if self._rehearsed:
-            self._warm_up(batch)
-        else:
-            why_not = self._rehearse(batch)
-            if why_not is not None:
-                self._stop(why_not)
-                return None
-            self._rehearsed = True
-        if self._moved():
-            self._stop(MOVES)
+        why_not = self._warm_up(batch) if self._tensors else self._rehearse(batch)
+        if why_not is not None:
+            self._stop(why_not)
             return None
-        states, own, why_not = set(self._step.optimizer.state), batch.map(torch.clone), None
+        states, own = set(self._step.optimizer.state), batch.map(torch.clone)
         try:
             replay = self._recorder.record(lambda: self._do(own))
             if set(self._step.optimizer.state) != states:
@@ -224,7 +217,7 @@ class RecordedSteps:
         finally:
             self._model.zero_grad(set_to_none=True)
             self._gradient.buffers.put_back()
-        if not _same(host, _host_state()):
+        if host != _host_state():
             return "it draws random numbers on the host"
         return MOVES if self._moved() else None
 
@@ -236,13 +229,18 @@ class RecordedSteps:
         now = self._current()
         return len(now) != len(self._tensors) or any(a is not b for a, b in zip(now, self._tensors, strict=True))
 
-    def _warm_up(self, batch: Batch) -> None:
-        """Let the model make what it keeps for a new shape (a table of positions, say), outside of any recording."""
+    def _warm_up(self, batch: Batch) -> str | None:
+        """Let the model make what it keeps for a new shape (a table of positions, say), outside of any recording.
+
+        Returns:
+            Why the shape cannot be recorded, or ``None``.
+        """
         self._gradient.buffers.take()
         try:
             self._gradient.forward(batch)
         finally:
             self._gradient.buffers.put_back()
+        return MOVES if self._moved() else None
 
     def _do(self, batch: Batch) -> None:
         """Do one step, all of it on the device."""
@@ -300,12 +298,6 @@ class RecordedSteps:
         self._recorder.recover()
 
 
-def _is_short(error: Exception) -> bool:
-    """Tell whether an error, or what it was made of, says that memory ran out."""
-    cause = error.__cause__
-    return is_out_of_memory(error) or (isinstance(cause, Exception) and is_out_of_memory(cause))
-
-
 def _tensors(batch: Batch) -> list[Tensor]:
     return [*batch.inputs.values(), *batch.targets.values(), *(batch.features or ())]
 
@@ -315,15 +307,7 @@ def _shape(batch: Batch) -> Shape:
     return (batch.size, *batch.inputs, None, *batch.targets, *sizes)
 
 
-def _host_state() -> list[Any]:
+def _host_state() -> tuple[object, ...]:
     """Return the state of the host's random generators."""
-    return [torch.get_rng_state(), random.getstate(), np.random.get_state()]
-
-
-def _same(first: Any, second: Any) -> bool:
-    """Tell whether two states of random generators are the same."""
-    if isinstance(first, list | tuple):
-        return len(first) == len(second) and all(map(_same, first, second))
-    if isinstance(first, Tensor):
-        return torch.equal(first, second)
-    return bool(np.array_equal(first, second))
+    name, keys, *rest = np.random.get_state(legacy=True)
+    return torch.get_rng_state().numpy().tobytes(), random.getstate(), name, np.asarray(keys).tobytes(), *rest

@@ -210,7 +210,7 @@ class Trainer:
         try:
             with (
                 self._keep_tables() as tables,
-                quick_operations(self._config.compile, self._device),
+                quick_operations(self._config, self._device),
                 StopSignal() as stop,
                 self._around.console.bar("train", self._total_steps, self._state.step) as bar,
             ):

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+import headstock
 from headstock import HeadstockError
 from headstock.engine.directory import RunDirectory
 from headstock.engine.run import _rounds, resolve_recipe
+from headstock.interfaces.padding import rounded
+from headstock.trainer.batches import BatchPlan, Indices
 from headstock_registry import load_catalogue
 
 GPU, CPU = torch.device("cuda"), torch.device("cpu")
@@ -39,6 +44,24 @@ def test_a_run_goes_on_as_it_began(tmp_path: Path, device: torch.device, before:
 def test_a_run_of_before_was_cut_by_plain_costs(tmp_path: Path) -> None:
     (tmp_path / "environment.json").write_text("{}")
     assert not rounds(tmp_path, GPU, True)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_batches_are_cut_as_the_run_began(tmp_path: Path, before: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    costs: list[list[int]] = []
+
+    class Watched(BatchPlan):
+        def __init__(self, given: Indices, *arguments: Any) -> None:
+            costs.append(given.tolist())
+            super().__init__(given, *arguments)
+
+    monkeypatch.setattr("headstock.engine.run.BatchPlan", Watched)
+    monkeypatch.setattr("headstock.engine.run._rounds", lambda *_: before)
+    options = {"data.limit": 60, "trainer.max_steps": 1, "trainer.device": "cpu"}
+    result = headstock.run("text-classification", options, out=tmp_path / "run")
+    assert json.loads((result.path / "environment.json").read_text())["round_costs"] is before
+    (given,) = costs
+    assert (given == rounded(np.array(given)).tolist()) is before
 
 
 @pytest.mark.parametrize("content", ["", "[]"])

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from itertools import chain, count, repeat
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -27,11 +28,8 @@ class Again:
     def __init__(self, trainer: Trainer) -> None:
         self._trainer = trainer
         self.recovered = 0
-        self.fails: Exception | None = None
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        if self.fails is not None:
-            raise self.fails
         optimizer = self._trainer._optimizer
         tensors = [*self._trainer._model.parameters(), *self._trainer._model.buffers()]
         tensors += [value for state in optimizer.state.values() for value in state.values()]
@@ -103,7 +101,7 @@ def fit(make_trainer: Make) -> Fit:
         trainer._recorded = steps
         # The masks that training on the CPU takes are drawn on the host, as is all that is random there.
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(recorded, "_host_state", lambda: [random.getstate()])
+            patch.setattr(recorded, "_host_state", lambda: (random.getstate(),))
             trainer.fit()
         return {name: value.clone() for name, value in module.state_dict().items()}, steps, recorder, said
 
@@ -151,6 +149,24 @@ def test_a_step_that_exchanges_buffers_is_launched(fit: Fit) -> None:
     _, steps, _, said = fit(model)
     assert steps.recorded == 0
     assert "new tensors" in said[0]
+
+
+def test_buffers_that_a_validation_exchanges_are_noticed(fit: Fit) -> None:
+    def validate(model: nn.Module) -> dict[str, float]:
+        model.mean = torch.zeros(4)
+        return {"loss": 1.0}
+
+    _, steps, _, said = fit(validate=validate)
+    assert steps.replayed == 12  # those of the first epoch, but for its first step
+    assert "new tensors" in said[0]
+
+
+@pytest.mark.parametrize("draw", [lambda: torch.rand(()), random.random, np.random.rand])
+def test_what_draws_on_the_host_is_seen(draw: Callable[[], object]) -> None:
+    before = recorded._host_state()
+    assert before == recorded._host_state()
+    draw()
+    assert before != recorded._host_state()
 
 
 def test_a_step_that_waits_is_launched(fit: Fit, launched: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
