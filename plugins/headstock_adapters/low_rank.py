@@ -85,6 +85,8 @@ class _LowRank(torch.autograd.Function):
     """``x W' + b + s · drop(x) A' B'`` with gradients to x, A and B, for W and b are frozen.
 
     Shapes: x (N, I), W (O, I), b (O), A (R, I), B (O, R). x, W and b are of one precision, in which all is computed.
+    Forward is to the bit what peft computes. Backward, products with a side of R are taken the way round in which R
+    counts rows: on a CPU, with R columns, they take up to five times as long.
     """
 
     @staticmethod
@@ -115,14 +117,14 @@ class _LowRank(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         weight, low, high, inner, dropped, kept = ctx.saved_tensors
-        at_inner = gradient @ high
-        at_first = (at_inner.t() @ dropped).to(ctx.kinds[0]).mul_(ctx.scales[0])
-        at_second = (gradient.t() @ inner).to(ctx.kinds[1]).mul_(ctx.scales[1])
+        at_inner = high.t().contiguous() @ gradient.t()
+        at_first = (at_inner @ dropped).to(ctx.kinds[0]).mul_(ctx.scales[0])
+        at_second = (inner.t() @ gradient).to(ctx.kinds[1]).mul_(ctx.scales[1]).t()
         at_x = None
         if ctx.needs_input_grad[0]:
             at_x = gradient @ weight
             if kept is None:
-                at_x.addmm_(at_inner, low)
+                at_x.addmm_(at_inner.t(), low)
             else:
-                at_x.addcmul_(at_inner @ low, kept)
+                at_x.addcmul_(at_inner.t() @ low, kept)
         return at_x, None, None, at_first, at_second, None, None
