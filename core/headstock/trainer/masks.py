@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +16,9 @@ LEVELS = 2**16
 SMALL = 4096
 """Elements below which torch's own kernel is faster, for several calls cost more than the numbers."""
 
+LARGE = 2**18
+"""Elements from which on numpy's generator is faster, for it takes a while to be set up."""
+
 _active = False
 
 
@@ -23,9 +27,10 @@ def quick_masks() -> Iterator[None]:
     """Let dropout on the CPU draw its masks four numbers at a time while this is active.
 
     torch draws a number for each element, on one thread: up to a quarter of a training step in bfloat16. Here a 64-bit
-    number of the same generator gives four elements. So ``torch.manual_seed`` decides the masks as before,
-    though they are others, and every way to dropout (modules, functions, attention) is served: what is exchanged is
-    the CPU kernel of ``aten::bernoulli_``, and it is put back at the end. GPUs have their own.
+    number gives four elements, and large masks come from a faster generator (numpy's SFC64) that torch's one seeds. So
+    ``torch.manual_seed`` decides the masks as before, though they are others, and every way to dropout (modules,
+    functions, attention) is served: what is exchanged is the CPU kernel of ``aten::bernoulli_``, and it is put back at
+    the end. GPUs have their own.
     """
     global _active  # noqa: PLW0603 - there is one kernel in a process
     if _active:
@@ -49,7 +54,14 @@ def _bernoulli(values: Tensor, p: float = 0.5, *, generator: torch.Generator | N
     count = values.numel()
     if count < SMALL:  # with a tensor for the probability it is another kernel, that was not exchanged
         return values.bernoulli_(torch.tensor(p), generator=generator)
-    words = torch.empty(-(-count // 4), dtype=torch.int64, device="cpu").random_(-(2**63), None, generator=generator)
-    bits = words.view(torch.int16)[:count].view(values.shape)
+    bits = _words(-(-count // 4), generator).view(torch.int16)[:count].view(values.shape)
     # Into `values` at once: a copy from a tensor of bools is eight times slower.
     return torch.lt(bits, threshold - LEVELS // 2, out=values)
+
+
+def _words(count: int, generator: torch.Generator | None) -> Tensor:
+    """Return so many random 64-bit numbers, (count,)."""
+    if 4 * count < LARGE:
+        return torch.empty(count, dtype=torch.int64, device="cpu").random_(-(2**63), None, generator=generator)
+    seed = torch.empty((), dtype=torch.int64, device="cpu").random_(generator=generator)
+    return torch.from_numpy(np.random.SFC64(int(seed)).random_raw(count).view(np.int64))

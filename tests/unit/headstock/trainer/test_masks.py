@@ -32,22 +32,25 @@ def test_neighbours_are_independent() -> None:
 
 
 def test_the_seed_decides_and_layout_does_not() -> None:
-    with quick_masks():
-        assert torch.equal(drawn(1), drawn(1))
-        assert not torch.equal(drawn(1), drawn(2))
-        turned = drawn(1, like=torch.ones(301, 300).t())
-    assert float((turned == 0).float().mean()) == pytest.approx(0.1, abs=0.01)
+    for times in (1, 10):  # small and large masks come from two generators
+        with quick_masks():
+            like = torch.ones(300, 301 * times)
+            assert torch.equal(drawn(1, like=like), drawn(1, like=like))
+            assert not torch.equal(drawn(1, like=like), drawn(2, like=like))
+            turned = drawn(1, like=torch.ones(301 * times, 300).t())
+        assert float((turned == 0).float().mean()) == pytest.approx(0.1, abs=0.01)
 
 
 def test_attention_and_generators_are_served() -> None:
     values = torch.randn(2, 2, 8, 4, requires_grad=True)
     with quick_masks():
         scaled_dot_product_attention(values, values, values, dropout_p=0.5).sum().backward()  # type: ignore[no-untyped-call]
-        own = [torch.ones(50).bernoulli_(0.5, generator=torch.Generator().manual_seed(3)) for _ in range(2)]
+        for size in (50, 5_000, 500_000):
+            own = [torch.ones(size).bernoulli_(0.5, generator=torch.Generator().manual_seed(3)) for _ in range(2)]
+            assert torch.equal(*own)
         assert torch.ones(5).bernoulli_(1.0).tolist() == [1.0] * 5
         assert torch.ones(5).bernoulli_(0.0).tolist() == [0.0] * 5
     assert values.grad is not None
-    assert torch.equal(*own)
 
 
 def test_torch_is_as_it_was_afterwards() -> None:
