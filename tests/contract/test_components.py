@@ -44,9 +44,13 @@ LARGE = ("torchvision-detection",)
 """Backbones that come in no small size: adapters are tried on others that are built alike."""
 SHORTER = {
     "image-classification": ("trainer.epochs=2",),
-    "object-detection": ("trainer.epochs=6",),
+    "object-detection": ("trainer.epochs=4",),
+    "automatic-speech-recognition": ("trainer.epochs=20",),
+    "translation": ("trainer.epochs=12", "task.beams=2"),
 }
 """Tasks that learn on their sample for longer than a test needs to see that they do."""
+LIGHTER = {"translation": ("task.beams=2", "task.max_length=16")}
+"""Tasks whose untrained models go on to a limit, which is shortened where nothing is to be learnt."""
 QUICK_FOR_PAIRS = ("numbers-neighbours", "backbone-bf16", "state-saved-model")
 """What may differ from task to task on one backbone; all else is checked under one task."""
 
@@ -66,8 +70,8 @@ class Case(NamedTuple):
 def tasks() -> Iterator[tuple[Case, Check]]:
     for entry in CATALOGUE.entries("task"):
         for check in checks_for("task"):
-            shorter = SHORTER.get(entry.name, ()) if check.name == "learning-beats-a-constant" else ()
-            yield Case("task", entry.name, shorter), check
+            options = SHORTER if check.name == "learning-beats-a-constant" else LIGHTER
+            yield Case("task", entry.name, options.get(entry.name, ())), check
 
 
 def fitting(backbone: Entry) -> list[str]:
@@ -81,7 +85,7 @@ def backbones() -> Iterator[tuple[Case, Check]]:
         for task in fitting(entry):
             for check in checks_for("backbone"):
                 if task == fitting(entry)[0] or check.name in QUICK_FOR_PAIRS:
-                    yield Case("backbone", entry.name, (f"task={task}",)), check
+                    yield Case("backbone", entry.name, (f"task={task}", *LIGHTER.get(task, ()))), check
 
 
 def adapters() -> Iterator[tuple[Case, Check]]:
@@ -93,7 +97,8 @@ def adapters() -> Iterator[tuple[Case, Check]]:
             for check in checks_for("adapter"):
                 general = check.name.startswith(("entry-", "options-", "state-resume", "state-nothing"))
                 if not general or backbone.name == "textcnn":
-                    yield Case("adapter", entry.name, (f"task={task}", f"backbone={backbone.name}")), check
+                    beside = (f"task={task}", f"backbone={backbone.name}", *LIGHTER.get(task, ()))
+                    yield Case("adapter", entry.name, beside), check
 
 
 @pytest.fixture(scope="module")
