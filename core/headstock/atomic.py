@@ -121,10 +121,12 @@ def _rename_over(new: Path, path: Path) -> None:
 
 
 def _flush(folder: Path) -> None:
-    for file in folder.rglob("*"):
-        if file.is_file():
-            with file.open("rb+") as stream:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb+") as stream:
                 os.fsync(stream.fileno())
+        elif path.is_dir():
+            _flush_folder(path)
     _flush_folder(folder)
 
 

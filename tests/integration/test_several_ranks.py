@@ -130,6 +130,15 @@ def test_what_is_shared_out_is_held_once(printed: str, folder: Path) -> None:
 @pytest.mark.parametrize("name", ["full", "sharded"])
 def test_a_run_goes_on_on_another_number_of_ranks(name: str, printed: str, folder: Path) -> None:
     assert printed.count("InterruptedRunError: stopped at step 8 of") == 4, printed
+    written = sorted((folder / f"{name}-two-one/checkpoints/step-00000008").rglob("*.safetensors"))
+    if name == "sharded":  # each rank has written its half
+        assert [path.parent.name for path in written] == ["best"] * 2 + ["model"] * 2 + ["optimizer"] * 2
+        assert all(
+            0.8 < one.stat().st_size / other.stat().st_size < 1.25
+            for one, other in zip(written[::2], written[1::2], strict=True)
+        )
+    else:
+        assert [path.name for path in written] == ["best.safetensors", "model.safetensors", "optimizer.safetensors"]
     headstock.run(**recipe(name), out=folder / f"{name}-two-one", resume=True)
     for way in ("one-two", "two-one"):
         assert_same_run(folder / f"{name}-{way}", folder / "full")

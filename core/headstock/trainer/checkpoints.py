@@ -7,6 +7,8 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -15,13 +17,20 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from headstock.atomic import explain_write_errors, new_directory, write_text
+from headstock.ranks import Ranks
 from headstock.trainer.stopping import BestSoFar
 from headstock_registry import HeadstockError
 
 KEPT = 2
 """Checkpoints kept: the newest, and the one before in case the newest turns out damaged."""
 
-MODEL, OPTIMIZER, BEST = "model.safetensors", "optimizer.safetensors", "best.safetensors"
+MODEL, OPTIMIZER, BEST = "model", "optimizer", "best"
+"""Parts of a checkpoint: a file of whole tensors (``model.safetensors``), or a folder of what the ranks wrote."""
+
+ONE_DISK = "with trainer.fsdp all ranks need the run directory on one disk"
+"""What to do where a rank does not find what another has written."""
+
+SUFFIX = ".safetensors"
 STATE = "checkpoint.json"
 
 
@@ -85,10 +94,10 @@ class CheckpointFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._best_digests: dict[int, str | None] = {}
+        self._digests: dict[int, dict[str, str]] = {}
 
     def save(self, state: TrainerState, model: dict[str, Tensor], optimizer: dict[str, Tensor], is_best: bool) -> None:
-        """Write a checkpoint and drop the oldest.
+        """Write a checkpoint of whole tensors and drop the oldest.
 
         Args:
             state: Where training stands.
@@ -99,18 +108,69 @@ class CheckpointFolder:
         Raises:
             WriteError: the folder cannot be written; the last checkpoint is untouched.
         """
+        with self._new(state, is_best) as (path, digests):
+            for part, tensors in ((MODEL, model), (OPTIMIZER, optimizer)):
+                _save(tensors, path / f"{part}{SUFFIX}")
+                digests[part + SUFFIX] = _digest(path / f"{part}{SUFFIX}")
+
+    def save_shards(
+        self,
+        state: TrainerState,
+        model: Mapping[str, Tensor],
+        optimizer: Mapping[str, Tensor],
+        is_best: bool,
+        ranks: Ranks,
+    ) -> None:
+        """Write a checkpoint of tensors that are shared out over ranks, each rank its shares; all take part.
+
+        Args:
+            state, model, optimizer, is_best: As for :meth:`save`.
+            ranks: The processes of the run, which have this folder on one disk.
+
+        Raises:
+            WriteError: a rank cannot write; the last checkpoint is untouched.
+            HeadstockError: a rank does not have this folder.
+        """
+        from headstock.trainer.shards import write_shards
+
+        with ExitStack() as stack:
+            digests: dict[str, str] = {}
+
+            def begin() -> str:
+                nonlocal digests
+                path, digests = stack.enter_context(self._new(state, is_best))
+                return str(path)
+
+            path = Path(ranks.from_first(begin))
+            if not path.is_dir():
+                raise HeadstockError(f"{path} is not there; {ONE_DISK}")
+            with explain_write_errors(path):
+                parts = ((MODEL, model), (OPTIMIZER, optimizer))
+                files = [file for part, tensors in parts for file in write_shards(tensors, path / part, ranks.rank)]
+                found = {file.relative_to(path).as_posix(): _digest(file) for file in files}
+            for each in ranks.gather(found) or []:
+                digests.update(each)
+            ranks.from_first(stack.close)
+
+    @contextmanager
+    def _new(self, state: TrainerState, is_best: bool) -> Iterator[tuple[Path, dict[str, str]]]:
+        """Give a folder to write model and optimizer to, and a mapping for the digests of their files.
+
+        On leaving without error the rest is written, the folder becomes a checkpoint, and the oldest is dropped.
+        """
         earlier = [step for step in self.steps() if step != state.step]
         with new_directory(self._path(state.step)) as path, explain_write_errors(path):
-            _save(model, path / MODEL)
-            _save(optimizer, path / OPTIMIZER)
-            digests = {name: _digest(path / name) for name in (MODEL, OPTIMIZER)}
+            digests: dict[str, str] = {}
+            yield path, digests
             if is_best:
-                _link(path / MODEL, path / BEST)
-                digests[BEST] = digests[MODEL]
-            elif best := self._take_best(earlier, path / BEST):
-                digests[BEST] = best
+                best = {BEST + name.removeprefix(MODEL): name for name in digests if _part(name) == MODEL}
+                for name, source in best.items():
+                    _link(path / source, path / name)
+                digests |= {name: digests[source] for name, source in best.items()}
+            else:
+                digests |= self._take_best(earlier, path)
             write_text(path / STATE, Checkpoint(state=state, digests=digests).text())
-        self._best_digests[state.step] = digests.get(BEST)
+        self._digests[state.step] = digests
         with explain_write_errors(self.folder):
             for step in [*earlier, state.step][:-KEPT]:
                 shutil.rmtree(self._path(step))
@@ -125,7 +185,7 @@ class CheckpointFolder:
         for step in reversed(self.steps()):
             checkpoint, problem = _check(self._path(step))
             if checkpoint is not None:
-                self._best_digests[step] = checkpoint.digests.get(BEST)
+                self._digests[step] = checkpoint.digests
                 return checkpoint.state, problems
             problems.append(f"checkpoint {self._path(step).name} is damaged ({problem})")
         if problems:
@@ -145,24 +205,52 @@ class CheckpointFolder:
                 shutil.rmtree(path)
 
     def model(self, step: int) -> dict[str, Tensor]:
-        """Return the model tensors of a checkpoint."""
-        return load_file(self._path(step) / MODEL)
+        """Return the whole model tensors of a checkpoint."""
+        return self._read(step, MODEL)
 
     def optimizer(self, step: int) -> dict[str, Tensor]:
-        """Return the optimizer tensors of a checkpoint."""
-        return load_file(self._path(step) / OPTIMIZER)
+        """Return the whole optimizer tensors of a checkpoint."""
+        return self._read(step, OPTIMIZER)
 
     def best(self, step: int) -> dict[str, Tensor]:
-        """Return the best model tensors as of a checkpoint.
+        """Return the whole best model tensors as of a checkpoint.
 
         Raises:
             HeadstockError: they are not what was written.
         """
+        return self._read(step, BEST)
+
+    def shards(self, step: int, part: str) -> list[Path]:
+        """Return the files that the ranks wrote for a part of a checkpoint; none if it was written as whole tensors.
+
+        Raises:
+            HeadstockError: the part is the best weights, and they are not what was written.
+        """
+        if part == BEST:
+            self._check_best(step)
+        names = [name for name in self._digests_of(step) if "/" in name and _part(name) == part]
+        return [self._path(step) / name for name in names]
+
+    def _check_best(self, step: int) -> None:
         # Between the day they were written and the end of a run the disk had time to change them.
-        path = self._path(step) / BEST
-        if _digest(path) != self._best_digest(step):
-            raise HeadstockError(f"{path} is not what was written; --resume goes on from the checkpoint before")
-        return load_file(path)
+        digests = _of_best(self._digests_of(step))
+        for path, digest in [(self._path(step) / name, digest) for name, digest in digests.items()]:
+            try:
+                sound = _digest(path) == digest
+            except OSError:
+                sound = False
+            if not sound:
+                raise HeadstockError(f"{path} is not what was written; --resume goes on from the checkpoint before")
+        if not digests:
+            raise HeadstockError(f"{self._path(step)} does not have the best weights; start again with --force")
+
+    def _read(self, step: int, part: str) -> dict[str, Tensor]:
+        shards = self.shards(step, part)
+        if not shards:
+            return load_file(self._path(step) / f"{part}{SUFFIX}")
+        from headstock.trainer.shards import read_whole
+
+        return read_whole(shards)
 
     def steps(self) -> list[int]:
         """Return the steps at which there is a checkpoint, damaged or not, in order."""
@@ -176,27 +264,38 @@ class CheckpointFolder:
     def _path(self, step: int) -> Path:
         return self.folder / f"step-{step:08d}"
 
-    def _take_best(self, earlier: list[int], path: Path) -> str | None:
-        """Put the best weights so far at ``path`` and return the digest with which they were first written.
+    def _take_best(self, earlier: list[int], path: Path) -> dict[str, str]:
+        """Put the best weights so far into the folder ``path``, and return the digests with which they were written.
 
-        The last checkpoint keeps its own file. Of an older one, which goes when this one is there, it is taken over.
+        The last checkpoint keeps its own files. Those of an older one, which goes when this one is there, are taken
+        over.
         """
-        if not earlier or (digest := self._best_digest(earlier[-1])) is None:
-            return None
-        older = [step for step in earlier[:-1] if self._best_digest(step) == digest]
-        if older:
-            _link(self._path(older[-1]) / BEST, path)
-        else:
-            shutil.copyfile(self._path(earlier[-1]) / BEST, path)
-        return digest
+        digests = _of_best(self._digests_of(earlier[-1])) if earlier else {}
+        older = [step for step in earlier[:-1] if _of_best(self._digests_of(step)) == digests]
+        for name in digests:
+            if older:
+                _link(self._path(older[-1]) / name, path / name)
+            else:
+                _copy(self._path(earlier[-1]) / name, path / name)
+        return digests
 
-    def _best_digest(self, step: int) -> str | None:
-        if step not in self._best_digests:
+    def _digests_of(self, step: int) -> dict[str, str]:
+        """Return the digests with which the files of a checkpoint were first written; none if it cannot be read."""
+        if step not in self._digests:
             try:
-                self._best_digests[step] = Checkpoint.read(self._path(step)).digests.get(BEST)
+                self._digests[step] = Checkpoint.read(self._path(step)).digests
             except (OSError, ValueError):
-                self._best_digests[step] = None
-        return self._best_digests[step]
+                self._digests[step] = {}
+        return self._digests[step]
+
+
+def _part(name: str) -> str:
+    """Return the part of a checkpoint that a file belongs to."""
+    return name.split("/", 1)[0].removesuffix(SUFFIX)
+
+
+def _of_best(digests: Mapping[str, str]) -> dict[str, str]:
+    return {name: digest for name, digest in digests.items() if _part(name) == BEST}
 
 
 def _save(tensors: dict[str, Tensor], path: Path) -> None:
@@ -207,10 +306,16 @@ def _save(tensors: dict[str, Tensor], path: Path) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(exist_ok=True)
     try:
         os.link(source, target)
     except OSError:
-        shutil.copyfile(source, target)
+        _copy(source, target)
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(exist_ok=True)
+    shutil.copyfile(source, target)
 
 
 def _digest(path: Path) -> str:

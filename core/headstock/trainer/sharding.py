@@ -1,7 +1,7 @@
 """Parameters shared out over the ranks, for models that do not fit on one device (FSDP2, torch's ``fully_shard``).
 
 Each rank keeps its share of every parameter, gradient and optimizer state. What a layer needs is gathered when it runs
-and let go after. Weights leave and enter in whole tensors, so that files do not depend on how many ranks there were.
+and let go after. Checkpoints hold the shares (:mod:`headstock.trainer.shards`); the tuned model is whole.
 """
 
 from __future__ import annotations
@@ -68,16 +68,6 @@ def is_sharded(model: nn.Module) -> bool:
     return isinstance(model, FSDPModule)
 
 
-def whole(tensors: Mapping[str, Tensor], ranks: Ranks) -> dict[str, Tensor]:
-    """Return the tensors on the first rank, shares put together on the CPU; the others, which take part, get none."""
-    found: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
-        value = tensor.full_tensor().cpu() if isinstance(tensor, DTensor) else tensor
-        if ranks.first:
-            found[name] = value
-    return found
-
-
 def shares(tensors: Mapping[str, Tensor], places: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return this rank's shares of whole tensors that every rank has.
 
@@ -104,8 +94,8 @@ def gather(model: nn.Module, ranks: Ranks) -> None:
         for name, parameter in module._parameters.items():
             if isinstance(parameter, DTensor):
                 if id(parameter) not in made:
-                    found = whole({name: parameter.detach()}, ranks)
-                    value = found.get(name, torch.empty(0))
+                    found = parameter.detach().full_tensor().cpu()
+                    value = found if ranks.first else torch.empty(0)
                     made[id(parameter)] = nn.Parameter(value, requires_grad=parameter.requires_grad)
                 module._parameters[name] = made[id(parameter)]
 

@@ -7,11 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from headstock.atomic import WriteError
 from headstock.console import Bar, Console
@@ -29,19 +27,17 @@ from headstock.trainer.optimizer import (
     ParameterGroup,
     build_optimizer,
     learning_rate_factor,
-    load_optimizer_tensors,
-    optimizer_tensors,
-    parameters_of,
     set_learning_rate,
 )
 from headstock.trainer.precision import settle_precision
 from headstock.trainer.quick import quick_operations
 from headstock.trainer.recorded import RecordedSteps, can_record
+from headstock.trainer.saved import SavedTensors
 from headstock.trainer.signals import InterruptedRunError, StopSignal
 from headstock.trainer.step import OptimizerStep
 from headstock.trainer.stopping import BestSoFar
 from headstock.trainer.tables import KeptTables, kept_tables
-from headstock.trainer.weights import load_state, moving_buffers, trained_state
+from headstock.trainer.weights import moving_buffers
 from headstock.trainer.windows import Window, total_steps, windows
 from headstock_registry import HeadstockError
 
@@ -136,7 +132,8 @@ class Trainer:
         self._optimizer = build_optimizer(groups, config.weight_decay, recordable=records)
         self._config = settle_precision(config, model, self._device)
         self._limit = CostLimit(plan.costs, around.name_example, SMALLER)
-        self._sharded = config.fsdp and self._ranks.size > 1
+        sharded = config.fsdp and self._ranks.size > 1
+        self._saved = SavedTensors(model, self._optimizer, around.checkpoints, self._ranks, self._device, sharded)
         self._gradient = self._sum_gradients(collate, seed)
         self._step = OptimizerStep(self._gradient, self._optimizer, self._parameters, self._config)
         self._recorded: RecordedSteps | None = None
@@ -174,8 +171,7 @@ class Trainer:
         if found is None:
             return
         state = TrainerState.model_validate(found)
-        self._load_model(lambda: checkpoints.model(state.step))
-        self._load_optimizer(lambda: checkpoints.optimizer(state.step))
+        self._saved.load(state.step)
         ranks.from_first(lambda: checkpoints.discard_after(state.step))
         self._state = state
         self._limit.value = state.cost_limit
@@ -226,7 +222,7 @@ class Trainer:
             if self._recorded is not None:
                 self._recorded.close()
             log.close()
-        self._load_model(lambda: self._around.checkpoints.best(self._state.step))
+        self._saved.load_best(self._state.step)
         return TrainResult(
             steps=self._state.step,
             best=self._state.best,
@@ -280,9 +276,7 @@ class Trainer:
                     update={"loss_total": total, "loss_count": count, "log_bytes": log.size, "finished": finished}
                 )
                 log.flush()
-                model, optimizer = self._tensors()
-                save = self._around.checkpoints.save
-                self._ranks.from_first(partial(save, self._state, model, optimizer, improved))
+                self._saved.save(self._state, improved)
             if self._state.finished:
                 vote.close()
                 return
@@ -293,37 +287,6 @@ class Trainer:
                 )
             self._model.train()
             clock = time.perf_counter()
-
-    def _tensors(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Return what a checkpoint holds of model and optimizer; if they are shared out, on the first rank alone."""
-        model, optimizer = trained_state(self._model), optimizer_tensors(self._optimizer)
-        if not self._sharded:
-            return model, optimizer
-        from headstock.trainer.sharding import whole
-
-        return whole(model, self._ranks), whole(optimizer, self._ranks)
-
-    def _load_model(self, read: Callable[[], dict[str, Tensor]]) -> None:
-        """Put weights that the first rank reads into the model."""
-        tensors = self._ranks.spread(read, self._staging())
-        if self._sharded:
-            from headstock.trainer.sharding import shares
-
-            tensors = shares(tensors, dict(self._model.named_parameters()))
-        load_state(self._model, tensors)
-
-    def _load_optimizer(self, read: Callable[[], dict[str, Tensor]]) -> None:
-        """Put state that the first rank reads into the optimizer."""
-        tensors = self._ranks.spread(read, self._staging())
-        if self._sharded:
-            from headstock.trainer.sharding import shares
-
-            tensors = shares(tensors, parameters_of(self._optimizer, tensors))
-        load_optimizer_tensors(self._optimizer, tensors)
-
-    def _staging(self) -> torch.device:
-        """Return where whole tensors have room."""
-        return torch.device("cpu") if self._sharded else self._device
 
     def _update(self, window: Window, meter: Meter, tables: KeptTables) -> None:
         """Take one optimizer step and move the state on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import sys
 import tempfile
@@ -13,8 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torchmetrics import MeanMetric
 
+from headstock.atomic import WriteError
 from headstock.console import Console
 from headstock.interfaces import Batch, Loss, StepOutput
 from headstock.ranks import ALONE, Ranks, group, joined
@@ -23,6 +26,7 @@ from headstock.trainer.checkpoints import CheckpointFolder
 from headstock.trainer.config import TrainerConfig
 from headstock.trainer.log import NoLog, TrainingLog
 from headstock.trainer.optimizer import ParameterGroup
+from headstock.trainer.sharding import shard
 from headstock.trainer.trainer import Surroundings, Trainer
 from headstock_registry import HeadstockError
 
@@ -218,6 +222,43 @@ def resumed(ranks: Ranks, folder: Path) -> None:
     assert_near(go_on(folder / "one-two", ranks), expected)
 
 
+def shared_out(ranks: Ranks, folder: Path) -> None:
+    """Each rank writes its shares and goes on from them, the same to the bit; none that cannot write goes unnoticed."""
+
+    def begin(name: str, **options: Any) -> Trainer:
+        model = Weighted(False)
+        shard(model, model.body, ranks, torch.device("cpu"))
+        return make(folder / name, model, ranks, schedule="constant", warmup_ratio=0.0, fsdp=True, **options)
+
+    straight = begin("shares-straight")
+    straight.fit()
+    begin("shares", max_steps=7).fit()
+    (written,) = (folder / "shares/checkpoints").glob("step-00000007")
+    assert len(list(written.glob("optimizer/shard-*"))) == 2
+    again = begin("shares")
+    again.resume()
+    again._state = again._state.model_copy(update={"finished": False})
+    again.fit()
+    expected = straight._model.state_dict()
+    assert all(torch.equal(local(value), local(expected[name])) for name, value in again._model.state_dict().items())
+
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100 if ranks.rank == 1 else most, most))
+    said = ""
+    try:
+        again._saved.save(again._state.model_copy(update={"step": 99}), is_best=True)
+    except WriteError as error:
+        said = str(error)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    assert said.endswith("File too large"), said
+    ranks.gather(None)  # the first has taken away what there was of it
+    assert not list((folder / "shares/checkpoints").glob("*99*"))
+
+
+def local(value: Tensor) -> Tensor:
+    return value.to_local() if isinstance(value, DTensor) else value
+
+
 def running_means(ranks: Ranks, folder: Path) -> None:
     """Running means of batch norms are the first rank's, on all ranks, whenever they are used."""
     model = Weighted(False, normed=True)
@@ -257,6 +298,7 @@ def main() -> None:
             lambda: vote(ranks),
             lambda: same_gradient(ranks, folder),
             lambda: resumed(ranks, folder),
+            lambda: shared_out(ranks, folder),
             lambda: running_means(ranks, folder),
         ]
         for check in checks:
