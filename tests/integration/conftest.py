@@ -29,7 +29,13 @@ class Environment:
 
     def __init__(self, folder: Path, env: Mapping[str, str]) -> None:
         self.bin = folder / "bin"
-        self.env = {**env, **OFFLINE, "PATH": f"{self.bin}:{env.get('PATH', '')}", "VIRTUAL_ENV": str(folder)}
+        self.env = {
+            **env,
+            **OFFLINE,
+            "PATH": f"{self.bin}:{env.get('PATH', '')}",
+            "VIRTUAL_ENV": str(folder),
+            "MYPY_CACHE_DIR": str(folder / "mypy"),  # what libraries declare is read once
+        }
 
     def run(self, command: str, folder: Path, timeout: float = 600) -> subprocess.CompletedProcess[str]:
         """Run a command line as a user would type it, programs of Python packages from this environment."""
