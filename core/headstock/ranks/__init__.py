@@ -30,6 +30,9 @@ LAUNCHED_WITH = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT
 GRACE = 5.0
 """Seconds that a rank waits with bad news, so that of several ranks with the same news the first one tells it."""
 
+ONE_DISK = "with trainer.fsdp all ranks need the run directory on one disk"
+"""What to do where a rank does not find what another has written."""
+
 
 class OtherRankError(HeadstockError):
     """Another rank has ended the run and has said, or will say, why."""

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from headstock.atomic import explain_write_errors, new_directory, write_text
-from headstock.ranks import Ranks
+from headstock.ranks import ONE_DISK, Ranks
 from headstock.trainer.stopping import BestSoFar
 from headstock_registry import HeadstockError
 
@@ -26,9 +26,6 @@ KEPT = 2
 
 MODEL, OPTIMIZER, BEST = "model", "optimizer", "best"
 """Parts of a checkpoint: a file of whole tensors (``model.safetensors``), or a folder of what the ranks wrote."""
-
-ONE_DISK = "with trainer.fsdp all ranks need the run directory on one disk"
-"""What to do where a rank does not find what another has written."""
 
 SUFFIX = ".safetensors"
 STATE = "checkpoint.json"

@@ -19,7 +19,7 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.tensor import DTensor
 
-from headstock.trainer.checkpoints import ONE_DISK, SUFFIX
+from headstock.ranks import ONE_DISK
 from headstock_registry import HeadstockError
 
 
@@ -44,7 +44,7 @@ def write_shards(tensors: Mapping[str, Tensor], folder: Path, rank: int) -> list
         save(dense, storage_writer=writer)
     except CheckpointException as error:
         raise _first_cause(error) from error
-    return sorted(folder.glob(f"shard-{rank + 1:05d}-*{SUFFIX}"))
+    return sorted(folder.glob(f"shard-{rank + 1:05d}-*"))
 
 
 def read_shards(files: Sequence[Path], places: Callable[[list[str]], Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -60,7 +60,7 @@ def read_shards(files: Sequence[Path], places: Callable[[list[str]], Mapping[str
     """
     folder = files[0].parent
     # From what it finds there torch infers how large tensors are: what a file more or less holds would go unnoticed.
-    if set(folder.glob(f"*{SUFFIX}")) != set(files):
+    if set(folder.glob("*")) != set(files):
         raise HeadstockError(f"{folder} does not hold what the ranks wrote; {ONE_DISK}")
     try:
         reader = HuggingFaceStorageReader(str(folder))
