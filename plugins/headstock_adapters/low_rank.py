@@ -85,8 +85,8 @@ class _LowRank(torch.autograd.Function):
     """``x W' + b + s · drop(x) A' B'`` with gradients to x, A and B, for W and b are frozen.
 
     Shapes: x (N, I), W (O, I), b (O), A (R, I), B (O, R). x, W and b are of one precision, in which all is computed.
-    Forward is to the bit what peft computes. Backward, products with a side of R are taken the way round in which R
-    counts rows: on a CPU, with R columns, they take up to five times as long.
+    Without dropout, forward is to the bit what peft computes. Backward, products with a side of R are taken the way
+    round in which R counts rows, the faster one on a CPU.
     """
 
     @staticmethod

@@ -201,21 +201,18 @@ class CheckpointFolder:
             for path in [*later, *self.folder.glob(".step-*.tmp")]:
                 shutil.rmtree(path)
 
-    def model(self, step: int) -> dict[str, Tensor]:
-        """Return the whole model tensors of a checkpoint."""
-        return self._read(step, MODEL)
-
-    def optimizer(self, step: int) -> dict[str, Tensor]:
-        """Return the whole optimizer tensors of a checkpoint."""
-        return self._read(step, OPTIMIZER)
-
-    def best(self, step: int) -> dict[str, Tensor]:
-        """Return the whole best model tensors as of a checkpoint.
+    def read(self, step: int, part: str) -> dict[str, Tensor]:
+        """Return a part of a checkpoint in whole tensors.
 
         Raises:
-            HeadstockError: they are not what was written.
+            HeadstockError: the part is the best weights, and they are not what was written.
         """
-        return self._read(step, BEST)
+        shards = self.shards(step, part)
+        if not shards:
+            return load_file(self._path(step) / f"{part}{SUFFIX}")
+        from headstock.trainer.shards import read_shards
+
+        return read_shards(shards, lambda _: {})
 
     def shards(self, step: int, part: str) -> list[Path]:
         """Return the files that the ranks wrote for a part of a checkpoint; none if it was written as whole tensors.
@@ -231,7 +228,8 @@ class CheckpointFolder:
     def _check_best(self, step: int) -> None:
         # Between the day they were written and the end of a run the disk had time to change them.
         digests = _of_best(self._digests_of(step))
-        for path, digest in [(self._path(step) / name, digest) for name, digest in digests.items()]:
+        for name, digest in digests.items():
+            path = self._path(step) / name
             try:
                 sound = _digest(path) == digest
             except OSError:
@@ -240,14 +238,6 @@ class CheckpointFolder:
                 raise HeadstockError(f"{path} is not what was written; --resume goes on from the checkpoint before")
         if not digests:
             raise HeadstockError(f"{self._path(step)} does not have the best weights; start again with --force")
-
-    def _read(self, step: int, part: str) -> dict[str, Tensor]:
-        shards = self.shards(step, part)
-        if not shards:
-            return load_file(self._path(step) / f"{part}{SUFFIX}")
-        from headstock.trainer.shards import read_whole
-
-        return read_whole(shards)
 
     def steps(self) -> list[int]:
         """Return the steps at which there is a checkpoint, damaged or not, in order."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +13,9 @@ from headstock.ranks import Ranks
 from headstock.trainer.checkpoints import BEST, MODEL, OPTIMIZER, CheckpointFolder, TrainerState
 from headstock.trainer.optimizer import load_optimizer_tensors, optimizer_tensors, parameters_of
 from headstock.trainer.weights import load_state, trained_state
+
+Places = Callable[[Iterable[str]], Mapping[str, Tensor]]
+"""Returns for names of tensors the parameters that they are for or belong to."""
 
 
 class SavedTensors:
@@ -61,9 +64,8 @@ class SavedTensors:
         Raises:
             HeadstockError: they are of another model, or cannot be read.
         """
-        self._load_model(step, MODEL, lambda: self._checkpoints.model(step))
-        places: Callable[[list[str]], Mapping[str, Tensor]] = partial(parameters_of, self._optimizer)
-        tensors = self._tensors(step, OPTIMIZER, lambda: self._checkpoints.optimizer(step), places)
+        self._load_model(step, MODEL)
+        tensors = self._tensors(step, OPTIMIZER, partial(parameters_of, self._optimizer))
         load_optimizer_tensors(self._optimizer, tensors)
 
     def load_best(self, step: int) -> None:
@@ -72,26 +74,15 @@ class SavedTensors:
         Raises:
             HeadstockError: they are not what was written.
         """
-        self._load_model(step, BEST, lambda: self._checkpoints.best(step))
+        self._load_model(step, BEST)
 
-    def _load_model(self, step: int, part: str, read: Callable[[], dict[str, Tensor]]) -> None:
+    def _load_model(self, step: int, part: str) -> None:
         parameters = dict(self._model.named_parameters())
-        load_state(self._model, self._tensors(step, part, read, lambda _: parameters))
+        load_state(self._model, self._tensors(step, part, lambda _: parameters))
 
-    def _tensors(
-        self,
-        step: int,
-        part: str,
-        read: Callable[[], dict[str, Tensor]],
-        places: Callable[[list[str]], Mapping[str, Tensor]],
-    ) -> dict[str, Tensor]:
-        """Return a part of a checkpoint, whole or in shares as the model is.
-
-        Args:
-            step, part: Which.
-            read: Returns it whole.
-            places: Returns for names of tensors the parameters that they belong to.
-        """
+    def _tensors(self, step: int, part: str, places: Places) -> dict[str, Tensor]:
+        """Return a part of a checkpoint, whole or in shares as the model is."""
+        read = partial(self._checkpoints.read, step, part)
         if not self._sharded:
             return self._ranks.spread(read, self._device)
         from headstock.trainer.sharding import shares
@@ -101,4 +92,4 @@ class SavedTensors:
         if files:
             return read_shards([Path(file) for file in files], places)
         whole = self._ranks.spread(read, torch.device("cpu"))
-        return shares(whole, places(list(whole)))
+        return shares(whole, places(whole))

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -47,7 +47,7 @@ def write_shards(tensors: Mapping[str, Tensor], folder: Path, rank: int) -> list
     return sorted(folder.glob(f"shard-{rank + 1:05d}-*"))
 
 
-def read_shards(files: Sequence[Path], places: Callable[[list[str]], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+def read_shards(files: Sequence[Path], places: Callable[[Iterable[str]], Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """Return this rank's shares of what :func:`write_shards` wrote, on however many ranks that was.
 
     Args:
@@ -65,7 +65,7 @@ def read_shards(files: Sequence[Path], places: Callable[[list[str]], Mapping[str
     try:
         reader = HuggingFaceStorageReader(str(folder))
         described = reader.read_metadata().state_dict_metadata
-        parameters = places(list(described))
+        parameters = places(described)
         tensors = {
             name: _room(tensor, parameters.get(name))
             for name, tensor in described.items()
@@ -83,15 +83,6 @@ def read_shards(files: Sequence[Path], places: Callable[[list[str]], Mapping[str
     except (OSError, SafetensorError) as error:
         raise HeadstockError(f"cannot read {folder}: {error}") from error
     return tensors
-
-
-def read_whole(files: Sequence[Path]) -> dict[str, Tensor]:
-    """Return whole tensors, on the CPU, of what :func:`write_shards` wrote.
-
-    Raises:
-        HeadstockError: the files cannot be read.
-    """
-    return read_shards(files, lambda _: {})
 
 
 def _first_cause(error: CheckpointException) -> BaseException:

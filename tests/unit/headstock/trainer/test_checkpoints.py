@@ -6,10 +6,9 @@ import errno
 import io
 import os
 import random
-import resource
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from headstock import HeadstockError
 from headstock.atomic import WriteError
 from headstock.console import Console
 from headstock.interfaces import Batch
-from headstock.trainer.checkpoints import CheckpointFolder, TrainerState
+from headstock.trainer.checkpoints import BEST, OPTIMIZER, CheckpointFolder, TrainerState
 from headstock.trainer.signals import InterruptedRunError
 from headstock.trainer.stopping import BestSoFar
 from headstock.trainer.trainer import Trainer
@@ -63,8 +62,8 @@ def test_the_newest_two_are_kept_with_the_best_weights(folder: CheckpointFolder)
     assert folder.newest() == (state(4), [])
     for step in (3, 4):
         assert sorted(path.name for path in (folder.folder / f"step-{step:08d}").iterdir()) == sorted(FILES)
-        assert torch.equal(folder.best(step)["weight"], tensors(2)["weight"])
-        assert torch.equal(folder.optimizer(step)["weight"], tensors(step + 100)["weight"])
+        assert torch.equal(folder.read(step, BEST)["weight"], tensors(2)["weight"])
+        assert torch.equal(folder.read(step, OPTIMIZER)["weight"], tensors(step + 100)["weight"])
 
 
 def test_each_flipped_bit_is_seen(folder: CheckpointFolder) -> None:
@@ -110,13 +109,13 @@ def test_damaged_best_weights_are_not_handed_on(folder: CheckpointFolder) -> Non
     assert folder.newest()[0] == state(4)
     flip(folder.folder / "step-00000004/best.safetensors", 300)
     with pytest.raises(HeadstockError, match=r"step-00000004/best.safetensors is not what was written; --resume"):
-        folder.best(4)
+        folder.read(4, BEST)
     for step in (5, 6, 7, 8):
         folder.save(state(step), tensors(step), tensors(step + 100), is_best=False)
         found, _ = CheckpointFolder(folder.folder).newest()
         assert found is not None
         assert found.step >= step - 1
-        assert torch.equal(folder.best(found.step)["weight"], tensors(2)["weight"])
+        assert torch.equal(folder.read(found.step, BEST)["weight"], tensors(2)["weight"])
 
 
 def test_other_folders_are_left_alone(folder: CheckpointFolder) -> None:
@@ -124,17 +123,6 @@ def test_other_folders_are_left_alone(folder: CheckpointFolder) -> None:
     assert folder.newest() == (state(4), [])
     folder.discard_after(3)
     assert folder.steps() == [3]
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """Let the system refuse to write more than ``size`` bytes to a file."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def interrupted_at_ten(make_trainer: Make, collate: Collate) -> None:
@@ -165,7 +153,9 @@ def assert_ends_like_the_straight_run(make_trainer: Make, tmp_path: Path) -> Non
     assert logs[0] == logs[1]
 
 
-def test_a_file_that_cannot_grow(make_trainer: Make, collate: Collate, tmp_path: Path) -> None:
+def test_a_file_that_cannot_grow(
+    make_trainer: Make, collate: Collate, tmp_path: Path, largest_file: Callable[[int], AbstractContextManager[None]]
+) -> None:
     interrupted_at_ten(make_trainer, collate)
     content = {path: path.read_bytes() for path in (tmp_path / "run/checkpoints").rglob("*") if path.is_file()}
     for size in (1000, 2000):

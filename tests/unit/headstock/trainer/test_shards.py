@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import resource
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from headstock import HeadstockError
 from headstock.atomic import WriteError
-from headstock.ranks import ALONE
+from headstock.ranks import ALONE, Ranks
 from headstock.trainer import shards
 from headstock.trainer.checkpoints import BEST, MODEL, OPTIMIZER, CheckpointFolder, TrainerState
 from headstock.trainer.shards import read_shards
@@ -55,9 +56,9 @@ def test_what_was_written_is_read(folder: CheckpointFolder) -> None:
     assert folder.newest() == (state(3), [])
     for part in (MODEL, OPTIMIZER, BEST):
         assert folder.shards(3, part) == [folder.folder / "step-00000003" / part / SHARD]
-    assert_same(folder.model(3), tensors(3))
-    assert_same(folder.optimizer(3), tensors(103))
-    assert_same(folder.best(3), tensors(1))
+    assert_same(folder.read(3, MODEL), tensors(3))
+    assert_same(folder.read(3, OPTIMIZER), tensors(103))
+    assert_same(folder.read(3, BEST), tensors(1))
 
 
 @pytest.mark.parametrize("part", [MODEL, OPTIMIZER, BEST])
@@ -79,47 +80,40 @@ def test_damaged_best_weights_are_not_handed_on(folder: CheckpointFolder) -> Non
     assert folder.newest()[0] == state(3)
     file = folder.folder / "step-00000003" / BEST / SHARD
     file.write_bytes(file.read_bytes()[:-1])
-    for read in (folder.best, lambda step: folder.shards(step, BEST)):
+    for read in (folder.read, folder.shards):
         with pytest.raises(HeadstockError, match=f"{BEST}/{SHARD} is not what was written; --resume"):
-            read(3)
+            read(3, BEST)
     file.unlink()
     with pytest.raises(HeadstockError, match=f"{BEST}/{SHARD} is not what was written; --resume"):
-        folder.best(3)
+        folder.read(3, BEST)
 
 
 def test_best_weights_go_over_from_shards_to_whole_tensors_and_back(folder: CheckpointFolder) -> None:
     folder.save(state(4), tensors(4), tensors(104), is_best=False)
-    assert_same(folder.best(4), tensors(1))
+    assert_same(folder.read(4, BEST), tensors(1))
     assert folder.shards(4, MODEL) == []
     folder.save(state(5), tensors(5), tensors(105), is_best=True)
     save(folder, 6, is_best=False)
     assert folder.shards(6, BEST) == []
     assert CheckpointFolder(folder.folder).newest() == (state(6), [])
-    assert_same(folder.best(6), tensors(5))
+    assert_same(folder.read(6, BEST), tensors(5))
     save(folder, 7, is_best=True)
-    assert_same(folder.best(7), tensors(7))
+    assert_same(folder.read(7, BEST), tensors(7))
 
 
-@pytest.fixture
-def small_files() -> Iterator[None]:
-    """Let the system refuse to write more than 1000 bytes to a file."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def test_a_file_that_cannot_grow(folder: CheckpointFolder, small_files: None) -> None:
-    with pytest.raises(WriteError, match=r"^cannot write .*step-00000004.*: File too large$"):
+def test_a_file_that_cannot_grow(
+    folder: CheckpointFolder, largest_file: Callable[[int], AbstractContextManager[None]]
+) -> None:
+    with pytest.raises(WriteError, match=r"^cannot write .*step-00000004.*: File too large$"), largest_file(1000):
         save(folder, 4, is_best=True)
     assert folder.newest() == (state(3), [])
     assert sorted(path.name for path in folder.folder.iterdir()) == ["step-00000002", "step-00000003"]
 
 
-class Elsewhere(type(ALONE)):  # type: ignore[misc]
+class Elsewhere(Ranks):
     """A rank on a machine that does not have the first one's disk."""
 
-    def from_first(self, make: object) -> str:
+    def from_first(self, make: Callable[[], Any]) -> Any:
         return "/nowhere/step-00000004"
 
 
@@ -153,4 +147,4 @@ def test_an_interrupt_while_reading_stays_one(folder: CheckpointFolder, monkeypa
 
     monkeypatch.setattr(shards.HuggingFaceStorageReader, "read_data", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        folder.model(3)
+        folder.read(3, MODEL)
