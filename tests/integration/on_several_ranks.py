@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -46,5 +47,10 @@ for work in json.loads(Path(sys.argv[1]).read_text("utf-8")):
         return accumulate(self, batches, step)
 
     SharedGradient.accumulate = stopping  # type: ignore[method-assign]
-    result = headstock.run(**work)
+    try:
+        result = headstock.run(**work)
+    except headstock.HeadstockError:
+        # Where one process fails torchrun ends the other, which may not have said yet how it ended.
+        traceback.print_exc()
+        break
     print(json.dumps([os.environ["RANK"], str(result.path), result.after.metrics["accuracy"]]), flush=True)
