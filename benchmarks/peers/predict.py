@@ -40,9 +40,9 @@ from transformers import (
 )
 
 import headstock
-from headstock.engine.saved import load_model
+from headstock.engine.model_files import load_model
 from headstock.report.environment import describe_environment
-from headstock.trainer.precision import multiplies_bf16
+from headstock.trainer.step.precision import multiplies_bf16
 from headstock_registry import load_catalogue
 
 HERE = Path(__file__).parent
@@ -167,7 +167,8 @@ def _headstock_evaluation(folder: Path) -> Callable[[int | None], list[str]]:
     def evaluate(limit: int | None) -> list[str]:
         found = model.evaluate({"path": str(folder / "rows.csv"), "limit": limit})
         print(f"accuracy {found.metrics['accuracy']:.4f}", file=sys.stderr)
-        return [prediction[0]["label"] for prediction in map(model.task.wire, found.predictions, [{}] * found.examples)]
+        wire_forms = map(model.task.to_pipeline, found.predictions, [{}] * found.examples)
+        return [prediction[0]["label"] for prediction in wire_forms]
 
     return evaluate
 

@@ -28,7 +28,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 import headstock
-from headstock.trainer.gradient import Gradient
+from headstock.trainer.step.gradient import Gradient
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "roof.json"

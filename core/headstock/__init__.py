@@ -13,7 +13,7 @@ from headstock_registry import API_VERSION, Entry, HeadstockError, hookimpl
 
 if TYPE_CHECKING:
     from headstock.engine.run import run
-    from headstock.engine.tuned import TunedModel, load
+    from headstock.engine.tuned_model import TunedModel, load
     from headstock.interfaces import (
         Adapter,
         Backbone,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "headstock.engine.run": ("run",),
-    "headstock.engine.tuned": ("TunedModel", "load"),
+    "headstock.engine.tuned_model": ("TunedModel", "load"),
     "headstock.interfaces": (
         "Adapter",
         "Backbone",

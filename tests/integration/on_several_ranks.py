@@ -18,14 +18,14 @@ from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
 import headstock
-from headstock.ranks import group
-from headstock.trainer import sharding
-from headstock.trainer.replicas import SharedGradient
+from headstock.distributed import group
+from headstock.trainer.parallel import fsdp
+from headstock.trainer.parallel.ddp import SharedGradient
 
 setattr(group, "GRACE", 0.5)  # noqa: B010 - not long to wait here
-setattr(sharding, "LEAST_IN_A_LAYER", 1000)  # noqa: B010 - the models here are small
+setattr(fsdp, "LEAST_IN_A_LAYER", 1000)  # noqa: B010 - the models here are small
 accumulate = SharedGradient.accumulate
-shard = sharding.shard
+shard = fsdp.shard
 
 
 def saying(model: nn.Module, layered: nn.Module, *others: Any) -> list[str]:
@@ -36,7 +36,7 @@ def saying(model: nn.Module, layered: nn.Module, *others: Any) -> list[str]:
     return changed
 
 
-setattr(sharding, "shard", saying)  # noqa: B010 - it is the same for mypy, and says so for ruff
+setattr(fsdp, "shard", saying)  # noqa: B010 - it is the same for mypy, and says so for ruff
 
 for work in json.loads(Path(sys.argv[1]).read_text("utf-8")):
     stop_at = work.pop("stop_at", None)

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from headstock.cli.main import cli as command
-from headstock.engine.directory import DirectoryLock, RunDirectory
+from headstock.engine.run_directory import DirectoryLock, RunDirectory
 
 Invoke = Callable[..., Result]
 ROWS = [("great fun", "good"), ("very dull", "bad")] * 20

@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file
 
 import headstock
-from headstock.trainer.gradient import Gradient
-from headstock.trainer.signals import InterruptedRunError
+from headstock.trainer.progress.stop_signal import InterruptedRunError
+from headstock.trainer.step.gradient import Gradient
 
 PROGRAM = Path(__file__).with_name("on_several_ranks.py")
 

@@ -34,7 +34,7 @@ def evaluate(
     headstock evaluate runs/text-classification --data new_reviews.csv columns.text=review
     """
     from headstock.data import DataConfig
-    from headstock.engine.tuned import load
+    from headstock.engine.tuned_model import load
     from headstock.recipe.errors import RecipeError
     from headstock.recipe.source import parse_assignments
     from headstock.report.result import finite

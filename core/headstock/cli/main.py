@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 
 from headstock.cli.commands import Shell
 from headstock.cli.output import print_error, warn
-from headstock.ranks import launched, leads, leave, quieten, speaks
+from headstock.distributed import launched, leads, leave, quieten, speaks
 from headstock_registry import HeadstockError, UnknownNameError, nearest
 
 INTERRUPTED = 130

@@ -18,7 +18,7 @@ from headstock_registry import HeadstockError
 
 if TYPE_CHECKING:
     from headstock.data import Table
-    from headstock.engine.tuned import TunedModel
+    from headstock.engine.tuned_model import TunedModel
 
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".conll")
 """File endings that mean a table of inputs, whatever the task."""
@@ -45,7 +45,7 @@ def predict(context: click.Context, run_dir: Path, inputs: tuple[str, ...], devi
     headstock predict runs/image-classification photos/*.jpg
     headstock predict runs/text-classification reviews.csv > predictions.jsonl
     """
-    from headstock.engine.tuned import load
+    from headstock.engine.tuned_model import load
 
     model = load(run_dir, device=device, catalogue=context.obj.catalogue)
     takes_files = model.task.columns[0].content == "file"

@@ -54,9 +54,9 @@ def run(
     from headstock.console import Console, on_interrupt
 
     with on_interrupt(lambda: "stopped; nothing was trained yet"):
+        from headstock.distributed import leads
         from headstock.engine.dry_run import dry_run
         from headstock.engine.run import resolve_recipe, run_resolved
-        from headstock.ranks import leads
         from headstock.report.hub import upload_run
         from headstock.report.table import before_after
 
@@ -84,7 +84,7 @@ def run(
 
 def _run_directory(target: str, out: Path | None, resume: bool) -> tuple[str, Path | None]:
     """Return the recipe to run and the run directory; a run directory as target stands for its recipe."""
-    from headstock.engine.directory import RunDirectory
+    from headstock.engine.run_directory import RunDirectory
 
     directory = RunDirectory(Path(target))
     if not directory.marker.is_file():

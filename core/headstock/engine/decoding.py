@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from headstock.interfaces import Batch, Task
-from headstock.trainer.batches import Indices
+from headstock.trainer.plan.batches import Indices
 
 
 class _Computed(NamedTuple):
@@ -36,7 +36,7 @@ class Decoder:
         self.predictions: list[Any] = [None] * size
         """One an example; ``None`` where it is not decoded yet."""
 
-    def take(self, indices: Indices, batch: Batch, outputs: dict[str, Tensor]) -> None:
+    def push(self, indices: Indices, batch: Batch, outputs: dict[str, Tensor]) -> None:
         """Take what was computed of a batch (that on the host), and decode as much as does not have to be waited for.
 
         Tasks see floats in float32.

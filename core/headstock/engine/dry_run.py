@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from headstock.console import Console
-from headstock.engine.directory import RunDirectory, check_directory
+from headstock.engine.run_directory import RunDirectory, check_directory
 from headstock.engine.setup import build_module, check_options, count, prepare_data
 from headstock.recipe.resolve import ResolvedRecipe
-from headstock.trainer.batches import BatchPlan
-from headstock.trainer.precision import settle_precision
-from headstock.trainer.windows import total_steps
+from headstock.trainer.plan.accumulation import total_steps
+from headstock.trainer.plan.batches import BatchPlan
+from headstock.trainer.step.precision import settle_precision
 
 
 def dry_run(resolved: ResolvedRecipe, out: Path | None, console: Console) -> str:

@@ -14,31 +14,31 @@ import torch
 
 from headstock.atomic import write_json
 from headstock.console import Console, on_interrupt
-from headstock.engine.directory import DirectoryLock, RunDirectory, claim_directory, lock_directory
-from headstock.engine.evaluate import cost_limit, evaluate_split
-from headstock.engine.frozen import with_fixed_features
+from headstock.distributed import Ranks, joined, leads
+from headstock.engine.feature_cache import with_fixed_features
+from headstock.engine.model_files import save_model
 from headstock.engine.module import TuningModule
-from headstock.engine.record import make_result, write_predictions, write_report
-from headstock.engine.saved import save_model
+from headstock.engine.passes import cost_limit, evaluate_split
+from headstock.engine.run_directory import DirectoryLock, RunDirectory, claim_directory, lock_directory
+from headstock.engine.run_report import make_result, write_predictions, write_report
 from headstock.engine.setup import PreparedData, build_module, check_options, choose_device, count, prepare_data
-from headstock.examples.prepare import PreparedSplit
 from headstock.interfaces import Batch
 from headstock.interfaces.padding import round_lengths, rounded
-from headstock.ranks import Ranks, joined, leads
+from headstock.preprocessing.prepare import PreparedSplit
 from headstock.recipe.model import Recipe
 from headstock.recipe.resolve import ResolvedRecipe, resolve
 from headstock.recipe.source import parse_assignments, read_yaml
 from headstock.report.environment import describe_environment
 from headstock.report.result import RunResult, TestResult
-from headstock.trainer.allocator import kept_memory
-from headstock.trainer.batches import BatchPlan, Indices
-from headstock.trainer.checkpoints import CheckpointFolder
-from headstock.trainer.log import NoLog, TrainingLog
-from headstock.trainer.optimizer import ParameterGroup
-from headstock.trainer.precision import settle_precision
-from headstock.trainer.recorded import can_record
+from headstock.trainer.kernels.glibc_heap import kept_memory
+from headstock.trainer.plan.batches import BatchPlan, Indices
+from headstock.trainer.progress.training_log import NoLog, TrainingLog
+from headstock.trainer.replay.replayed_steps import can_record
+from headstock.trainer.state.checkpoints import CheckpointFolder
+from headstock.trainer.step.optimizer import ParameterGroup
+from headstock.trainer.step.precision import settle_precision
+from headstock.trainer.step.transfer import Transfer
 from headstock.trainer.trainer import Surroundings, Trainer, TrainResult
-from headstock.trainer.transfer import Transfer
 from headstock_registry import Catalogue, HeadstockError, load_catalogue
 
 
@@ -239,7 +239,7 @@ def _tune(run: _Run) -> RunResult:
     seconds = encoding, time.perf_counter() - run.started
     result = make_result(resolved, module, data, directory, trained, seconds, (before, after))
     if shared_out:
-        from headstock.trainer.sharding import gather
+        from headstock.trainer.parallel.fsdp import gather
 
         gather(module, ranks)
 
@@ -255,7 +255,7 @@ def _tune(run: _Run) -> RunResult:
 
 
 def _share_out(module: TuningModule, ranks: Ranks, device: torch.device, console: Console) -> None:
-    from headstock.trainer.sharding import shard
+    from headstock.trainer.parallel.fsdp import shard
 
     for changed in shard(module, module.backbone, ranks, device):
         console.line(f"trainer.fsdp: all ranks run the same layers, so {changed} is off")

@@ -14,11 +14,11 @@ from torch import nn
 
 from headstock.console import Console
 from headstock.data import load_splits
+from headstock.engine.model_files import save_base
 from headstock.engine.module import TuningModule
-from headstock.engine.saved import save_base
-from headstock.examples.prepare import PreparedSplit, prepare_split
-from headstock.examples.reading import ReadSplit, read_split
 from headstock.interfaces import Backbone, Splits, Task
+from headstock.preprocessing.prepare import PreparedSplit, prepare_split
+from headstock.preprocessing.reading import ReadSplit, read_split
 from headstock.recipe.resolve import ResolvedRecipe
 from headstock_registry import HeadstockError
 
@@ -84,7 +84,7 @@ def prepare_data(resolved: ResolvedRecipe, console: Console, sample: Splits | No
     task.learn(read["train"].references)
     torch.manual_seed(resolved.seed)
     backbone = resolved.backbone.cls.create(resolved.backbone.config, read["train"].inputs(task))
-    task.meet(backbone)
+    task.bind(backbone)
     splits = {name: prepare_split(split, backbone, task, policy, console) for name, split in read.items()}
     for name, split in splits.items():
         if split.split.skipped:

@@ -61,7 +61,7 @@ class Backbone(nn.Module, Component):
         A backbone from transformers writes what ``save_pretrained`` writes.
         """
 
-    def loading_code(self, place: str) -> str | None:
+    def loading_expression(self, place: str) -> str | None:
         """Return the Python expression that loads the body from a Hub id or folder without Headstock, for the card.
 
         The default is ``None``: only Headstock reads what :meth:`save` writes.

@@ -92,7 +92,7 @@ class Task(Component):
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take back what :meth:`state` returned."""
 
-    def meet(self, backbone: Backbone) -> None:
+    def bind(self, backbone: Backbone) -> None:
         """Take from the backbone what references are encoded with (its tokens, say).
 
         Called once the backbone is made, before anything is encoded; the default takes nothing.
@@ -153,7 +153,7 @@ class Task(Component):
         del predictions, references
         return Details()
 
-    def wire(self, prediction: Any, row: Row) -> Any:
+    def to_pipeline(self, prediction: Any, row: Row) -> Any:
         """Return a prediction in the form that Hugging Face's pipelines and inference API use for this task."""
         del row
         return prediction

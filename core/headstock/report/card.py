@@ -148,7 +148,7 @@ def plain_loading(backbone: Backbone, files: set[str]) -> str:
         files: Paths within the run directory that exist.
     """
     kept = "model/backbone" if "model/backbone/model.safetensors" in files else backbone.source
-    code = backbone.loading_code(kept) if kept is not None else None
+    code = backbone.loading_expression(kept) if kept is not None else None
     if code is None:
         return ""
     if "model/adapter/adapter_config.json" in files:

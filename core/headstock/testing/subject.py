@@ -14,12 +14,12 @@ import torch
 
 from headstock.console import Console
 from headstock.data.cache_dir import redirected_cache
+from headstock.engine.model_files import load_model
 from headstock.engine.module import TuningModule
 from headstock.engine.run import resolve_recipe, run_resolved
-from headstock.engine.saved import load_model
 from headstock.engine.setup import PreparedData, build_module, prepare_data
-from headstock.examples.prepare import PreparedSplit
 from headstock.interfaces import Backbone, Batch, DataError, Splits, Task
+from headstock.preprocessing.prepare import PreparedSplit
 from headstock.recipe.components import component_class
 from headstock.recipe.resolve import ResolvedRecipe
 from headstock.report.result import RunResult

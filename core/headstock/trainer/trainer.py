@@ -13,36 +13,36 @@ from torch import nn
 
 from headstock.atomic import WriteError
 from headstock.console import Bar, Console
+from headstock.distributed import ALONE, Ranks
 from headstock.interfaces import Batch
-from headstock.ranks import ALONE, Ranks
-from headstock.trainer.batches import BatchPlan, Indices
-from headstock.trainer.checkpoints import CheckpointFolder, TrainerState
 from headstock.trainer.config import TrainerConfig
-from headstock.trainer.gradient import Gradient
-from headstock.trainer.graphs import GraphRecorder
-from headstock.trainer.log import TrainingLog
-from headstock.trainer.memory import CostLimit
-from headstock.trainer.meter import Meter
-from headstock.trainer.optimizer import (
+from headstock.trainer.kernels.embedding_gradients import KeptTables, kept_tables
+from headstock.trainer.kernels.training_kernels import quick_operations
+from headstock.trainer.plan.accumulation import Window, total_steps, windows
+from headstock.trainer.plan.batches import BatchPlan, Indices
+from headstock.trainer.progress.meter import Meter
+from headstock.trainer.progress.stop_signal import InterruptedRunError, StopSignal
+from headstock.trainer.progress.training_log import TrainingLog
+from headstock.trainer.replay.cuda_graphs import GraphRecorder
+from headstock.trainer.replay.replayed_steps import RecordedSteps, can_record
+from headstock.trainer.state.best_so_far import BestSoFar
+from headstock.trainer.state.checkpoints import CheckpointFolder, TrainerState
+from headstock.trainer.state.model_state import moving_buffers
+from headstock.trainer.state.training_state import SavedTensors
+from headstock.trainer.step.gradient import Gradient
+from headstock.trainer.step.optimizer import (
     ParameterGroup,
     build_optimizer,
     learning_rate_factor,
     set_learning_rate,
 )
-from headstock.trainer.precision import settle_precision
-from headstock.trainer.quick import quick_operations
-from headstock.trainer.recorded import RecordedSteps, can_record
-from headstock.trainer.saved import SavedTensors
-from headstock.trainer.signals import InterruptedRunError, StopSignal
-from headstock.trainer.step import OptimizerStep
-from headstock.trainer.stopping import BestSoFar
-from headstock.trainer.tables import KeptTables, kept_tables
-from headstock.trainer.weights import moving_buffers
-from headstock.trainer.windows import Window, total_steps, windows
+from headstock.trainer.step.out_of_memory import CostLimit
+from headstock.trainer.step.precision import settle_precision
+from headstock.trainer.step.update import OptimizerStep
 from headstock_registry import HeadstockError
 
 if TYPE_CHECKING:
-    from headstock.trainer.replicas import SharedGradient
+    from headstock.trainer.parallel.ddp import SharedGradient
 
 MOST_SKIPPED_IN_A_ROW = 100
 """So many steps in a row that are not finite end a run with ``on_nonfinite: skip``: nothing will come of it."""
@@ -150,7 +150,7 @@ class Trainer:
         """Return what sums a step's gradient: in this process alone, or with the other ranks."""
         if self._ranks.size == 1:
             return Gradient(self._model, collate, self._limit, self._config, seed, self._device)
-        from headstock.trainer.replicas import SharedGradient
+        from headstock.trainer.parallel.ddp import SharedGradient
 
         return SharedGradient(self._model, collate, self._config, seed, self._device, self._plan.costs, self._ranks)
 
@@ -292,8 +292,8 @@ class Trainer:
         """Take one optimizer step and move the state on."""
         state = self._state
         set_learning_rate(self._optimizer, learning_rate_factor(self._config, state.step, self._total_steps))
-        outcome = None if self._recorded is None else self._recorded.take(window.batches, state.step)
-        outcome = outcome or self._step.take(window.batches, state.step, tables)
+        outcome = None if self._recorded is None else self._recorded.try_replay(window.batches, state.step)
+        outcome = outcome or self._step.run(window.batches, state.step, tables)
         if self._limit.value != state.cost_limit:
             self._around.console.line(
                 f"warning: memory ran out at step {state.step + 1}; batches of a cost above {self._limit.value} are "

@@ -62,7 +62,7 @@ class TransformersSpeech(SpeechBackbone):
         """Write model and feature extractor so that transformers loads them."""
         self.family.save(self.body, directory)
 
-    def loading_code(self, place: str) -> str:
+    def loading_expression(self, place: str) -> str:
         """Return the call of transformers that loads the model."""
         return loading_call(self.family.loader, place, self.config) + self.family.part
 

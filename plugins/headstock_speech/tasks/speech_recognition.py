@@ -175,7 +175,7 @@ class SpeechRecognition(Task):
             "exact_match": right / len(references),
         }
 
-    def wire(self, prediction: str, row: Row) -> dict[str, str]:
+    def to_pipeline(self, prediction: str, row: Row) -> dict[str, str]:
         """Return ``{"text": …}``."""
         del row
         return {"text": prediction}

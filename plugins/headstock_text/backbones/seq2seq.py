@@ -57,7 +57,7 @@ class Seq2SeqText(TransformerText):
         """Load what :meth:`save` wrote."""
         return cls(config, *_load(str(directory), None, config.trust_remote_code))
 
-    def loading_code(self, place: str) -> str:
+    def loading_expression(self, place: str) -> str:
         """Return the call of transformers that loads the model."""
         return loading_call("AutoModelForSeq2SeqLM", place, self.config)
 

@@ -95,7 +95,7 @@ class TransformerText(Backbone):
             model.save_pretrained(directory)
             self.tokenizer.save_pretrained(directory)
 
-    def loading_code(self, place: str) -> str:
+    def loading_expression(self, place: str) -> str:
         """Return the call of transformers that loads the model."""
         return loading_call(self._loader, place, self.config)
 

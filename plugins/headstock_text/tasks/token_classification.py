@@ -186,7 +186,7 @@ class TokenClassification(Labelled):
             }
         )
 
-    def wire(self, prediction: Any, row: Row) -> list[dict[str, Any]]:
+    def to_pipeline(self, prediction: Any, row: Row) -> list[dict[str, Any]]:
         """Return the entities with their place in the text; a list of words is taken as joined by spaces."""
         text, spans = _spans(row)
         found = []

@@ -110,7 +110,7 @@ class Translation(Task):
         """Take back the target subwords."""
         self.subwords = None if state["subwords"] is None else Subwords.read(state["subwords"])
 
-    def meet(self, backbone: Backbone) -> None:
+    def bind(self, backbone: Backbone) -> None:
         """Write through the backbone if it can write; its tokens then take the place of those learnt."""
         self._writer = backbone if isinstance(backbone, Writer) else None
         if self._writer is not None:
@@ -186,7 +186,7 @@ class Translation(Task):
             "exact_match": right / len(references),
         }
 
-    def wire(self, prediction: str, row: Row) -> dict[str, str]:
+    def to_pipeline(self, prediction: str, row: Row) -> dict[str, str]:
         """Return ``{"translation_text": …}``."""
         del row
         return {"translation_text": prediction}

@@ -93,7 +93,7 @@ class TransformersVision(ImageBackbone):
             model.save_pretrained(directory)
         save_facts(self.facts, self.config.resize == "squash", directory)
 
-    def loading_code(self, place: str) -> str:
+    def loading_expression(self, place: str) -> str:
         """Return the call of transformers that loads the model."""
         return loading_call(self._loader, place, self.config)
 

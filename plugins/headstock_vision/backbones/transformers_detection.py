@@ -101,7 +101,7 @@ class TransformersDetection(ImageBackbone):
             model.save_pretrained(directory)
         save_facts(self.facts, True, directory)
 
-    def loading_code(self, place: str) -> str:
+    def loading_expression(self, place: str) -> str:
         """Return the call of transformers that loads the model."""
         return loading_call("AutoModel", place, self.config)
 

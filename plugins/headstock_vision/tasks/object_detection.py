@@ -234,7 +234,7 @@ class ObjectDetection(Task):
         """Return average precision and recall of each label."""
         return Details(per_class=per_label(predictions, references))
 
-    def wire(self, prediction: list[dict[str, Any]], row: Row) -> list[dict[str, Any]]:
+    def to_pipeline(self, prediction: list[dict[str, Any]], row: Row) -> list[dict[str, Any]]:
         """Return the objects with a score that is worth showing, edges in whole pixels."""
         del row
         return [

@@ -265,7 +265,7 @@ class NumpyPredictions(Vowels):
 
 
 class OwnWireFormat(Vowels):
-    def wire(self, prediction, row):
+    def to_pipeline(self, prediction, row):
         return {"class": prediction[0]["label"]}
 
 

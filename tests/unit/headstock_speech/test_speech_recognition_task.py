@@ -119,7 +119,7 @@ def test_scores() -> None:
 
 
 def test_wire_form() -> None:
-    assert make().wire("ab c", {}) == {"text": "ab c"}
+    assert make().to_pipeline("ab c", {}) == {"text": "ab c"}
 
 
 def test_the_sample_is_the_same_every_time_and_every_letter_is_in_training() -> None:

@@ -235,7 +235,7 @@ def test_words_beyond_the_limit_count_as_o(steps: Any) -> None:
             "accuracy": 10 / 11,
         }
     )
-    assert [entity["word"] for entity in task.wire(only_ana, long)] == ["Ana"]
+    assert [entity["word"] for entity in task.to_pipeline(only_ana, long)] == ["Ana"]
 
 
 def test_scores_and_details_count_entities() -> None:
@@ -281,7 +281,7 @@ def test_wire_gives_places_in_the_text() -> None:
     tags[2:4] = ["B-PER", "I-PER"]
     tags[-3:-1] = ["B-LOC", "I-LOC"]
     scores = [round(0.9 - i / 100, 2) for i in range(len(words))]
-    found = task.wire({"tags": tags, "scores": scores}, {"words": text})
+    found = task.to_pipeline({"tags": tags, "scores": scores}, {"words": text})
 
     assert found == [
         {"entity_group": "PER", "score": pytest.approx(0.875), "word": "Ana Ruiz", "start": 10, "end": 18},
@@ -293,7 +293,7 @@ def test_wire_gives_places_in_the_text() -> None:
 def test_wire_takes_a_list_as_joined_by_spaces() -> None:
     words = ["in", "New", "York", "", "Rome"]
     tags = ["O", "B-LOC", "I-LOC", "O", "B-LOC"]
-    found = learnt().wire({"tags": tags, "scores": [1.0] * 5}, {"words": words})
+    found = learnt().to_pipeline({"tags": tags, "scores": [1.0] * 5}, {"words": words})
 
     assert [(each["word"], each["start"], each["end"]) for each in found] == [("New York", 3, 11), ("Rome", 13, 17)]
-    assert learnt().wire({"tags": ["O"], "scores": [1.0]}, {"words": ["in"]}) == []
+    assert learnt().to_pipeline({"tags": ["O"], "scores": [1.0]}, {"words": ["in"]}) == []

@@ -55,14 +55,14 @@ def test_learns_a_handful_of_sentences(backbone_class: Any, steps: Any) -> None:
     task = make(label_smoothing=0.0, length_ratio=9.0)
     options = {"vocabulary": 300, "dim": 32, "layers": 1} if backbone_class is SubwordTransformer else {"min_count": 1}
     backbone = backbone_class.create(backbone_class.Config(dropout=0.0, **options), [task.inputs(row) for row in ROWS])
-    task.meet(backbone)
+    task.bind(backbone)
     head = task.build_head(backbone)
     losses = steps.train(task, backbone, head, steps.prepare(task, backbone, ROWS), 150, 3e-3)
     assert losses[-1] < 0.1 * losses[0]
     predictions = steps.predict(task, backbone, head, ROWS)
     assert predictions == [row["target"] for row in ROWS]
     assert task.score(predictions, predictions) == pytest.approx({"bleu": 100.0, "chrf": 100.0, "exact_match": 1.0})
-    assert task.wire(predictions[0], ROWS[0]) == {"translation_text": "ein Hund lief"}
+    assert task.to_pipeline(predictions[0], ROWS[0]) == {"translation_text": "ein Hund lief"}
 
 
 def features(size: int, length: int, dim: int) -> Features:
@@ -175,7 +175,7 @@ def test_a_pretrained_model_writes_with_its_own_decoder(writer_folder: Path, ste
     task = make(label_smoothing=0.0, max_length=60)
     backbone = Seq2SeqText.create(Seq2SeqTextConfig(model=str(writer_folder)), [])
     assert isinstance(backbone, Writer)
-    task.meet(backbone)
+    task.bind(backbone)
     head = task.build_head(backbone)
     assert not list(head.parameters())
     losses = steps.train(task, backbone, head, steps.prepare(task, backbone, ROWS), 400, 5e-3)
@@ -192,7 +192,7 @@ def test_a_pretrained_model_writes_with_its_own_decoder(writer_folder: Path, ste
     assert backbone.target_text(written.tolist()) == predictions[1]
     again = Seq2SeqText.load(backbone.config, tmp_path / "saved").eval()
     other = make(label_smoothing=0.0, max_length=60)
-    other.meet(again)
+    other.bind(again)
     assert steps.predict(other, again, other.build_head(again), ROWS) == predictions
 
 

@@ -206,7 +206,7 @@ def test_objects_are_given_in_pixels_of_their_image() -> None:
     batch = Batch({"size": torch.tensor([[100, 200]])}, {}, 1)
     (found,) = task().decode(outputs, batch)
     assert found == [scored(0.9, "cat", 0, 0, 100, 100), scored(0.2, "dog", 0, 0, 200, 100)]
-    assert task(predict_threshold=0.5).wire(found, {}) == found[:1]
+    assert task(predict_threshold=0.5).to_pipeline(found, {}) == found[:1]
 
 
 def test_no_object_at_all() -> None:

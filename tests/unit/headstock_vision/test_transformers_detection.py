@@ -125,7 +125,7 @@ def test_saved_and_loaded(model: Any, tmp_path: Path) -> None:
     loaded = TransformersDetection.load(backbone.config, tmp_path / "second").eval()
     with torch.no_grad():
         assert features(loaded).equal(features(backbone))
-    assert backbone.loading_code("x") == 'AutoModel.from_pretrained("x")'
+    assert backbone.loading_expression("x") == 'AutoModel.from_pretrained("x")'
     AutoModel.from_pretrained(tmp_path / "second")
 
 

@@ -116,7 +116,7 @@ def test_predictions_are_in_wire_form(small: SmallCNN) -> None:
     features: Features = small.eval()(batch.inputs)
     predictions = task.decode(task.forward(task.build_head(small).eval(), features, batch), batch)
     for prediction in predictions:
-        wire = json.loads(json.dumps(task.wire(prediction, {})))
+        wire = json.loads(json.dumps(task.to_pipeline(prediction, {})))
         assert {scored["label"] for scored in wire} == {"cat", "dog"}
         assert sum(scored["score"] for scored in wire) == pytest.approx(1, abs=1e-4)
 

@@ -280,7 +280,7 @@ def test_of_images_and_texts_the_side_for_images_is_taken(
     backbone.save(tmp_path / "saved")
     again = TransformersVision.load(backbone.config, tmp_path / "saved").eval()
     assert torch.equal(again(inputs).pooled, backbone(inputs).pooled)
-    code = backbone.loading_code(str(tmp_path / "saved"))
+    code = backbone.loading_expression(str(tmp_path / "saved"))
     assert code is not None
     assert code.startswith(f"{type(backbone.body).__name__}.from_pretrained")
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from headstock.examples.fingerprint import content_digest
 from headstock.interfaces import BadExampleError, Column, DataError, Task
 from headstock.interfaces.task import Row
+from headstock.preprocessing.fingerprint import content_digest
 from headstock.testing.check import CheckFailure, check, expect
 from headstock.testing.checks.compare import shown
 from headstock.testing.subject import Subject
@@ -88,7 +88,7 @@ def data_labels_from_training(subject: Subject) -> None:
 def _must_take_or_name(subject: Subject, task: Task, reference: Any) -> None:
     """Encode a reference that the task may not have learnt."""
     backbone = subject.prepared_backbone
-    task.meet(backbone)
+    task.bind(backbone)
     example = backbone.preprocess(task.inputs(subject.sample["test"][0]))
     what = f"tensors for {shown(reference)}, or a DataError that names what training data had not"
     try:

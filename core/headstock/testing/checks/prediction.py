@@ -8,7 +8,7 @@ from typing import Any
 
 import huggingface_hub
 
-from headstock.engine.tuned import TunedModel, load
+from headstock.engine.tuned_model import TunedModel, load
 from headstock.interfaces import BadExampleError
 from headstock.testing.check import CheckFailure, NotApplicable, check, expect
 from headstock.testing.checks.compare import difference, shown
@@ -28,7 +28,7 @@ def prediction_json(subject: Subject) -> None:
     test = built.splits["test"]
     for number, prediction in enumerate(subject.predictions(built, "test")):
         row = test.split.table[test.split.rows[number]]
-        for value, what in ((prediction, "prediction"), (built.module.task.wire(prediction, row), "wire form")):
+        for value, what in ((prediction, "prediction"), (built.module.task.to_pipeline(prediction, row), "wire form")):
             _must_be_json(value, f"a {what} of JSON values")
     for reference in test.split.references:
         _must_be_json(reference, "a reference of JSON values")
@@ -45,7 +45,7 @@ def _must_be_json(value: Any, what: str) -> None:
 
 @check("prediction-wire-format", "task")
 def prediction_wire_format(subject: Subject) -> None:
-    """``wire`` gives the form in which Hugging Face's inference API answers for the task's pipeline tag.
+    """``to_pipeline`` gives the form in which Hugging Face's inference API answers for the task's pipeline tag.
 
     Programs written for those pipelines then work with the task. The forms are the output types of huggingface_hub.
     """

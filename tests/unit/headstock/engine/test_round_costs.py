@@ -12,10 +12,10 @@ import torch
 
 import headstock
 from headstock import HeadstockError
-from headstock.engine.directory import RunDirectory
 from headstock.engine.run import _rounds, resolve_recipe
+from headstock.engine.run_directory import RunDirectory
 from headstock.interfaces.padding import rounded
-from headstock.trainer.batches import BatchPlan, Indices
+from headstock.trainer.plan.batches import BatchPlan, Indices
 from headstock_registry import load_catalogue
 
 GPU, CPU = torch.device("cuda"), torch.device("cpu")

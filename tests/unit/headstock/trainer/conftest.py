@@ -13,11 +13,11 @@ from torch import nn
 
 from headstock.console import Console
 from headstock.interfaces import Batch, Loss, StepOutput
-from headstock.trainer.batches import BatchPlan
-from headstock.trainer.checkpoints import CheckpointFolder
 from headstock.trainer.config import TrainerConfig
-from headstock.trainer.log import TrainingLog
-from headstock.trainer.optimizer import ParameterGroup
+from headstock.trainer.plan.batches import BatchPlan
+from headstock.trainer.progress.training_log import TrainingLog
+from headstock.trainer.state.checkpoints import CheckpointFolder
+from headstock.trainer.step.optimizer import ParameterGroup
 from headstock.trainer.trainer import Surroundings, Trainer
 
 

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from headstock import HeadstockError
 from headstock.interfaces import Batch, Loss, StepOutput
-from headstock.trainer.signals import InterruptedRunError
+from headstock.trainer.progress.stop_signal import InterruptedRunError
+from headstock.trainer.state.model_state import load_state, trained_state
 from headstock.trainer.trainer import Trainer
-from headstock.trainer.weights import load_state, trained_state
 
 Make = Callable[..., tuple[nn.Module, Trainer]]
 Collate = Callable[[Any], Batch]

@@ -1,0 +1,236 @@
+"""A tuned model on disk: what it is made of, how it is written, how it comes back.
+
+``model/`` of a run holds ``model.json`` (names, options and learnt state), ``head.safetensors``, ``backbone/`` as the
+backbone saves itself (as ``save_pretrained`` does, where it came from transformers) and ``adapter/`` as the adapter
+saves itself. A backbone that the adapter left as it was and that came from somewhere is named, not copied.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from headstock.atomic import explain_write_errors, new_directory, write_json
+from headstock.engine.module import TuningModule
+from headstock.interfaces import Backbone, Task
+from headstock.interfaces.backbone import file_digest
+from headstock.recipe.components import component_class
+from headstock.recipe.errors import validated
+from headstock.recipe.resolve import ResolvedRecipe
+from headstock_registry import Catalogue, Entry, HeadstockError
+
+DIGESTED = (".json", ".model", ".py", ".safetensors", "merges.txt", "vocab.txt")
+"""Endings of the files in a pretrained model's folder that make it what it is: weights, configuration, tokenizer."""
+
+
+class SavedPart(BaseModel):
+    """One component of a tuned model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    distribution: str
+    version: str
+    options: dict[str, Any]
+
+
+class SavedModel(BaseModel):
+    """What ``model.json`` holds.
+
+    Attributes:
+        state: What the task learnt from training data.
+        source: Where the backbone's own weights are to be had, if they are not in ``backbone/``.
+        source_digest: Digest of ``source``, if that is a file or folder.
+        source_commit: Commit of ``source`` on the Hub, if it is there and the commit is known.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: SavedPart
+    backbone: SavedPart
+    adapter: SavedPart
+    state: dict[str, Any]
+    source: str | None
+    source_digest: str | None = None
+    source_commit: str | None = None
+
+
+def save_base(backbone: Backbone, folder: Path) -> None:
+    """Keep a backbone as it is before an adapter is attached that would only wrap it."""
+    with new_directory(folder) as beside, explain_write_errors(folder):
+        backbone.save(beside)
+
+
+def save_model(resolved: ResolvedRecipe, module: TuningModule, folder: Path, base: Path | None) -> None:
+    """Write a tuned model to ``folder``, replacing one that is there.
+
+    Args:
+        resolved: The recipe that made it.
+        module: The model.
+        folder: ``model/`` of the run.
+        base: Where :func:`save_base` put the backbone, if it did.
+    """
+    adapter, backbone = module.adapter, module.backbone
+    source = _absolute(backbone.source) if adapter.keeps_base else None
+    with new_directory(folder) as beside, explain_write_errors(folder):
+        if base is not None:
+            base.rename(beside / "backbone")
+        elif source is None:
+            (beside / "backbone").mkdir()
+            backbone.save(beside / "backbone")
+        (beside / "adapter").mkdir()
+        adapter.save(backbone, beside / "adapter")
+        if not any((beside / "adapter").iterdir()):
+            (beside / "adapter").rmdir()
+        head = {name: tensor.detach().contiguous().cpu() for name, tensor in module.head.state_dict().items()}
+        save_file(head, beside / "head.safetensors")
+        saved = SavedModel(
+            task=_saved_part(resolved.task.entry, resolved.task.config),
+            backbone=_saved_part(resolved.backbone.entry, resolved.backbone.config, backbone.source),
+            adapter=_saved_part(resolved.adapter.entry, resolved.adapter.config),
+            state=module.task.state(),
+            source=source,
+            source_digest=None if source is None else _digest(Path(source)),
+            source_commit=None if source is None else _commit(backbone, source),
+        )
+        write_json(beside / "model.json", saved.model_dump(mode="json"))
+
+
+def load_model(catalogue: Catalogue, folder: Path) -> tuple[SavedModel, TuningModule]:
+    """Bring a tuned model back, in evaluation mode on the CPU.
+
+    Raises:
+        HeadstockError: the folder holds no tuned model or a damaged one, a component is not installed or its version
+            does not fit, or the pretrained weights that the model builds on have changed.
+    """
+    try:
+        saved = SavedModel.model_validate_json((folder / "model.json").read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise HeadstockError(f"{folder} holds no tuned model; give the folder of a finished run") from error
+    except (OSError, UnicodeDecodeError, ValidationError) as error:
+        raise HeadstockError(f"cannot read {folder / 'model.json'}: {' '.join(str(error).split())}") from error
+    task = _restore_task(catalogue, saved, folder)
+    backbone = _load_backbone(catalogue, saved, folder)
+    task.bind(backbone)
+    adapter = _make(catalogue, "adapter", saved.adapter)
+    adapter.load(backbone, folder / "adapter")
+    head = task.build_head(backbone)
+    weights = folder / "head.safetensors"
+    try:
+        head.load_state_dict(load_file(weights))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise HeadstockError(f"cannot read the head's weights in {weights}: {' '.join(str(error).split())}") from error
+    module = TuningModule(backbone, adapter, task, head)
+    module.requires_grad_(False)
+    module.eval()
+    return saved, module
+
+
+def _saved_part(entry: Entry, config: BaseModel, path: str | None = None) -> SavedPart:
+    """Describe a component; the option that names ``path`` becomes absolute, so that the run works from anywhere."""
+    source = entry.source
+    if source is None:
+        raise ValueError(f"{entry} was not stamped with its source")
+    options = {
+        key: _absolute(path) if path is not None and value == path else value
+        for key, value in config.model_dump(mode="json").items()
+    }
+    return SavedPart(name=entry.name, distribution=source.distribution, version=source.version, options=options)
+
+
+def _restore_task(catalogue: Catalogue, saved: SavedModel, folder: Path) -> Task:
+    task: Task = _make(catalogue, "task", saved.task)
+    try:
+        task.restore(saved.state)
+    except (KeyError, TypeError, ValueError) as error:
+        raise HeadstockError(
+            f"{folder / 'model.json'}: the state does not fit task '{saved.task.name}': {type(error).__name__} {error}"
+        ) from error
+    return task
+
+
+def _load_backbone(catalogue: Catalogue, saved: SavedModel, folder: Path) -> Backbone:
+    if (folder / "backbone").is_dir():
+        cls, config = _resolve(catalogue, "backbone", saved.backbone)
+        stored: Backbone = cls.load(config, folder / "backbone")
+        return stored
+    part = saved.backbone
+    if saved.source is not None and saved.source_digest is not None:
+        found = _digest(Path(saved.source))
+        if found not in (None, saved.source_digest):
+            raise HeadstockError(
+                f"{saved.source} has changed since the model in {folder} was tuned on it; put the pretrained model as "
+                "it was back there, or tune again"
+            )
+    if saved.source_commit is not None and "revision" in part.options:
+        part = part.model_copy(update={"options": {**part.options, "revision": saved.source_commit}})
+    cls, config = _resolve(catalogue, "backbone", part)
+    named: Backbone = cls.create(config, ())
+    return named
+
+
+def _make(catalogue: Catalogue, kind: str, part: SavedPart) -> Any:
+    cls, config = _resolve(catalogue, kind, part)
+    return cls(config)
+
+
+def _resolve(catalogue: Catalogue, kind: str, part: SavedPart) -> tuple[Any, Any]:
+    """Return a component's class and its options."""
+    try:
+        entry = catalogue.get(kind, part.name)
+        cls = component_class(catalogue, entry)
+    except HeadstockError as error:
+        raise HeadstockError(f"the run needs {part.distribution} {part.version}: {error}") from error
+    try:
+        return cls, validated(cls.Config, part.options, kind)
+    except HeadstockError as error:
+        installed = "another version" if entry.source is None else f"{entry.source.distribution} {entry.source.version}"
+        raise HeadstockError(
+            f"the run was made with {part.distribution} {part.version}, whose options of {kind} '{part.name}' do not "
+            f"fit the installed {installed}: {error}"
+        ) from error
+
+
+def _absolute(source: str | None) -> str | None:
+    if source is None:
+        return None
+    path = Path(source).expanduser()
+    return str(path.resolve()) if path.exists() else source
+
+
+def _digest(source: Path) -> str | None:
+    """Return a digest of a model's file, or of the files in a model's folder; ``None`` if there is neither."""
+    if source.is_file():
+        return file_digest(source)
+    if not source.is_dir():
+        return None
+    files = sorted(path for path in source.iterdir() if path.is_file() and path.name.endswith(DIGESTED))
+    content = "".join(f"{path.name} {file_digest(path)}\n" for path in files)
+    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+
+
+def _commit(backbone: Backbone, source: str) -> str | None:
+    """Return the commit of a model from the Hub: the one it says itself, or the one that lies in the Hub's cache.
+
+    transformers told the commit in ``config._commit_hash`` until it resolved revisions through the Hub's cache.
+    """
+    if Path(source).exists():
+        return None
+    unwrap: Any = getattr(backbone.body, "get_base_model", None)
+    body: Any = backbone.body if unwrap is None else unwrap()
+    told = getattr(getattr(body, "config", None), "_commit_hash", None)
+    if isinstance(told, str):
+        return told
+    revision = getattr(backbone.config, "revision", None)
+    try:
+        cached = try_to_load_from_cache(source, "config.json", revision=revision)
+    except HFValidationError:
+        return None
+    return Path(cached).parent.name if isinstance(cached, str) else None

@@ -1,0 +1,70 @@
+"""What a frozen backbone makes of a split, on disk: each example's features without padding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from headstock.interfaces import Features, pad_stack
+from headstock.preprocessing.store import ExampleStore, StoreWriter
+
+
+class FeatureWriter:
+    """Writes features batch by batch, in any order of examples.
+
+    Args:
+        folder: An empty folder.
+        with_sequence: Whether to keep ``sequence`` and ``mask``; ``pooled`` is always kept.
+    """
+
+    def __init__(self, folder: Path, with_sequence: bool) -> None:
+        self._writer = StoreWriter(folder)
+        self._with_sequence = with_sequence
+
+    def append(self, indices: Sequence[int] | NDArray[np.int64], features: Features) -> None:
+        """Add the features of the examples with these numbers."""
+        # NumPy has no bfloat16; float32 holds all of its values.
+        pooled, sequence, mask = features.pooled.float().cpu(), features.sequence.float().cpu(), features.mask.cpu()
+        ends = mask.shape[1] - mask.flip(1).int().argmax(dim=1)
+        for place, index in enumerate(indices):
+            example = {"example": torch.tensor([int(index)]), "pooled": pooled[place]}
+            if self._with_sequence:
+                end = int(ends[place])
+                example |= {"sequence": sequence[place, :end], "mask": mask[place, :end]}
+            self._writer.append(example, 1)
+
+    def close(self) -> None:
+        """Write the index. Only now the features can be read."""
+        self._writer.close(())
+
+
+class FeatureStore:
+    """Features of a split's examples, read through a memory map.
+
+    Where sequences were not kept, those of a batch have no positions: (B, 0, D).
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._store = ExampleStore(folder)
+        self._places = np.empty(len(self._store), dtype=np.int64)
+        for place in range(len(self._store)):
+            self._places[int(self._store[place]["example"])] = place
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    def batch(self, indices: Sequence[int] | NDArray[np.int64]) -> Features:
+        """Return the features of some examples, padded at the end with zeros."""
+        examples = [self._store[place] for place in self._places[indices].tolist()]
+        pooled = torch.stack([example["pooled"] for example in examples])
+        if "sequence" not in examples[0]:
+            none = pooled.new_empty((len(examples), 0, pooled.shape[1]))
+            return Features(none, torch.empty((len(examples), 0), dtype=torch.bool), pooled)
+        # Maps and queries are as many for every example, and must stay so.
+        ragged = len({len(example["mask"]) for example in examples}) > 1
+        sequence = pad_stack([example["sequence"] for example in examples], 0.0, sequence=ragged)
+        return Features(sequence, pad_stack([example["mask"] for example in examples], 0, sequence=ragged), pooled)

@@ -1,0 +1,143 @@
+"""Second pass over a split: preprocessing through the cache, targets, batches."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from headstock.atomic import new_directory
+from headstock.console import Console
+from headstock.data import cache_dir
+from headstock.interfaces import Backbone, BadExampleError, Batch, DataError, Example, Task
+from headstock.preprocessing.features import FeatureStore
+from headstock.preprocessing.fingerprint import code_digest
+from headstock.preprocessing.reading import Policy, ReadSplit, located, require_rows, skip_or_raise
+from headstock.preprocessing.store import Examples, ExampleStore, MemoryStore, Skipped, StoreWriter
+from headstock_registry import API_VERSION
+
+
+@dataclass(frozen=True)
+class PreparedSplit:
+    """A split that is ready for training or evaluation.
+
+    Attributes:
+        split: The usable rows.
+        store: Preprocessed examples.
+        numbers: For each usable row its number in ``store``.
+        targets: Target tensors of each usable row; empty when references are not known.
+        features: What a frozen backbone makes of each usable row, where that was computed before.
+    """
+
+    split: ReadSplit
+    store: Examples
+    numbers: list[int]
+    targets: list[dict[str, Tensor]]
+    features: FeatureStore | None = None
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def costs(self) -> NDArray[np.int64]:
+        """Cost of each example in the backbone's unit, (N,)."""
+        return self.store.costs[self.numbers]
+
+    def where(self, index: int) -> str:
+        """Return where an example comes from, for a message: file and row."""
+        return self.split.table.where(self.split.rows[index])
+
+    def batch(self, indices: Sequence[int] | NDArray[np.int64], backbone: Backbone, task: Task) -> Batch:
+        """Put examples together."""
+        examples = [self.store[self.numbers[index]] for index in indices]
+        targets = task.collate([self.targets[index] for index in indices]) if self.targets else {}
+        features = None if self.features is None else self.features.batch(indices)
+        return Batch(backbone.collate(examples), targets, len(examples), features)
+
+
+def prepare_split(
+    split: ReadSplit, backbone: Backbone, task: Task, policy: Policy | None, console: Console, cached: bool = True
+) -> PreparedSplit:
+    """Preprocess a split, or read it from the cache, and encode its references.
+
+    ``cached=False`` keeps the examples in memory, for data that is used once.
+
+    Raises:
+        BadExampleError: an input cannot be preprocessed and ``policy`` is not ``skip``; names file and row.
+        DataError: a reference has something that training data had not; names file and row.
+    """
+    store = _through_cache(split, backbone, task, console) if cached else _in_memory(split, backbone, task, console)
+    failed = {skipped.row: skipped.reason for skipped in store.skipped}
+    kept = ReadSplit(split.name, split.table, [], [], [], list(split.skipped))
+    numbers: list[int] = []
+    targets: list[dict[str, Tensor]] = []
+    number = -1
+    for index, (row, reference, digest) in enumerate(zip(split.rows, split.references, split.digests, strict=True)):
+        where = split.table.where(row)
+        try:
+            if index in failed:
+                raise BadExampleError(failed[index])
+            number += 1
+            if reference is not None:
+                targets.append(task.encode(reference, store[number]))
+        except BadExampleError as error:
+            kept.skipped.append(skip_or_raise(where, error, policy))
+            continue
+        except DataError as error:
+            raise DataError(located(where, error)) from error
+        numbers.append(number)
+        kept.rows.append(row)
+        kept.references.append(reference)
+        kept.digests.append(digest)
+    require_rows(kept)
+    return PreparedSplit(kept, store, numbers, targets)
+
+
+def _through_cache(split: ReadSplit, backbone: Backbone, task: Task, console: Console) -> ExampleStore:
+    folder = _cache_folder(split, backbone)
+    if not folder.exists():
+        with new_directory(folder, keep_existing=True) as beside:
+            writer = StoreWriter(beside)
+            writer.close(_preprocess(split, backbone, task, console, writer.append))
+    return ExampleStore(folder)
+
+
+def _in_memory(split: ReadSplit, backbone: Backbone, task: Task, console: Console) -> MemoryStore:
+    kept: list[tuple[Example, int]] = []
+    skipped = _preprocess(split, backbone, task, console, lambda example, cost: kept.append((example, cost)))
+    return MemoryStore([example for example, _ in kept], [cost for _, cost in kept], skipped)
+
+
+def _cache_folder(split: ReadSplit, backbone: Backbone) -> Path:
+    key: dict[str, Any] = {
+        "api": API_VERSION,
+        "code": code_digest(type(backbone)),
+        "preprocessing": backbone.fingerprint(),
+        "data": hashlib.blake2b(b"".join(split.digests), digest_size=16).hexdigest(),
+    }
+    name = hashlib.blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=16).hexdigest()
+    return cache_dir() / "examples" / name
+
+
+def _preprocess(
+    split: ReadSplit, backbone: Backbone, task: Task, console: Console, take: Callable[[Example, int], None]
+) -> list[Skipped]:
+    """Give each preprocessed example and its cost to ``take``; return the rows that gave none."""
+    skipped: list[Skipped] = []
+    with console.bar(f"preprocess {split.name}", len(split.rows)) as bar:
+        for index, inputs in enumerate(split.inputs(task)):
+            try:
+                example = backbone.preprocess(inputs)
+            except BadExampleError as error:
+                skipped.append(Skipped(row=index, reason=str(error)))
+            else:
+                take(example, backbone.cost(example))
+            bar.advance(1, 1)
+    return skipped

@@ -1,0 +1,1 @@
+"""Several GPUs: replicated (DDP) or sharded (FSDP2) models."""

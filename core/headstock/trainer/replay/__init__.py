@@ -1,0 +1,1 @@
+"""Optimizer steps on a GPU, captured as CUDA graphs and replayed."""

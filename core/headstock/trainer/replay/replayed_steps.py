@@ -1,0 +1,313 @@
+"""Optimizer steps on a GPU, recorded once for each shape of batch and replayed as one.
+
+Launching the operations of a small or middling model one by one takes the host several times as long as the GPU needs
+to do them. A recorded step is launched at once.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from headstock.distributed import Ranks
+from headstock.interfaces import Batch
+from headstock.trainer.config import TrainerConfig
+from headstock.trainer.plan.batches import Indices
+from headstock.trainer.replay.cuda_graphs import Recorder, WaitsError
+from headstock.trainer.step.gradient import Gradient, seed_everything
+from headstock.trainer.step.out_of_memory import is_out_of_memory
+from headstock.trainer.step.update import OptimizerStep, Outcome
+from headstock_registry import HeadstockError
+
+TRIED = 64
+"""Shapes that are recorded when they come for the first time. From then on that goes on only while recordings are used
+twice on average; else a shape has to come again first."""
+
+MOST = 256
+"""Recordings that are kept, for each takes some memory: beyond, the one that was used longest ago goes."""
+
+CHECKED = 3
+"""Replays, the first of a run, that are compared with steps that are launched operation by operation."""
+
+CLOSE = 1e-2
+"""How far, relatively, loss and norm of the two may be apart."""
+
+MOVES = "it puts new tensors in the place of parameters or buffers"
+
+Shape = tuple[object, ...]
+"""Names, sizes and types of all tensors of a batch."""
+
+
+def can_record(config: TrainerConfig, device: torch.device, ranks: Ranks) -> bool:
+    """Tell whether steps are to be recorded: on one GPU, where nothing else sees to it.
+
+    What recomputes activations sets the random generator back for it, which a recording cannot.
+    """
+    alone = device.type == "cuda" and ranks.size == 1
+    return config.cuda_graphs and alone and not (config.compile or config.gradient_checkpointing)
+
+
+class Recording(NamedTuple):
+    """A recorded step.
+
+    Attributes:
+        replay: Does it.
+        batch: The tensors that it reads.
+    """
+
+    replay: Callable[[], None]
+    batch: Batch
+
+
+class RecordedSteps:
+    """Takes the optimizer steps that can be replayed, and leaves the others.
+
+    A replay does what was done when it was recorded, with other numbers: those of the batch, of the learning rate and
+    of the GPU's random generator, which is seeded for it as for any step. What a step does on the host is not done
+    again. So a step that draws random numbers there, that puts other tensors in the place of parameters or buffers, or
+    that waits for the GPU, is not recorded; and the first few replays, on batches other than the recorded one, are
+    compared with what the same operations give when they are launched. Where something is amiss nothing is replayed
+    from then on, and the person is told.
+
+    Args:
+        model: What is trained.
+        gradient: Puts batches together and adds up their gradient.
+        step: Updates the parameters.
+        parameters: All that is trained.
+        seed: Seed of everything random.
+        recorder: Records what is done on the parameters' device.
+        say: Takes a line for the person.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        gradient: Gradient,
+        step: OptimizerStep,
+        parameters: Sequence[nn.Parameter],
+        seed: int,
+        recorder: Recorder,
+        say: Callable[[str], None],
+    ) -> None:
+        self._model, self._gradient, self._step, self._parameters = model, gradient, step, parameters
+        self._seed, self._recorder, self._say = seed, recorder, say
+        self._seen: Counter[Shape] = Counter()
+        self._recordings: OrderedDict[Shape, Recording] = OrderedDict()
+        self._to_check, self._off = CHECKED, False
+        device = parameters[0].device
+        numbers, truths = torch.zeros(3, device=device), torch.zeros(2, dtype=torch.bool, device=device)
+        self._outcome = Outcome(numbers[0], numbers[1], numbers[2], truths[0])
+        self._hold = truths[1]
+        self.recorded, self.replayed = 0, 0
+        """How many shapes were recorded, and how many steps replayed."""
+        self._tensors: list[Tensor] = []
+        gradient.limit.relieve = self._relieve
+
+    def try_replay(self, batches: Sequence[Indices], number: int) -> Outcome | None:
+        """Replay the step of this number; ``None`` if it is not one that can be: then nothing was done.
+
+        The outcome's tensors are the same ones at each replay.
+        """
+        if self._off or len(batches) != 1 or len(self._gradient.limit.cut(batches[0])) != 1:
+            return None
+        recording, full = None, False
+        try:
+            recording = self._ready(batches[0], number)
+        except (RuntimeError, HeadstockError) as error:
+            if not is_out_of_memory(error):
+                raise
+            full = True
+        if full:  # only now is the error gone, and with it the frames that hold memory
+            self._stop("memory ran out")
+        if recording is None:
+            return None
+        seed_everything(self._seed, number, 0)
+        recording.replay()
+        self.replayed += 1
+        return self._outcome
+
+    def look(self) -> None:
+        """See whether what ran meanwhile, a validation, has left the model's tensors where they were."""
+        if self._recordings and self._moved():
+            self._stop(MOVES)
+
+    def close(self) -> None:
+        """Let go of all recordings."""
+        self._recordings.clear()
+
+    def _ready(self, indices: Indices, number: int) -> Recording | None:
+        """Return what the step can be replayed from, with the batch in it; ``None`` if it cannot be."""
+        seed_everything(self._seed, number, 0)
+        batch = self._gradient.prepare(indices)
+        shape = _shape(batch)
+        known = shape in self._recordings
+        recording = self._recording(shape, batch)
+        if recording is None:
+            return None
+        torch._foreach_copy_(_tensors(recording.batch), _tensors(batch))
+        # On the batch that was recorded, a replay agrees whatever was kept of it.
+        if self._to_check and (known or self.recorded == 1) and not self._agrees(recording, batch, number):
+            return None
+        if known and self._to_check:
+            self._to_check -= 1
+        return recording
+
+    def _recording(self, shape: Shape, batch: Batch) -> Recording | None:
+        """Return what a batch's step can be replayed from, if need be after recording it."""
+        self._seen[shape] += 1
+        if shape in self._recordings:
+            self._recordings.move_to_end(shape)
+            return self._recordings[shape]
+        if self._seen.total() == 1:  # the first step of all makes what is made once
+            return None
+        pays = self.recorded < TRIED or self.replayed >= 2 * self.recorded
+        if self._seen[shape] == 1 and not pays:
+            return None
+        recording = self._record(batch)
+        if recording is None:
+            return None
+        self.recorded += 1
+        self._recordings[shape] = recording
+        if len(self._recordings) > MOST:
+            self._recordings.popitem(last=False)
+        return recording
+
+    def _record(self, batch: Batch) -> Recording | None:
+        """Record the step with a batch like this one, without taking it; ``None`` if that cannot be."""
+        why_not = self._warm_up(batch) if self._tensors else self._rehearse(batch)
+        if why_not is not None:
+            self._stop(why_not)
+            return None
+        states, own = set(self._step.optimizer.state), batch.map(torch.clone)
+        try:
+            replay = self._recorder.record(lambda: self._do(own))
+            if set(self._step.optimizer.state) != states:
+                why_not = "it trains other parameters from step to step"
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            why_not = "it cannot be recorded as it is"
+        finally:
+            # What the optimizer begins with for a parameter would be made anew at each replay, and has not been made.
+            for parameter in set(self._step.optimizer.state) - states:
+                del self._step.optimizer.state[parameter]
+        if why_not is not None:
+            self._stop(why_not)
+            return None
+        return Recording(replay, own)
+
+    def _rehearse(self, batch: Batch) -> str | None:
+        """Return why steps cannot be recorded, or ``None``: none of the reasons that are looked for is there.
+
+        Forward and backward pass run once more for it, and change nothing.
+        """
+        host, self._tensors = _host_state(), self._current()
+        self._gradient.buffers.save()
+        try:
+            with self._recorder.rehearsal():
+                self._gradient.add(batch, *self._zeros())
+        except WaitsError:
+            return "it waits for the GPU"
+        finally:
+            self._model.zero_grad(set_to_none=True)
+            self._gradient.buffers.put_back()
+        if host != _host_state():
+            return "it draws random numbers on the host"
+        return MOVES if self._moved() else None
+
+    def _current(self) -> list[Tensor]:
+        return [*self._model.parameters(), *self._model.buffers()]
+
+    def _moved(self) -> bool:
+        """Tell whether the model has other parameters or buffers than at the rehearsal: recordings know only those."""
+        now = self._current()
+        return len(now) != len(self._tensors) or any(a is not b for a, b in zip(now, self._tensors, strict=True))
+
+    def _warm_up(self, batch: Batch) -> str | None:
+        """Let the model make what it keeps for a new shape (a table of positions, say), outside of any recording.
+
+        Returns:
+            Why the shape cannot be recorded, or ``None``.
+        """
+        self._gradient.buffers.save()
+        try:
+            self._gradient.forward(batch)
+        finally:
+            self._gradient.buffers.put_back()
+        return MOVES if self._moved() else None
+
+    def _do(self, batch: Batch) -> None:
+        """Do one step, all of it on the device."""
+        self._gradient.buffers.save()
+        total, count = self._zeros()
+        self._gradient.add(batch, total, count)
+        outcome = self._step.update(self._gradients(), total, count, self._hold)
+        for place, value in zip(self._outcome, outcome, strict=True):
+            place.copy_(value)
+
+    def _agrees(self, recording: Recording, batch: Batch, number: int) -> bool:
+        """Tell whether a replay gives the loss and norm of a step that is launched; neither changes the model."""
+        self._gradient.buffers.save()
+        try:
+            self._hold.fill_(True)
+            seed_everything(self._seed, number, 0)
+            recording.replay()
+            replayed = torch.stack([self._outcome.total, self._outcome.counted, self._outcome.norm])
+            self._gradient.buffers.put_back()
+
+            seed_everything(self._seed, number, 0)
+            total, count = self._zeros()
+            self._gradient.add(batch, total, count)
+            norm = torch.nn.utils.get_total_norm(self._gradients()) / count
+        finally:
+            self._hold.fill_(False)
+            self._model.zero_grad(set_to_none=True)
+            self._gradient.buffers.put_back()
+        agrees = torch.allclose(replayed, torch.stack([total, count, norm]), rtol=CLOSE, equal_nan=True)
+        if not agrees:
+            self._stop("what is replayed differs from what is launched")
+        return agrees
+
+    def _zeros(self) -> tuple[Tensor, Tensor]:
+        """Return places for a summed loss and its count."""
+        return torch.zeros_like(self._outcome.total), torch.zeros_like(self._outcome.counted)
+
+    def _gradients(self) -> list[Tensor]:
+        return [parameter.grad for parameter in self._parameters if parameter.grad is not None]
+
+    def _relieve(self) -> bool:
+        """Let go of the memory of all recordings, if there are any."""
+        if not self._recordings:
+            return False
+        self._stop("memory ran out")
+        return True
+
+    def _stop(self, why: str) -> None:
+        """Replay nothing from now on."""
+        self._say(f"trainer.cuda_graphs: steps are launched operation by operation from now on: {why}")
+        self._off = True
+        self._recorder.wait()  # what is replayed still needs its memory
+        self._recordings.clear()
+        self._model.zero_grad(set_to_none=True)
+        self._recorder.recover()
+
+
+def _tensors(batch: Batch) -> list[Tensor]:
+    return [*batch.inputs.values(), *batch.targets.values(), *(batch.features or ())]
+
+
+def _shape(batch: Batch) -> Shape:
+    sizes = [(tensor.shape, tensor.dtype) for tensor in _tensors(batch)]
+    return (batch.size, *batch.inputs, None, *batch.targets, *sizes)
+
+
+def _host_state() -> tuple[object, ...]:
+    """Return the state of the host's random generators."""
+    name, keys, *rest = np.random.get_state(legacy=True)
+    return torch.get_rng_state().numpy().tobytes(), random.getstate(), name, np.asarray(keys).tobytes(), *rest

@@ -1,0 +1,1 @@
+"""One optimizer step: gradient, update, precision, memory."""

@@ -1,0 +1,316 @@
+"""Which steps are replayed, with a recorder that does the work again in place of a GPU's graphs."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import chain, count, repeat
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from headstock.interfaces import Batch, Loss, StepOutput
+from headstock.trainer.replay import replayed_steps
+from headstock.trainer.replay.cuda_graphs import WaitsError
+from headstock.trainer.replay.replayed_steps import CHECKED, RecordedSteps
+from headstock.trainer.trainer import Trainer
+
+Make = Callable[..., tuple[nn.Module, Trainer]]
+
+
+class Again:
+    """Records by remembering the work: what it does while it is recorded is taken back."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
+        self.recovered = 0
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        optimizer = self._trainer._optimizer
+        tensors = [*self._trainer._model.parameters(), *self._trainer._model.buffers()]
+        tensors += [value for state in optimizer.state.values() for value in state.values()]
+        before = [tensor.detach().clone() for tensor in tensors]
+        known = set(optimizer.state)
+        work()
+        with torch.no_grad():
+            for tensor, value in zip(tensors, before, strict=True):
+                tensor.copy_(value)
+            for parameter in set(optimizer.state) - known:  # memory that nothing was written to
+                for value in optimizer.state[parameter].values():
+                    value.fill_(torch.nan)
+        return work
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        yield
+
+    def wait(self) -> None:
+        pass
+
+    def recover(self) -> None:
+        self.recovered += 1
+
+
+class Net(nn.Module):
+    """Least squares with dropout and a batch norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(nn.Linear(4, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 1))
+        self.register_buffer("mean", torch.zeros(4))
+        self.extra, self.uses_extra = nn.Parameter(torch.ones(())), False
+        self.disturb: Callable[[], None] = lambda: None
+
+    def forward(self, batch: Batch) -> StepOutput:
+        self.disturb()
+        predicted = self.layers(batch.inputs["x"])[:, 0]
+        if self.uses_extra:
+            predicted = predicted * self.extra
+        total = (predicted - batch.targets["y"]).square().sum()
+        return StepOutput({"y": predicted}, Loss(total, torch.tensor(float(batch.size))))
+
+
+Fit = Callable[..., tuple[dict[str, Tensor], RecordedSteps, Again, list[str]]]
+
+
+@pytest.fixture
+def fit(make_trainer: Make) -> Fit:
+    """Train with recorded steps; return weights, what took the steps, the recorder and what was said."""
+    runs = 0
+
+    def run(model: Net | None = None, **options: Any) -> tuple[dict[str, Tensor], RecordedSteps, Again, list[str]]:
+        nonlocal runs
+        runs += 1
+        # 100 rows in batches of 8: the last batch of an epoch is another shape.
+        module, trainer = make_trainer(f"recorded{runs}", model or Net(), **{"batch_size": 8, "epochs": 6, **options})
+        recorder, said = Again(trainer), []
+        steps = RecordedSteps(
+            module,
+            trainer._gradient,
+            trainer._step,
+            trainer._parameters,
+            3,
+            recorder,
+            said.append,  # type: ignore[arg-type]
+        )
+        trainer._recorded = steps
+        # The masks that training on the CPU takes are drawn on the host, as is all that is random there.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(replayed_steps, "_host_state", lambda: (random.getstate(),))
+            trainer.fit()
+        return {name: value.clone() for name, value in module.state_dict().items()}, steps, recorder, said
+
+    return run
+
+
+@pytest.fixture
+def launched(make_trainer: Make) -> dict[str, Tensor]:
+    module, trainer = make_trainer("launched", Net(), batch_size=8, epochs=6)
+    trainer.fit()
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def assert_same(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+
+
+def test_replayed_steps_give_the_weights_of_launched_ones(fit: Fit, launched: dict[str, Tensor]) -> None:
+    found, steps, recorder, said = fit()
+    assert (steps.recorded, steps.replayed, recorder.recovered, said) == (2, 6 * 13 - 1, 0, [])
+    assert_same(found, launched)
+
+
+def test_accumulated_steps_are_launched(fit: Fit) -> None:
+    _, steps, _, said = fit(gradient_accumulation_steps=13)
+    assert (steps.replayed, said) == (0, [])
+
+
+def test_a_step_that_draws_on_the_host_is_launched(fit: Fit) -> None:
+    model = Net()
+    model.disturb = lambda: random.seed(random.random())
+    _, steps, recorder, said = fit(model)
+    assert (steps.recorded, recorder.recovered, len(said)) == (0, 1, 1)
+    assert "random numbers on the host" in said[0]
+
+
+def test_a_step_that_exchanges_buffers_is_launched(fit: Fit) -> None:
+    model = Net()
+
+    def exchange() -> None:
+        model.mean = model.mean.clone()
+
+    model.disturb = exchange
+    _, steps, _, said = fit(model)
+    assert steps.recorded == 0
+    assert "new tensors" in said[0]
+
+
+def test_buffers_that_a_validation_exchanges_are_noticed(fit: Fit) -> None:
+    def validate(model: nn.Module) -> dict[str, float]:
+        model.mean = torch.zeros(4)
+        return {"loss": 1.0}
+
+    _, steps, _, said = fit(validate=validate)
+    assert steps.replayed == 12  # those of the first epoch, but for its first step
+    assert "new tensors" in said[0]
+
+
+@pytest.mark.parametrize("draw", [lambda: torch.rand(()), random.random, np.random.rand])
+def test_what_draws_on_the_host_is_seen(draw: Callable[[], object]) -> None:
+    before = replayed_steps._host_state()
+    assert before == replayed_steps._host_state()
+    draw()
+    assert before != replayed_steps._host_state()
+
+
+def test_a_step_that_waits_is_launched(fit: Fit, launched: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def waits(self: Again) -> Iterator[None]:
+        yield
+        raise WaitsError("called a synchronizing CUDA operation")
+
+    monkeypatch.setattr(Again, "rehearsal", waits)
+    found, steps, _, said = fit()
+    assert steps.recorded == 0
+    assert "waits for the GPU" in said[0]
+    assert_same(found, launched)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (RuntimeError("operation not permitted when stream is capturing"), "cannot be recorded"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "memory ran out"),
+    ],
+)
+def test_a_recording_that_breaks_off_changes_nothing(
+    fit: Fit, launched: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch, error: Exception, line: str
+) -> None:
+    def breaks(self: Again, work: Callable[[], None]) -> Callable[[], None]:
+        raise error
+
+    monkeypatch.setattr(Again, "record", breaks)
+    found, steps, recorder, said = fit()
+    assert (steps.replayed, recorder.recovered, len(said)) == (0, 1, 1)
+    assert line in said[0]
+    assert_same(found, launched)
+
+
+@pytest.mark.parametrize("shapes", [1, 2, 5])
+def test_replays_that_differ_are_found_out(fit: Fit, monkeypatch: pytest.MonkeyPatch, shapes: int) -> None:
+    record = Again.record
+
+    def stale(self: Again, work: Callable[[], None]) -> Callable[[], None]:
+        """Replay with the loss of the recorded batch: as if something of it had been kept on the host."""
+        done = record(self, work)
+        steps = self._trainer._recorded
+        assert steps is not None
+        kept: list[Tensor] = []
+
+        def replay() -> None:
+            done()
+            kept.append(steps._outcome.total.clone())
+            steps._outcome.total.copy_(kept[0])
+
+        return replay
+
+    numbers = count()
+    monkeypatch.setattr(Again, "record", stale)
+    monkeypatch.setattr(replayed_steps, "_shape", lambda batch: (next(numbers) % shapes,))
+    _, steps, _, said = fit(batch_size=10)
+    assert steps.replayed <= shapes
+    assert "differs" in said[0]
+
+
+def test_a_step_that_trains_other_parameters_is_launched(make_trainer: Make, fit: Fit) -> None:
+    def later() -> Net:
+        model, calls = Net(), count(1)
+        # From the second call on; recorded steps are called more often, and are alike in this.
+        model.disturb = lambda: setattr(model, "uses_extra", next(calls) > 1)
+        return model
+
+    module, trainer = make_trainer("launched", later(), batch_size=8, epochs=6)
+    trainer.fit()
+    found, steps, _, said = fit(later())
+    assert steps.replayed == 0
+    assert "other parameters" in said[0]
+    assert_same(dict(module.state_dict()), found)
+
+
+def test_memory_that_runs_out_takes_recordings_before_batches(fit: Fit, launched: dict[str, Tensor]) -> None:
+    model = Net()
+    fails: list[bool] = []
+    original = RecordedSteps.take
+
+    def full() -> None:
+        if fails:
+            fails.clear()
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    def launched_once(self: RecordedSteps, *arguments: Any) -> Any:
+        if self.replayed == 20 and not self._off:
+            fails.append(True)
+            return None
+        return original(self, *arguments)
+
+    model.disturb = full
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RecordedSteps, "take", launched_once)
+        found, steps, _, said = fit(model)
+    assert steps.replayed == 20
+    assert said == ["trainer.cuda_graphs: steps are launched operation by operation from now on: memory ran out"]
+    assert steps._gradient.limit.value is None
+    assert_same(found, launched)
+
+
+@pytest.mark.parametrize("call", [2, 3, 5, 8])  # the rehearsal, the recording, and twice what is compared with a replay
+def test_memory_that_runs_out_over_recording_or_checking_changes_nothing(
+    fit: Fit, launched: dict[str, Tensor], call: int
+) -> None:
+    calls = count(1)
+
+    def full() -> None:
+        if next(calls) == call:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    model = Net()
+    model.disturb = full
+    found, steps, recorder, said = fit(model)
+    assert (steps.replayed < CHECKED, recorder.recovered, len(said)) == (True, 1, 1)
+    assert steps._gradient.limit.value is None
+    assert_same(found, launched)
+
+
+def test_shapes_that_do_not_come_again_are_recorded_no_more(
+    fit: Fit, launched: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = count()
+    monkeypatch.setattr(replayed_steps, "TRIED", 3)
+    monkeypatch.setattr(replayed_steps, "_shape", lambda batch: (next(numbers),))
+    found, steps, _, said = fit()
+    assert (steps.recorded, steps.replayed, said) == (3, 3, [])
+    assert_same(found, launched)
+
+
+def test_shapes_that_come_again_after_that_are_recorded(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = count()
+    monkeypatch.setattr(replayed_steps, "TRIED", 3)
+    monkeypatch.setattr(replayed_steps, "_shape", lambda batch: (next(numbers) % 39,))
+    _, steps, _, _ = fit()  # 78 steps: each shape twice
+    assert (steps.recorded, steps.replayed) == (39, 3 + 39)
+
+
+def test_the_recording_that_was_used_longest_ago_goes(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = chain("abcbd", repeat("b"))
+    monkeypatch.setattr(replayed_steps, "MOST", 2)
+    monkeypatch.setattr(replayed_steps, "_shape", lambda batch: (next(names),))
+    monkeypatch.setattr(RecordedSteps, "close", lambda self: None)
+    _, steps, _, said = fit(batch_size=10)  # batches of one size, whatever they are called
+    assert (steps.recorded, said) == (3, [])
+    assert [shape for (shape,) in steps._recordings] == ["d", "b"]
