@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from headstock import HeadstockError
+from headstock import HeadstockError, json_digest
 from headstock.engine.run import resolve_recipe
 from headstock.interfaces import Metric
 from headstock_bench.suite import SuiteError
@@ -93,7 +91,7 @@ def plan_cells(
 
 def recipe_digest(resolved: Any) -> str:
     """Return a digest of a resolved recipe's content."""
-    return hashlib.blake2b(json.dumps(resolved, sort_keys=True).encode(), digest_size=16).hexdigest()
+    return json_digest(resolved)
 
 
 def digest_of_run(run: Path) -> str | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from headstock_registry import API_VERSION, Entry, HeadstockError, hookimpl
 
 if TYPE_CHECKING:
+    from headstock.digests import file_digest, json_digest
     from headstock.engine.run import run
     from headstock.engine.tuned_model import TunedModel, load
     from headstock.interfaces import (
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from headstock.report.result import RunResult
 
 _LAZY = {
+    "headstock.digests": ("file_digest", "json_digest"),
     "headstock.engine.run": ("run",),
     "headstock.engine.tuned_model": ("TunedModel", "load"),
     "headstock.interfaces": (
@@ -93,7 +95,9 @@ __all__ = [
     "Splits",
     "Task",
     "TunedModel",
+    "file_digest",
     "hookimpl",
+    "json_digest",
     "load",
     "pad_stack",
     "read_bytes",

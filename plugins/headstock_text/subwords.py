@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Self
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+from headstock import json_digest
 
 PADDING, UNKNOWN, START, END = 0, 1, 2, 3
 """Numbers that are no piece of text."""
@@ -50,7 +51,7 @@ class Subwords:
 
     def digest(self) -> str:
         """Return a digest of the whole vocabulary."""
-        return hashlib.blake2b(self.write().encode(), digest_size=16).hexdigest()
+        return json_digest(self.write())
 
     def __len__(self) -> int:
         return self._tokenizer.get_vocab_size()

@@ -7,7 +7,6 @@ up, its JSON loader makes dates of texts that look like one, and a file name wit
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import threading
@@ -16,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headstock.data.cache_dir import VARIABLE, cache_dir
+from headstock.digests import bytes_digest, file_digest
 from headstock.interfaces import DataError
-from headstock.interfaces.backbone import file_digest
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
@@ -46,7 +45,7 @@ def stored(path: Path, how: Any, features: Features, fill: Callable[[ArrowWriter
         key = json.dumps([LAYOUT, file_digest(path), how])
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    target = cache_dir() / "tables" / f"{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}.arrow"
+    target = cache_dir() / "tables" / f"{bytes_digest(key.encode())}.arrow"
     try:
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -7,8 +7,6 @@ options of the head costs no pass of the backbone at all.
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +20,7 @@ from torch import Tensor
 from headstock.atomic import new_directory
 from headstock.console import Console
 from headstock.data import cache_dir
+from headstock.digests import bytes_digest, json_digest, new_digest
 from headstock.engine.module import TuningModule
 from headstock.interfaces import Batch, Features
 from headstock.preprocessing.features import FeatureStore, FeatureWriter
@@ -190,7 +189,7 @@ def _cuda_devices(features: Features) -> list[torch.device]:
 
 def _weights_digest(module: TuningModule) -> str:
     """Return a digest of every parameter and buffer of the backbone."""
-    hasher = hashlib.blake2b(digest_size=16)
+    hasher = new_digest()
     tensors = dict(module.backbone.named_parameters()) | dict(module.backbone.named_buffers())
     for name, tensor in sorted(tensors.items()):
         value = tensor.detach().cpu().contiguous()
@@ -217,9 +216,9 @@ def _key(
         "code": [code_digest(part.cls) for part in parts],
         "options": [part.config.model_dump(mode="json") for part in parts],
         "preprocessing": module.backbone.fingerprint(),
-        "data": hashlib.blake2b(b"".join(split.split.digests), digest_size=16).hexdigest(),
+        "data": bytes_digest(*split.split.digests),
         "sequence": with_sequence,
         "numbers": str(number),
         "device": device.type,
     }
-    return hashlib.blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=16).hexdigest()
+    return json_digest(key)

@@ -7,7 +7,6 @@ saves itself. A backbone that the adapter left as it was and that came from some
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from headstock.atomic import explain_write_errors, new_directory, write_json
+from headstock.digests import bytes_digest, file_digest
 from headstock.engine.module import TuningModule
 from headstock.interfaces import Backbone, Task
-from headstock.interfaces.backbone import file_digest
 from headstock.recipe.components import component_class
 from headstock.recipe.errors import validated
 from headstock.recipe.resolve import ResolvedRecipe
@@ -213,7 +212,7 @@ def _digest(source: Path) -> str | None:
         return None
     files = sorted(path for path in source.iterdir() if path.is_file() and path.name.endswith(DIGESTED))
     content = "".join(f"{path.name} {file_digest(path)}\n" for path in files)
-    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+    return bytes_digest(content.encode())
 
 
 def _commit(backbone: Backbone, source: str) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 from collections.abc import Iterable
@@ -14,6 +13,7 @@ from torch import nn
 
 from headstock.console import Console
 from headstock.data import load_splits
+from headstock.digests import bytes_digest
 from headstock.engine.model_files import save_base
 from headstock.engine.module import TuningModule
 from headstock.interfaces import Backbone, Splits, Task
@@ -48,9 +48,7 @@ class PreparedData:
 
 
 def _digest(split: ReadSplit) -> str:
-    hasher = hashlib.blake2b(b"".join(split.digests), digest_size=16)
-    hasher.update(json.dumps(split.references).encode())
-    return hasher.hexdigest()
+    return bytes_digest(*split.digests, json.dumps(split.references).encode())
 
 
 def check_options(resolved: ResolvedRecipe) -> None:

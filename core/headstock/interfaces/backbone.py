@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -112,9 +111,3 @@ class Backbone(nn.Module, Component):
             NotImplementedError: the backbone has no way to do so.
         """
         raise NotImplementedError
-
-
-def file_digest(path: Path) -> str:
-    """Return a hexadecimal BLAKE2b digest of a file, for :meth:`Backbone.fingerprint`."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ import numpy as np
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from headstock.digests import new_digest
 from headstock.interfaces import BadExampleError, read_bytes
 from headstock_registry import HeadstockError
 
@@ -29,18 +29,18 @@ def content_digest(value: Any, files: bool) -> bytes:
     Raises:
         BadExampleError: a file cannot be read, or the value is of a type that cannot be told from others.
     """
-    hasher = hashlib.blake2b(digest_size=16)
+    hasher = new_digest()
     _feed(hasher, value, files)
     return hasher.digest()
 
 
 def _feed(hasher: Any, value: Any, files: bool) -> None:
     if files and (isinstance(value, str | Path) or (isinstance(value, Mapping) and set(value) == {"path", "bytes"})):
-        hasher.update(b"file" + hashlib.blake2b(read_bytes(value)).digest())
+        hasher.update(b"file" + new_digest(read_bytes(value)).digest())
     elif value is None or isinstance(value, str | int | float | bool):
         hasher.update(json.dumps(value).encode() + b"\0")
     elif isinstance(value, bytes):
-        hasher.update(b"bytes" + hashlib.blake2b(value).digest())
+        hasher.update(b"bytes" + new_digest(value).digest())
     elif isinstance(value, Mapping):
         hasher.update(f"map {len(value)}\0".encode())
         for key in sorted(value):
@@ -74,7 +74,7 @@ def code_digest(cls: type) -> str:
         HeadstockError: the class was not read from a file.
     """
     versions = _library_versions()
-    hasher = hashlib.blake2b(f"{cls.__module__}.{cls.__qualname__} {versions}\0".encode(), digest_size=16)
+    hasher = new_digest(f"{cls.__module__}.{cls.__qualname__} {versions}\0".encode())
     # A base's package that is itself such a library counts by its version: it is large.
     for top in sorted({base.__module__.split(".")[0] for base in cls.__mro__}):
         if top not in sys.stdlib_module_names and top not in versions:
@@ -99,9 +99,9 @@ def _package_digest(top: str) -> bytes:
         sources = {}
     if not sources:
         raise HeadstockError(f"cannot find the source of module '{top}'; a component must be in a Python file")
-    hasher = hashlib.blake2b(f"package {top}\0".encode())
+    hasher = new_digest(f"package {top}\0".encode())
     for name, path in sorted(sources.items()):
-        hasher.update(f"{name}\0".encode() + hashlib.blake2b(path.read_bytes()).digest())
+        hasher.update(f"{name}\0".encode() + new_digest(path.read_bytes()).digest())
     return hasher.digest()
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from torch import Tensor
 from headstock.atomic import new_directory
 from headstock.console import Console
 from headstock.data import cache_dir
+from headstock.digests import bytes_digest, json_digest
 from headstock.interfaces import Backbone, BadExampleError, Batch, DataError, Example, Task
 from headstock.preprocessing.features import FeatureStore
 from headstock.preprocessing.fingerprint import code_digest
@@ -120,10 +119,9 @@ def _cache_folder(split: ReadSplit, backbone: Backbone) -> Path:
         "api": API_VERSION,
         "code": code_digest(type(backbone)),
         "preprocessing": backbone.fingerprint(),
-        "data": hashlib.blake2b(b"".join(split.digests), digest_size=16).hexdigest(),
+        "data": bytes_digest(*split.digests),
     }
-    name = hashlib.blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=16).hexdigest()
-    return cache_dir() / "examples" / name
+    return cache_dir() / "examples" / json_digest(key)
 
 
 def _preprocess(

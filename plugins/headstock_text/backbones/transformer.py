@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +12,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from headstock import HeadstockError
+from headstock import HeadstockError, json_digest
 from headstock.interfaces import Backbone, Config, Example, Features
 from headstock.interfaces.padding import pad_stack
 from headstock.kits.pooling import masked_mean
@@ -64,7 +63,7 @@ class TransformerText(Backbone):
         self.feature_dim = int(model.config.hidden_size)
         self.max_length = min(config.max_length, model_limit(model), tokenizer.model_max_length)
         state = _tokenizer_state(tokenizer)
-        self._digest = hashlib.blake2b(json.dumps(state, sort_keys=True).encode(), digest_size=16).hexdigest()
+        self._digest = json_digest(state)
         self._spaces_before_words = '"ByteLevel"' in json.dumps(state["pre_tokenizer"])
         # Something that stays one token, for a word of which the tokenizer leaves nothing.
         self._unknown = tokenizer.unk_token or tokenizer.mask_token or "?"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import unicodedata
 from collections import Counter
@@ -10,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from headstock import json_digest
 from headstock.interfaces import DataError
 from headstock_text.splitting import count_cjk, split_words
 
@@ -90,7 +90,7 @@ class Vocabulary:
 
     def digest(self) -> str:
         """Return a hexadecimal digest of everything in the vocabulary."""
-        return hashlib.blake2b(self._json().encode(), digest_size=16).hexdigest()
+        return json_digest(self._json())
 
     def save(self, path: Path) -> None:
         """Write the vocabulary as JSON."""

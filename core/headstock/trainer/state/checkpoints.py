@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 import shutil
@@ -17,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from headstock.atomic import explain_write_errors, new_directory, write_text
+from headstock.digests import damage, file_digest, seal, unseal
 from headstock.distributed import ONE_DISK, Ranks
 from headstock.trainer.state.best_so_far import BestSoFar
 from headstock_registry import HeadstockError
@@ -59,9 +58,7 @@ class Checkpoint(BaseModel):
 
     def text(self) -> str:
         """Return the file's content, which ends in a checksum of the rest."""
-        content = self.model_dump()
-        checksum = hashlib.blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()
-        return json.dumps({**content, "checksum": checksum}, indent=2) + "\n"
+        return seal(self.model_dump())
 
     @classmethod
     def read(cls, folder: Path) -> Checkpoint:
@@ -71,15 +68,7 @@ class Checkpoint(BaseModel):
             OSError: it cannot be read.
             ValueError: it is not, to the last byte, what was written.
         """
-        text = (folder / STATE).read_bytes().decode()
-        content = json.loads(text)
-        if not isinstance(content, dict):
-            raise ValueError("no JSON object")
-        content.pop("checksum", None)
-        checkpoint = cls.model_validate(content)
-        if checkpoint.text() != text:
-            raise ValueError("another checksum")
-        return checkpoint
+        return cls.model_validate(unseal((folder / STATE).read_bytes()))
 
 
 class CheckpointFolder:
@@ -108,7 +97,7 @@ class CheckpointFolder:
         with self._new(state, is_best) as (path, digests):
             for part, tensors in ((MODEL, model), (OPTIMIZER, optimizer)):
                 _save(tensors, path / f"{part}{SUFFIX}")
-                digests[part + SUFFIX] = _digest(path / f"{part}{SUFFIX}")
+                digests[part + SUFFIX] = file_digest(path / f"{part}{SUFFIX}")
 
     def save_shards(
         self,
@@ -144,7 +133,7 @@ class CheckpointFolder:
             with explain_write_errors(path):
                 parts = ((MODEL, model), (OPTIMIZER, optimizer))
                 files = [file for part, tensors in parts for file in write_shards(tensors, path / part, ranks.rank)]
-                found = {file.relative_to(path).as_posix(): _digest(file) for file in files}
+                found = {file.relative_to(path).as_posix(): file_digest(file) for file in files}
             for each in ranks.gather(found) or []:
                 digests.update(each)
             ranks.from_first(stack.close)
@@ -229,13 +218,10 @@ class CheckpointFolder:
         # Between the day they were written and the end of a run the disk had time to change them.
         digests = _of_best(self._digests_of(step))
         for name, digest in digests.items():
-            path = self._path(step) / name
-            try:
-                sound = _digest(path) == digest
-            except OSError:
-                sound = False
-            if not sound:
-                raise HeadstockError(f"{path} is not what was written; --resume goes on from the checkpoint before")
+            if damage(self._path(step), {name: digest}) is not None:
+                raise HeadstockError(
+                    f"{self._path(step) / name} is not what was written; --resume goes on from the checkpoint before"
+                )
         if not digests:
             raise HeadstockError(f"{self._path(step)} does not have the best weights; start again with --force")
 
@@ -305,11 +291,6 @@ def _copy(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-
-
 def _check(path: Path) -> tuple[Checkpoint | None, str]:
     """Return a checkpoint if all its files are what was written, else what is wrong with it."""
     try:
@@ -318,10 +299,5 @@ def _check(path: Path) -> tuple[Checkpoint | None, str]:
         return None, f"{STATE}: {error.strerror}"
     except ValueError:
         return None, f"{STATE} is not what was written"
-    for name, digest in checkpoint.digests.items():
-        try:
-            if _digest(path / name) != digest:
-                return None, f"{name} is not what was written"
-        except OSError as error:
-            return None, f"{name}: {error.strerror}"
-    return checkpoint, ""
+    problem = damage(path, checkpoint.digests)
+    return (checkpoint, "") if problem is None else (None, problem)
