@@ -13,6 +13,7 @@ from headstock.data.formats.json_file import read_json
 from headstock.data.formats.parquet_file import read_parquet
 from headstock.data.layout import find_splits, format_of, is_split_name, metadata_file, suffixes_of
 from headstock.data.table import Rows, Table
+from headstock.files import require_regular, user_path
 from headstock.interfaces import Column, DataError
 
 
@@ -34,9 +35,9 @@ def load_table(
         need_targets: Whether target columns must be there. If not, a folder may also hold files of no class.
 
     Raises:
-        DataError: the data cannot be read, has no rows, or lacks a column.
+        DataError, ReadError: the data cannot be read, has no rows, or lacks a column.
     """
-    if not path.exists():
+    if not user_path(path).exists():
         raise DataError(f"{path} does not exist")
     if path.is_dir():
         rows = _folder(path, format, columns, mapping, need_targets)
@@ -50,6 +51,7 @@ def load_table(
 def _file(
     path: Path, chosen: Format, columns: Sequence[Column], mapping: Mapping[str, str], need_targets: bool
 ) -> Rows:
+    require_regular(path)
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty")
     match format_of(path, chosen):

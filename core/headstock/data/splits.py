@@ -12,6 +12,7 @@ from headstock.data.hub import load_hub_split, load_hub_splits
 from headstock.data.layout import find_splits
 from headstock.data.load import load_table
 from headstock.data.table import MemoryRows, Table
+from headstock.files import user_path
 from headstock.interfaces import Column, DataError
 from headstock.interfaces.task import Splits
 
@@ -109,7 +110,7 @@ def _named_splits(
 
 
 def _path(value: str) -> Path:
-    return Path(value).expanduser()
+    return user_path(value)
 
 
 def _load(path: Path, config: DataConfig, columns: Sequence[Column]) -> Table:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from headstock.files import ReadError, read_whole
 from headstock.interfaces.errors import BadExampleError
 
 FileValue = str | os.PathLike[str] | bytes | Mapping[str, Any]
@@ -23,7 +24,7 @@ def read_bytes(value: FileValue) -> bytes:
     """Return the content of a file column's value.
 
     Raises:
-        BadExampleError: the file is missing, unreadable or empty.
+        BadExampleError: the file is missing, unreadable, empty, or no regular file.
     """
     if isinstance(value, Mapping):
         content = value.get("bytes")
@@ -31,9 +32,9 @@ def read_bytes(value: FileValue) -> bytes:
     if not isinstance(value, bytes):
         path = Path(value)
         try:
-            value = path.read_bytes()
-        except OSError as error:
-            raise BadExampleError(f"cannot read {path}: {error.strerror or error}") from error
+            value = read_whole(path)
+        except ReadError as error:
+            raise BadExampleError(str(error)) from error
         if not value:
             raise BadExampleError(f"{path} is empty")
     if not value:

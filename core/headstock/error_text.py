@@ -1,0 +1,41 @@
+"""What errors of other libraries and values of users look like inside a line of ours."""
+
+from __future__ import annotations
+
+import unicodedata
+
+LONGEST_VALUE = 80
+"""Characters that a value may take in an error."""
+
+
+def reason(error: BaseException) -> str:
+    """Return in one line why something failed, without the names of files, which the caller's line has."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8 text ({error.reason})"
+    if isinstance(error, UnicodeEncodeError):
+        return "it holds half of a surrogate pair, which is no character"
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, MemoryError):
+        return "it does not fit into memory"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def shown(value: object, longest: int = LONGEST_VALUE) -> str:
+    """Return a value as an error shows it: its repr in one line, cut where it is long."""
+    try:
+        text = printable(repr(value))
+    except (RecursionError, ValueError):  # nested without end, or a number of thousands of digits
+        text = f"a {type(value).__name__} too large to show"
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def printable(text: str) -> str:
+    """Return text with line breaks, other control characters and halves of surrogate pairs as escapes."""
+    return "".join(each if each.isprintable() or unicodedata.category(each) == "Zs" else _escape(each) for each in text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
