@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import warnings
 from collections.abc import Mapping
+from functools import cache
+from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -13,6 +16,18 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from headstock.interfaces import BadExampleError, is_file_value, read_bytes
+
+_HEIF_LIBRARY = next((name for name in ("pi_heif", "pillow_heif") if find_spec(name) is not None), None)
+"""What teaches Pillow the photographs of iPhones, if it is there (``pip install 'headstock[heif]'``)."""
+
+HEIF_SUFFIXES = (".heic", ".heif", ".hif") if _HEIF_LIBRARY is not None else ()
+"""Endings of the files that such a library reads; none without it."""
+
+FORMATS = (
+    *("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF", "ICO", "TGA", "PCX", "SGI", "PSD"),
+    *("QOI", "HEIF"),
+)
+"""What is decoded of all that Pillow knows: pixels alone. It would run a program for PostScript (EPS) in any file."""
 
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
 
@@ -45,13 +60,22 @@ def decode_image(value: object) -> Tensor:
         name = _name(value)
         content = read_bytes(value)
         try:
-            image = Image.open(io.BytesIO(content))
+            image = Image.open(io.BytesIO(content), formats=_formats())
         except UnidentifiedImageError as error:
             raise BadExampleError(f"{name} is not an image of a known format") from error
         except Exception as error:  # decoders of broken files raise nearly anything
             raise _unreadable(name, error) from error
         with image:
             return _from_pil(image, name)
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Return those of the formats that Pillow, as it is built here, can open."""
+    if _HEIF_LIBRARY is not None:
+        importlib.import_module(_HEIF_LIBRARY).register_heif_opener()
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def _name(value: object) -> str:

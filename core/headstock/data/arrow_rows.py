@@ -27,12 +27,14 @@ class ArrowRows:
         dataset: The rows, formatted as ``arrow``: values come as they are stored, nothing is decoded on the way.
         sources: For each of the task's columns the column of ``dataset``.
         readers: For each of the task's columns how a stored value is read.
+        notes: A line for each thing that was left out when the rows were found.
     """
 
     name: str
     dataset: Dataset
     sources: Mapping[str, str]
     readers: Mapping[str, Reader]
+    notes: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from headstock.data.config import SPLITS, Format, SplitName
+from headstock.data.system_files import is_system_file
 from headstock.interfaces import DataError
 
 ALIASES: Mapping[SplitName, tuple[str, ...]] = {
@@ -109,7 +110,7 @@ def is_split_name(name: str) -> bool:
 
 def _entries(folder: Path) -> list[Path]:
     try:
-        return sorted(Path(entry) for entry in os.scandir(folder) if not entry.name.startswith("."))
+        return sorted(Path(entry) for entry in os.scandir(folder) if not is_system_file(entry.name))
     except OSError as error:
         raise DataError(f"cannot read {folder}: {error.strerror or error}") from error
 

@@ -12,6 +12,7 @@ from headstock.data.formats.csv_file import read_csv
 from headstock.data.formats.json_file import read_json
 from headstock.data.formats.parquet_file import read_parquet
 from headstock.data.layout import find_splits, format_of, is_split_name, metadata_file, suffixes_of
+from headstock.data.system_files import is_system_file
 from headstock.data.table import Rows, Table
 from headstock.files import require_regular, user_path
 from headstock.interfaces import Column, DataError
@@ -79,7 +80,7 @@ def _folder(
         return _file(metadata, chosen, columns, mapping, need_targets)
     if chosen not in ("auto", "folder") or not reads_class_folders(columns):
         raise DataError(f"{path} has no {_wanted(chosen)} inside{_no_class_folders(chosen, columns)}")
-    names_inside = [entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+    names_inside = [entry.name for entry in path.iterdir() if entry.is_dir() and not is_system_file(entry.name)]
     if need_targets and names_inside and all(is_split_name(name) for name in names_inside):
         raise DataError(f"{path / sorted(names_inside)[0]} has no folder for each class inside")
     return read_class_folders(path, columns, need_targets)

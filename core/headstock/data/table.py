@@ -17,12 +17,15 @@ class Rows(Protocol):
     Attributes:
         name: What to call the data in a message: a path as the user wrote it, a Hub id, ``sample train``.
         columns: The task's columns that rows have.
+        notes: A line for each thing that was left out when the rows were found, for people.
     """
 
     @property
     def name(self) -> str: ...  # noqa: D102
     @property
     def columns(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def notes(self) -> tuple[str, ...]: ...  # noqa: D102
     def __len__(self) -> int: ...
     def row(self, index: int) -> dict[str, Any]:
         """Return one row, by the task's column names."""
@@ -57,6 +60,11 @@ class Table(Sequence[dict[str, Any]]):
     def columns(self) -> tuple[str, ...]:
         """The task's columns that rows have."""
         return self.rows.columns
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A line for each thing that was left out when the rows were found, for people."""
+        return self.rows.notes
 
     def __len__(self) -> int:
         return len(self.rows) if self.indices is None else len(self.indices)
@@ -105,11 +113,19 @@ class Table(Sequence[dict[str, Any]]):
 
 @dataclass(frozen=True, eq=False)
 class MemoryRows:
-    """Rows that are in memory already: a task's sample."""
+    """Rows that are in memory already: a task's sample, or what a task has read itself.
+
+    Attributes:
+        name: What to call the data in a message.
+        content: The rows.
+        columns: The task's columns that rows have.
+        notes: A line for each thing that was left out when the rows were found.
+    """
 
     name: str
     content: Sequence[Mapping[str, Any]]
     columns: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.content)

@@ -79,6 +79,8 @@ def prepare_data(resolved: ResolvedRecipe, console: Console, sample: Splits | No
     task = resolved.task.cls(resolved.task.config)
     tables = load_splits(resolved.data, task.columns, task.sample if sample is None else lambda: sample, task.read)
     read = {name: read_split(name, table, task, policy) for name, table in tables.items()}
+    for note in dict.fromkeys(note for table in tables.values() for note in table.notes):
+        console.line(note)
     task.learn(read["train"].references)
     torch.manual_seed(resolved.seed)
     backbone = resolved.backbone.cls.create(resolved.backbone.config, read["train"].inputs(task))

@@ -8,8 +8,11 @@ from typing import Any
 from headstock.interfaces import BadExampleError, is_file_value
 from headstock.interfaces.task import Row
 
-SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aiff", ".aif", ".au")
-"""Endings of audio files that are decoded."""
+SUFFIXES = (
+    *(".wav", ".wave", ".bwf", ".rf64", ".w64", ".flac", ".mp3", ".mp2", ".ogg", ".oga", ".opus"),
+    *(".aiff", ".aif", ".aifc", ".au", ".snd", ".caf", ".sph", ".nist", ".voc"),
+)
+"""Endings of audio files that libsndfile decodes, in lower case."""
 
 
 def audio_input(row: Row) -> Mapping[str, Any]:

@@ -6,9 +6,14 @@ from typing import Any
 
 from headstock.interfaces import BadExampleError
 from headstock.interfaces.task import Row
+from headstock_vision.decode import HEIF_SUFFIXES
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif")
-"""Endings of image files, in lower case."""
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx", ".jpf", ".avif", ".ico", ".tga", ".mpo"),
+    *HEIF_SUFFIXES,
+)
+"""Endings of image files that can be decoded, in lower case."""
 
 
 def image_of(row: Row) -> Any:

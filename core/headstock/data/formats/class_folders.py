@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from headstock.data.arrow_rows import FileRows
+from headstock.data.left_out import LeftOut
+from headstock.data.system_files import is_system_file
 from headstock.data.values import plain
 from headstock.interfaces import Column, DataError
 
@@ -19,8 +21,10 @@ def reads_class_folders(columns: Sequence[Column]) -> bool:
 def read_class_folders(root: Path, columns: Sequence[Column], need_targets: bool) -> FileRows:
     """Return the files of all class folders, sorted by path.
 
-    Hidden files and folders are left out, and so are files with other endings than the column's. Links are followed,
-    each folder once. Where targets are not needed, ``root`` may hold files of no class; rows then have no class.
+    Hidden files, those of a system (:func:`headstock.data.system_files.is_system_file`) and files with other endings
+    than the column's are left out, which the rows' notes say. Of a file without an ending, the first bytes say what it
+    is. Links are followed, each folder once. Where targets are not needed, ``root`` may hold files of no class; rows
+    then have no class.
 
     Raises:
         DataError: the task does not read class folders, there are none, one has no file, or a file lies in none.
@@ -30,26 +34,31 @@ def read_class_folders(root: Path, columns: Sequence[Column], need_targets: bool
     source, target = _file_column(columns), _class_column(columns)
     if source is None or (target is None and need_targets):
         raise DataError(f"{root} is a folder, and this task reads files with the columns {_names(columns)}")
+    left_out = LeftOut()
     folders, loose = _content(root, source.suffixes)
     paths: list[str] = []
     classes: list[str] = []
     if not need_targets and (loose or not folders or target is None):
-        paths = list(_files(root, source.suffixes))
+        paths = list(_files(root, source.suffixes, left_out))
     else:
         _require_classes(root, folders, loose if source.suffixes else [])
+        _count_loose(root, loose, left_out)
         for folder in folders:
-            files = list(_files(root / folder, source.suffixes))
+            inside = LeftOut()
+            files = list(_files(root / folder, source.suffixes, inside))
             if not files:
-                raise DataError(f"{root / folder} holds no file{_ending(source.suffixes)}")
+                raise _none(root / folder, source.suffixes, inside)
+            left_out.add(inside)
             paths += files
             classes += [folder] * len(files)
     if not paths:
-        raise DataError(f"{root} holds no file{_ending(source.suffixes)}")
+        raise _none(root, source.suffixes, left_out)
     content, sources = {"path": paths}, {source.name: "path"}
     if classes and target is not None:
         content["class"], sources[target.name] = classes, "class"
     dataset = Dataset.from_dict(content, features=Features({name: Value("large_string") for name in content}))
-    return FileRows(str(root), dataset.with_format("arrow"), sources, dict.fromkeys(sources, plain))
+    readers = dict.fromkeys(sources, plain)
+    return FileRows(str(root), dataset.with_format("arrow"), sources, readers, left_out.notes(str(root)))
 
 
 def _file_column(columns: Sequence[Column]) -> Column | None:
@@ -63,13 +72,22 @@ def _class_column(columns: Sequence[Column]) -> Column | None:
 
 
 def _content(root: Path, suffixes: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the names of the folders and of the files right in ``root``."""
+    """Return the names of the folders and of the fitting files right in ``root``."""
     try:
-        entries = sorted((entry for entry in root.iterdir() if not entry.name.startswith(".")), key=lambda e: e.name)
+        entries = sorted((entry for entry in root.iterdir() if not is_system_file(entry.name)), key=lambda e: e.name)
+        folders = [entry.name for entry in entries if entry.is_dir()]
     except OSError as error:
         raise DataError(f"cannot read {root}: {error.strerror}") from error
-    folders = [entry.name for entry in entries if entry.is_dir()]
-    return folders, [entry.name for entry in entries if entry.name not in folders and _fits(entry.name, suffixes)]
+    return folders, [entry.name for entry in entries if entry.name not in folders and _fits(entry, suffixes)]
+
+
+def _count_loose(root: Path, loose: Sequence[str], left_out: LeftOut) -> None:
+    """Count what lies right in ``root`` beside the class folders."""
+    for entry in sorted(root.iterdir()):
+        if is_system_file(entry.name):
+            left_out.add_system([entry.name])
+        elif entry.name not in loose and not entry.is_dir():
+            left_out.add_file(entry.name)
 
 
 def _require_classes(root: Path, folders: Sequence[str], loose: Sequence[str]) -> None:
@@ -79,7 +97,7 @@ def _require_classes(root: Path, folders: Sequence[str], loose: Sequence[str]) -
         raise DataError(f"{root / loose[0]} lies in no class folder; move it into one or away")
 
 
-def _files(folder: Path, suffixes: Sequence[str]) -> Iterator[str]:
+def _files(folder: Path, suffixes: Sequence[str], left_out: LeftOut) -> Iterator[str]:
     seen: set[tuple[int, int]] = set()
     found: list[Path] = []
     for parent, folders, names in os.walk(folder, followlinks=True):
@@ -88,13 +106,38 @@ def _files(folder: Path, suffixes: Sequence[str]) -> Iterator[str]:
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(parent) / name for name in names if not name.startswith(".") and _fits(name, suffixes)]
+        left_out.add_system(sorted(name for name in (*folders, *names) if is_system_file(name)))
+        folders[:] = sorted(name for name in folders if not is_system_file(name))
+        for path in (Path(parent) / name for name in names if not is_system_file(name)):
+            if _fits(path, suffixes):
+                found.append(path)
+            else:
+                left_out.add_file(path.name)
     return (str(path) for path in sorted(found))
 
 
-def _fits(name: str, suffixes: Sequence[str]) -> bool:
-    return not suffixes or name.casefold().endswith(tuple(suffix.casefold() for suffix in suffixes))
+def _fits(path: Path, suffixes: Sequence[str]) -> bool:
+    """Tell whether a file is of one of these kinds, by its ending or, without one, by how its content begins."""
+    if not suffixes:
+        return True
+    ending = path.suffix.casefold() or _ending_of_content(path)
+    return ending in {suffix.casefold() for suffix in suffixes}
+
+
+def _ending_of_content(path: Path) -> str:
+    """Return the ending that a file without one should have; none where it is not known, or is no regular file."""
+    import filetype
+
+    try:
+        found = filetype.guess_extension(str(path)) if path.is_file() else None
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    return f".{found}" if found else ""
+
+
+def _none(folder: Path, suffixes: Sequence[str], left_out: LeftOut) -> DataError:
+    holds = f"; it holds {left_out.kinds_text()}" if left_out.kinds else ""
+    return DataError(f"{folder} holds no file{_ending(suffixes)}{holds}")
 
 
 def _ending(suffixes: Sequence[str]) -> str:
