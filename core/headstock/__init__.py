@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         Task,
         pad_stack,
         read_bytes,
+        trusts_remote_code,
     )
     from headstock.kits import Classification, ClassificationConfig, LabelSet
     from headstock.recipe.model import Recipe
@@ -62,6 +63,7 @@ _LAZY = {
         "Task",
         "pad_stack",
         "read_bytes",
+        "trusts_remote_code",
     ),
     "headstock.kits": ("Classification", "ClassificationConfig", "LabelSet"),
     "headstock.recipe.model": ("Recipe",),
@@ -102,6 +104,7 @@ __all__ = [
     "pad_stack",
     "read_bytes",
     "run",
+    "trusts_remote_code",
 ]
 
 

@@ -10,6 +10,7 @@ import click
 from headstock.cli.commands import Shell, pass_shell
 from headstock.cli.listing import as_json_option
 from headstock.cli.output import print_json
+from headstock.cli.trust import trust_option
 from headstock_registry import Catalogue, Entry, HeadstockError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ CHECKED = ("task", "backbone", "adapter")
 @click.option("--kind", type=click.Choice(CHECKED), help="Which kind is meant where several have the name.")
 @click.option("--only", metavar="CHECK", multiple=True, help="Run only this check; can be given several times.")
 @click.option("--explain", is_flag=True, help="Say what the checks ask for, and run none.")
+@trust_option
 @as_json_option
 @pass_shell
 def check(
@@ -33,6 +35,7 @@ def check(
     kind: str | None,
     only: tuple[str, ...],
     explain: bool,
+    trust_remote_code: bool,
     as_json: bool,
 ) -> None:
     """Check the task, backbone or adapter called NAME, or all of the distribution NAME, against what it must do.
@@ -41,6 +44,7 @@ def check(
     checked beside others (task=…, backbone=…). The exit code is 1 when a check fails.
     """
     entries = _entries(shell.catalogue, name, kind)
+    from headstock.interfaces.remote_code import trusting_remote_code
     from headstock.testing import checks_for
 
     for entry in entries:
@@ -49,10 +53,11 @@ def check(
         _explain(entries, only)
         return
     results = []
-    for result in _results(shell.catalogue, entries, assignments, only):
-        results.append(result)
-        if not as_json:
-            click.echo(str(result))
+    with trusting_remote_code(trust_remote_code):
+        for result in _results(shell.catalogue, entries, assignments, only):
+            results.append(result)
+            if not as_json:
+                click.echo(str(result))
     failed = sum(result.status == "failed" for result in results)
     if as_json:
         print_json([result.model_dump(mode="json") for result in results])

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from headstock.cli.trust import trust_option
+
 
 @click.command()
 @click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path))
@@ -15,6 +17,7 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
+@trust_option
 @click.pass_context
 def evaluate(
     context: click.Context,
@@ -24,6 +27,7 @@ def evaluate(
     as_json: bool,
     device: str,
     quiet: bool,
+    trust_remote_code: bool,
 ) -> None:
     """Score the tuned model of RUN on other labelled data.
 
@@ -51,7 +55,7 @@ def evaluate(
             nested = data.setdefault(inside[0], {})
             if isinstance(nested, dict):
                 nested[".".join(inside[1:])] = value
-    model = load(run_dir, device=device, catalogue=context.obj.catalogue)
+    model = load(run_dir, device=device, catalogue=context.obj.catalogue, trust_remote_code=trust_remote_code)
     evaluation = model.evaluate(data, quiet=quiet)
     if as_json:
         record = {

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from headstock.cli.trust import trust_option
 from headstock_registry import HeadstockError
 
 if TYPE_CHECKING:
@@ -31,8 +32,11 @@ WITH_FOLDERS = re.compile(r"[\w.~+@%=:-]*(/[\w.~+@%=:-]*)+")
 @click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path))
 @click.argument("inputs", nargs=-1, metavar="INPUT…")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@trust_option
 @click.pass_context
-def predict(context: click.Context, run_dir: Path, inputs: tuple[str, ...], device: str) -> None:
+def predict(
+    context: click.Context, run_dir: Path, inputs: tuple[str, ...], device: str, trust_remote_code: bool
+) -> None:
     """Predict with the tuned model of RUN; one line of JSON an input, in Hugging Face's wire format.
 
     An INPUT is a text, or a file for tasks that take files. Where the task takes text, a file that exists is read as
@@ -47,7 +51,7 @@ def predict(context: click.Context, run_dir: Path, inputs: tuple[str, ...], devi
     """
     from headstock.engine.tuned_model import load
 
-    model = load(run_dir, device=device, catalogue=context.obj.catalogue)
+    model = load(run_dir, device=device, catalogue=context.obj.catalogue, trust_remote_code=trust_remote_code)
     takes_files = model.task.columns[0].content == "file"
     texts: list[Any] = []
     for value in inputs or ("-",):

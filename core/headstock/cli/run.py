@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from headstock.cli.launch import Launch, launch_options
+from headstock.cli.trust import trust_option
 from headstock_registry import HeadstockError
 
 
@@ -20,6 +21,7 @@ from headstock_registry import HeadstockError
 @click.option("--dry-run", "only_check", is_flag=True, help="Check everything and count; train and write nothing.")
 @click.option("--quiet", "-q", is_flag=True, help="Show no progress, only the result.")
 @click.option("--push-to-hub", metavar="REPO", help="Upload the finished run to this model repository on the Hub.")
+@trust_option
 @launch_options
 @click.pass_context
 def run(
@@ -33,6 +35,7 @@ def run(
     only_check: bool,
     quiet: bool,
     push_to_hub: str | None,
+    trust_remote_code: bool,
     **launch: Any,
 ) -> None:
     """Tune a model and test it before and after.
@@ -57,6 +60,7 @@ def run(
         from headstock.distributed import leads
         from headstock.engine.dry_run import dry_run
         from headstock.engine.run import resolve_recipe, run_resolved
+        from headstock.interfaces.remote_code import trusting_remote_code
         from headstock.report.hub import upload_run
         from headstock.report.table import before_after
 
@@ -65,16 +69,18 @@ def run(
         recipe, out = _run_directory(target, out, resume)
         resolved = resolve_recipe(catalogue, recipe, overrides)
         if launched is not None:  # checked before, so that a mistake shows here and not after hours in a queue
-            flags = {"--resume": resume, "--force": force, "--quiet": quiet}
+            flags = {"--resume": resume, "--force": force, "--quiet": quiet, "--trust-remote-code": trust_remote_code}
             words = ["run", recipe, *overrides, *(flag for flag, given in flags.items() if given)]
             words += ["--push-to-hub", push_to_hub] if push_to_hub else []
             launched.start(words, out, resolved.task.entry.name)
             return
         if only_check:
             if leads():
-                click.echo(dry_run(resolved, out, console))
+                with trusting_remote_code(trust_remote_code):
+                    click.echo(dry_run(resolved, out, console))
             return
-    result = run_resolved(catalogue, resolved, out, resume=resume, force=force, console=console)
+    with trusting_remote_code(trust_remote_code):
+        result = run_resolved(catalogue, resolved, out, resume=resume, force=force, console=console)
     if not leads():
         return
     click.echo(before_after(result))

@@ -20,6 +20,7 @@ from headstock.atomic import explain_write_errors, new_directory, write_json
 from headstock.digests import bytes_digest, file_digest
 from headstock.engine.module import TuningModule
 from headstock.interfaces import Backbone, Task
+from headstock.interfaces.remote_code import without_consent
 from headstock.recipe.components import component_class
 from headstock.recipe.errors import validated
 from headstock.recipe.resolve import ResolvedRecipe
@@ -187,8 +188,9 @@ def _resolve(catalogue: Catalogue, kind: str, part: SavedPart) -> tuple[Any, Any
         cls = component_class(catalogue, entry)
     except HeadstockError as error:
         raise HeadstockError(f"the run needs {part.distribution} {part.version}: {error}") from error
+    options = without_consent(part.options, kind)
     try:
-        return cls, validated(cls.Config, part.options, kind)
+        return cls, validated(cls.Config, options, kind)
     except HeadstockError as error:
         installed = "another version" if entry.source is None else f"{entry.source.distribution} {entry.source.version}"
         raise HeadstockError(

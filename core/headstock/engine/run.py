@@ -24,6 +24,7 @@ from headstock.engine.run_report import make_result, write_predictions, write_re
 from headstock.engine.setup import PreparedData, build_module, check_options, choose_device, count, prepare_data
 from headstock.interfaces import Batch
 from headstock.interfaces.padding import round_lengths, rounded
+from headstock.interfaces.remote_code import trusting_remote_code
 from headstock.preprocessing.prepare import PreparedSplit
 from headstock.recipe.model import Recipe
 from headstock.recipe.resolve import ResolvedRecipe, resolve
@@ -51,6 +52,7 @@ def run(
     force: bool = False,
     quiet: bool = True,
     catalogue: Catalogue | None = None,
+    trust_remote_code: bool = False,
 ) -> RunResult:
     """Tune a model and test it before and after.
 
@@ -62,6 +64,7 @@ def run(
         force: Replace a run that is in ``out``.
         quiet: Show no progress.
         catalogue: The installed plugins, if they are loaded already.
+        trust_remote_code: Let Python code run that comes with pretrained weights. No recipe can say so.
 
     Returns:
         The record of the run; its files are in ``result.path``.
@@ -72,7 +75,8 @@ def run(
     catalogue = catalogue or load_catalogue()
     resolved = resolve_recipe(catalogue, recipe, overrides)
     place = None if out is None else Path(out)
-    return run_resolved(catalogue, resolved, place, resume=resume, force=force, console=Console(quiet))
+    with trusting_remote_code(trust_remote_code):
+        return run_resolved(catalogue, resolved, place, resume=resume, force=force, console=Console(quiet))
 
 
 def resolve_recipe(

@@ -15,7 +15,7 @@ from headstock.engine.module import TuningModule
 from headstock.engine.passes import Evaluation
 from headstock.engine.run_directory import RunDirectory
 from headstock.engine.setup import PreparedData, count
-from headstock.interfaces import Backbone, Task
+from headstock.interfaces import Backbone, Task, trusts_remote_code
 from headstock.preprocessing.prepare import PreparedSplit
 from headstock.recipe.resolve import ResolvedRecipe
 from headstock.report.card import model_card, plain_loading
@@ -45,6 +45,7 @@ def make_result(
         trainable_parameters=count(parameter for parameter in module.parameters() if parameter.requires_grad),
         examples={name: len(split) for name, split in data.splits.items()},
         skipped=data.skipped,
+        trust_remote_code=trusts_remote_code(),
         training=TrainingSummary(
             steps=trained.steps,
             best_step=trained.best.step,

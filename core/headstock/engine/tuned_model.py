@@ -14,6 +14,7 @@ from headstock.engine.passes import Evaluation, evaluate_split, predict_split
 from headstock.engine.run_directory import RunDirectory
 from headstock.engine.setup import choose_device
 from headstock.interfaces import Task
+from headstock.interfaces.remote_code import trusting_remote_code
 from headstock.preprocessing.prepare import PreparedSplit, prepare_split
 from headstock.preprocessing.reading import Policy, read_split
 from headstock.recipe.errors import validated
@@ -93,13 +94,20 @@ class TunedModel:
         return prepare_split(split, self._module.backbone, self.task, policy, console, cached=False)
 
 
-def load(run_dir: str | Path, *, device: str = "auto", catalogue: Catalogue | None = None) -> TunedModel:
+def load(
+    run_dir: str | Path,
+    *,
+    device: str = "auto",
+    catalogue: Catalogue | None = None,
+    trust_remote_code: bool = False,
+) -> TunedModel:
     """Load the tuned model of a finished run.
 
     Args:
         run_dir: The run directory.
         device: ``auto``, ``cpu`` or ``cuda``.
         catalogue: The installed plugins, if they are loaded already.
+        trust_remote_code: Let Python code run that comes with the backbone's weights. The run cannot say so.
 
     Raises:
         HeadstockError: there is no finished run, one of its files is damaged, or what it needs is not installed.
@@ -108,7 +116,8 @@ def load(run_dir: str | Path, *, device: str = "auto", catalogue: Catalogue | No
     if not directory.finished and (directory.recipe.exists() or directory.model.exists()):
         raise HeadstockError(f"{run_dir} is not finished; go on with: headstock run {run_dir} --resume")
     config, columns = _settings(directory.recipe)
-    saved, module = load_model(catalogue or load_catalogue(), directory.model)
+    with trusting_remote_code(trust_remote_code):
+        saved, module = load_model(catalogue or load_catalogue(), directory.model)
     place = choose_device(device)
     module.to(place)
     return TunedModel(saved, module, settle_precision(config, module, place), columns)

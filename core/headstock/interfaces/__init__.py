@@ -8,6 +8,7 @@ from headstock.interfaces.details import ConfusionMatrix, Details
 from headstock.interfaces.errors import BadExampleError, DataError
 from headstock.interfaces.files import FileValue, is_file_value, read_bytes
 from headstock.interfaces.padding import pad_stack
+from headstock.interfaces.remote_code import trusts_remote_code
 from headstock.interfaces.schema import Column, Metric
 from headstock.interfaces.task import Splits, Task
 
@@ -33,4 +34,5 @@ __all__ = [
     "is_file_value",
     "pad_stack",
     "read_bytes",
+    "trusts_remote_code",
 ]

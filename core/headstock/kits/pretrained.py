@@ -10,6 +10,7 @@ from typing import Any
 from huggingface_hub import utils as hub_utils
 from transformers.utils import logging as transformers_logging
 
+from headstock.interfaces.remote_code import ADVICE, trusts_remote_code
 from headstock_registry import HeadstockError
 
 SHOWN_NAMES = 3
@@ -32,16 +33,16 @@ def locate(name: str, revision: str | None) -> str:
     return name
 
 
-def address(name: str, revision: str | None, trust_remote_code: bool = False) -> dict[str, Any]:
+def address(name: str, revision: str | None) -> dict[str, Any]:
     """Return the arguments that tell ``from_pretrained`` where a Hub id or a folder is.
 
-    Whether code beside the weights may run is always among them: without a word on it transformers asks at the
-    terminal.
+    Whether code beside the weights may run is always among them, as the caller of the command has it: without a word
+    on it transformers asks at the terminal.
 
     Raises:
         HeadstockError: as :func:`locate`.
     """
-    found = {"pretrained_model_name_or_path": locate(name, revision), "trust_remote_code": trust_remote_code}
+    found = {"pretrained_model_name_or_path": locate(name, revision), "trust_remote_code": trusts_remote_code()}
     return found if revision is None else {**found, "revision": revision}
 
 
@@ -51,13 +52,11 @@ def loading_call(loader: str, place: str, config: Any) -> str:
     Args:
         loader: Name of the class.
         place: Hub id or folder.
-        config: The backbone's options, whose revision and trust go with ``config.model``.
+        config: The backbone's options, whose revision goes with ``config.model``.
     """
-    options = ""
-    if place == config.model:
-        revision = getattr(config, "revision", None)
-        options += f', revision="{revision}"' if revision else ""
-        options += ", trust_remote_code=True" if getattr(config, "trust_remote_code", False) else ""
+    revision = getattr(config, "revision", None)
+    options = f', revision="{revision}"' if revision and place == config.model else ""
+    options += ", trust_remote_code=True" if trusts_remote_code() else ""
     return f'{loader}.from_pretrained("{place}"{options})'
 
 
@@ -131,7 +130,7 @@ def explain(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     first = lines[0].rstrip(".") if lines else type(error).__name__
     if "custom code" in first:
-        return "it comes with Python code of its own; set backbone.trust_remote_code to true if you trust that code"
+        return f"it comes with Python code of its own; {ADVICE}"
     if "connect to" in first:
         return f"there is no folder of that name, the Hub cannot be reached, and no copy is in the cache ({first})"
     if "safetensors" in first and ("does not appear to have" in first or "no file named" in first):

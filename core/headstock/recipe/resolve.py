@@ -10,6 +10,7 @@ import yaml
 
 from headstock.data import DataConfig
 from headstock.interfaces import Adapter, Backbone, Task
+from headstock.interfaces.remote_code import without_consent
 from headstock.recipe.components import component_class
 from headstock.recipe.errors import RecipeError, validated
 from headstock.recipe.model import DEFAULT_ADAPTER, Recipe
@@ -122,6 +123,7 @@ def _fitting(catalogue: Catalogue, task: type[Task], name: str) -> Entry:
 
 def _lengthen(item: Assignment, components: Mapping[str, tuple[Entry, Any]], catalogue: Catalogue) -> Assignment:
     path, value = item
+    without_consent({path[0]: value}, "recipe")
     fields = {"data": DataConfig.model_fields, "trainer": TrainerConfig.model_fields} | {
         section: cls.Config.model_fields for section, (_, cls) in components.items()
     }
@@ -158,4 +160,4 @@ def _with_option(key: str, task: type[Task], catalogue: Catalogue) -> dict[str, 
 
 def _part(component: tuple[Entry, Any], options: dict[str, Any]) -> Part[Any]:
     entry, cls = component
-    return Part(entry, cls, validated(cls.Config, options, entry.kind))
+    return Part(entry, cls, validated(cls.Config, without_consent(options, entry.kind), entry.kind))

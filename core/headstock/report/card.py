@@ -42,13 +42,19 @@ model = headstock.load("path/to/this/folder")
 model.predict([...])
 ```
 
-or `headstock predict path/to/this/folder INPUT…`. {plain}
+or `headstock predict path/to/this/folder INPUT…`. {plain}{trust}
 
 ## Recipe
 
 ```yaml
 {recipe}```
 """
+
+TRUSTED = """
+
+**Code.** The run was started with `--trust-remote-code`, so Python code that came with the pretrained weights could
+run. Where the model needs that code, `headstock predict` needs the flag too, and `headstock.load` the argument
+`trust_remote_code=True`."""
 
 
 def model_card(
@@ -109,6 +115,7 @@ def model_card(
         skipped=f" ({skipped} unusable rows left out)" if skipped else "",
         confusion="\n![confusion matrix](plots/confusion.png)\n" if confusion else "",
         plain=plain,
+        trust=TRUSTED if result.trust_remote_code else "",
         recipe=recipe,
         **result.examples,
         notes="".join(f"\n{note}" for note in result.training.notes),

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from headstock.interfaces import trusts_remote_code
 from headstock_registry import Catalogue
 
 LIBRARIES = ("headstock", "torch", "torchvision", "torchaudio", "transformers", "datasets", "peft", "numpy")
@@ -32,6 +33,7 @@ def describe_environment(catalogue: Catalogue, device: torch.device, seed: int, 
         "cpu_instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "commit": source_commit(),
+        "trust_remote_code": trusts_remote_code(),
     }
 
 

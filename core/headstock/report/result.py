@@ -77,7 +77,10 @@ class TrainingSummary(BaseModel):
 
 
 class RunResult(BaseModel):
-    """What a run gave. ``path`` is the run directory; it is not written to the file."""
+    """What a run gave. ``path`` is the run directory; it is not written to the file.
+
+    ``trust_remote_code`` tells whether the caller let Python code run that came with the pretrained weights.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -90,6 +93,7 @@ class RunResult(BaseModel):
     trainable_parameters: int
     examples: dict[str, int]
     skipped: dict[str, list[str]]
+    trust_remote_code: bool = False
     training: TrainingSummary
     before: TestResult
     after: TestResult

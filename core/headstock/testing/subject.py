@@ -18,7 +18,8 @@ from headstock.engine.model_files import load_model
 from headstock.engine.module import TuningModule
 from headstock.engine.run import resolve_recipe, run_resolved
 from headstock.engine.setup import PreparedData, build_module, prepare_data
-from headstock.interfaces import Backbone, Batch, DataError, Splits, Task
+from headstock.engine.tuned_model import TunedModel, load
+from headstock.interfaces import Backbone, Batch, DataError, Splits, Task, trusts_remote_code
 from headstock.preprocessing.prepare import PreparedSplit
 from headstock.recipe.components import component_class
 from headstock.recipe.resolve import ResolvedRecipe
@@ -189,6 +190,11 @@ class Subject:
     def tuned_task(self, folder: Path) -> Task:
         """Return the task of a finished run, with what it learnt."""
         return load_model(self.catalogue, folder / "model")[1].task
+
+    def tuned_model(self) -> TunedModel:
+        """Return the model of :attr:`finished`, loaded anew, on the CPU."""
+        trusted = trusts_remote_code()
+        return load(self.finished, device="cpu", catalogue=self.catalogue, trust_remote_code=trusted)
 
     @cached_property
     def finished(self) -> Path:

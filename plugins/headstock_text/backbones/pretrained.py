@@ -18,20 +18,19 @@ from headstock import HeadstockError
 from headstock.kits.pretrained import address, loading, require_weights
 
 
-def load_pretrained(name: str, revision: str | None, trust_remote_code: bool, pooler: bool) -> tuple[Any, Any]:
+def load_pretrained(name: str, revision: str | None, pooler: bool) -> tuple[Any, Any]:
     """Return the model (float32, evaluation mode) and the fast tokenizer of a Hub id or a folder.
 
     Args:
         name: Hub id or folder.
         revision: Branch, tag or commit on the Hub.
-        trust_remote_code: Whether Python code that lies beside the weights may run.
         pooler: Whether the model's own pooler is wanted; without, it is dropped, so that no weight is left untrained.
 
     Raises:
         HeadstockError: there is no such model, it cannot be reached or read, it has no fast tokenizer, or weights of
             the encoder (or of a wanted pooler) are missing.
     """
-    place = address(name, revision, trust_remote_code)
+    place = address(name, revision)
     with loading(name):
         config = AutoConfig.from_pretrained(**place)
         tokenizer = AutoTokenizer.from_pretrained(**place)

@@ -50,12 +50,12 @@ class Seq2SeqText(TransformerText):
     def create(cls, config: TransformerTextConfig, inputs: Iterable[Mapping[str, Any]]) -> Self:
         """Load the pretrained model from the Hub or a folder."""
         del inputs
-        return cls(config, *_load(config.model, config.revision, config.trust_remote_code))
+        return cls(config, *_load(config.model, config.revision))
 
     @classmethod
     def load(cls, config: TransformerTextConfig, directory: Path) -> Self:
         """Load what :meth:`save` wrote."""
-        return cls(config, *_load(str(directory), None, config.trust_remote_code))
+        return cls(config, *_load(str(directory), None))
 
     def loading_expression(self, place: str) -> str:
         """Return the call of transformers that loads the model."""
@@ -138,13 +138,13 @@ class Seq2SeqText(TransformerText):
             )
 
 
-def _load(name: str, revision: str | None, trust_remote_code: bool) -> tuple[Any, Any]:
+def _load(name: str, revision: str | None) -> tuple[Any, Any]:
     """Return the model (float32, evaluation mode) and its tokenizer.
 
     Raises:
         HeadstockError: it cannot be had, is no encoder-decoder, has no fast tokenizer, or is for many languages.
     """
-    place = address(name, revision, trust_remote_code)
+    place = address(name, revision)
     with loading(name):
         config = AutoConfig.from_pretrained(**place)
         if not getattr(config, "is_encoder_decoder", False):

@@ -33,7 +33,6 @@ class TransformerTextConfig(Config):
     pooling: Literal["mean", "cls", "pooler"] = Field(
         "mean", description="vector of an example: mean of its tokens, its first token, or the model's own pooler"
     )
-    trust_remote_code: bool = Field(False, description="run Python code that lies beside the weights")
 
 
 class TransformerText(Backbone):
@@ -74,17 +73,13 @@ class TransformerText(Backbone):
     def create(cls, config: TransformerTextConfig, inputs: Iterable[Mapping[str, Any]]) -> Self:
         """Load the pretrained model from the Hub or a folder."""
         del inputs
-        model, tokenizer = load_pretrained(
-            config.model, config.revision, config.trust_remote_code, pooler=config.pooling == "pooler"
-        )
+        model, tokenizer = load_pretrained(config.model, config.revision, pooler=config.pooling == "pooler")
         return cls(config, model, tokenizer)
 
     @classmethod
     def load(cls, config: TransformerTextConfig, directory: Path) -> Self:
         """Load what :meth:`save` wrote."""
-        model, tokenizer = load_pretrained(
-            str(directory), None, config.trust_remote_code, pooler=config.pooling == "pooler"
-        )
+        model, tokenizer = load_pretrained(str(directory), None, pooler=config.pooling == "pooler")
         return cls(config, model, tokenizer)
 
     def save(self, directory: Path) -> None:

@@ -17,20 +17,19 @@ _RESAMPLING = {"bilinear": 2, "bicubic": 3}
 """Pillow's numbers for ways to resize, which image processors keep."""
 
 
-def load_encoder(name: str, revision: str | None, trust_remote_code: bool, pooler: bool) -> Any:
+def load_encoder(name: str, revision: str | None, pooler: bool) -> Any:
     """Return the model of a Hub id or folder in float32 and evaluation mode.
 
     Args:
         name: Hub id or folder.
         revision: Branch, tag or commit on the Hub.
-        trust_remote_code: Whether Python code that lies beside the weights may run.
         pooler: Whether the model's own pooler must be there. If not, a pooler without weights is dropped.
 
     Raises:
         HeadstockError: there is no such model, it cannot be reached or read, or weights are missing.
     """
     options: dict[str, Any] = {"dtype": torch.float32, "use_safetensors": True, "output_loading_info": True}
-    place = address(name, revision, trust_remote_code)
+    place = address(name, revision)
     with loading(name):
         tower = vision_tower(AutoConfig.from_pretrained(**place))
         if tower is None:
@@ -56,7 +55,7 @@ def vision_tower(config: Any) -> Any:
     return MODEL_MAPPING.get(type(part), None)
 
 
-def load_facts(name: str, revision: str | None, trust_remote_code: bool, config: ImageConfig) -> ImageFacts:
+def load_facts(name: str, revision: str | None, config: ImageConfig) -> ImageFacts:
     """Return how a pretrained model wants its images, with the user's options in place of what it says.
 
     Raises:
@@ -67,7 +66,7 @@ def load_facts(name: str, revision: str | None, trust_remote_code: bool, config:
     auto: Any = AutoImageProcessor
     try:
         with quiet():
-            processor = auto.from_pretrained(**address(name, revision, trust_remote_code))
+            processor = auto.from_pretrained(**address(name, revision))
             size, mean, std = _measure(processor)
     except Exception as error:  # transformers and the Hub client raise a dozen kinds, all about this model
         raise HeadstockError(

@@ -30,7 +30,6 @@ class TransformersVisionConfig(ImageConfig):
     batch_norm: Literal["fixed", "updated"] = Field(
         "fixed", description="whether training updates the statistics of batch norm (ResNet and the like)"
     )
-    trust_remote_code: bool = Field(False, description="run Python code that lies beside the weights")
 
 
 class TransformersVision(ImageBackbone):
@@ -80,11 +79,11 @@ class TransformersVision(ImageBackbone):
 
     @classmethod
     def _from(cls, config: TransformersVisionConfig, place: str, revision: str | None) -> Self:
-        model = load_encoder(place, revision, config.trust_remote_code, pooler=config.pooling == "pooler")
+        model = load_encoder(place, revision, pooler=config.pooling == "pooler")
         takes = inspect.signature(model.forward).parameters
         if "pixel_values" not in takes or "input_ids" in takes:
             raise HeadstockError(f"'{place}' is a {type(model).__name__}, which is not an encoder of images alone")
-        return cls(config, load_facts(place, revision, config.trust_remote_code, config), model)
+        return cls(config, load_facts(place, revision, config), model)
 
     def save(self, directory: Path) -> None:
         """Write what ``save_pretrained`` writes, and ``preprocessor_config.json``."""

@@ -75,7 +75,7 @@ class TransformersDetection(ImageBackbone):
                 dtype=torch.float32, use_safetensors=True, output_loading_info=True, **place
             )
         require_weights(config.model, model, info["missing_keys"])
-        facts = load_facts(config.model, config.revision, False, config)
+        facts = load_facts(config.model, config.revision, config)
         backbone = cls(config, facts, getattr(model, BODIES[kind]))
         weights = model.state_dict()
         backbone._head_weights = {name: value for name, value in weights.items() if name.startswith((LABELS, BOXES))}
@@ -86,13 +86,13 @@ class TransformersDetection(ImageBackbone):
         """Make the backbone from what :meth:`save` wrote."""
         with loading(str(directory)):
             body, info = AutoModel.from_pretrained(
-                directory, dtype=torch.float32, use_safetensors=True, output_loading_info=True, trust_remote_code=False
+                **address(str(directory), None), dtype=torch.float32, use_safetensors=True, output_loading_info=True
             )
         of_pooler = {name for name in info["missing_keys"] if name.startswith("pooler.")}
         require_weights(str(directory), body, set(info["missing_keys"]) - of_pooler)
         if of_pooler:  # queries are not pooled, so the model was saved without
             body.pooler = None
-        return cls(config, load_facts(str(directory), None, False, config), body)
+        return cls(config, load_facts(str(directory), None, config), body)
 
     def save(self, directory: Path) -> None:
         """Write what ``save_pretrained`` writes, and ``preprocessor_config.json``."""

@@ -36,6 +36,7 @@ PUBLIC = {
     "pad_stack",
     "read_bytes",
     "run",
+    "trusts_remote_code",
 }
 
 

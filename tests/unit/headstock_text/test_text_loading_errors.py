@@ -87,7 +87,7 @@ def test_code_of_its_own_is_not_run_unless_trusted(folder: Path) -> None:
     change_config(folder, model_type="mine", auto_map={"AutoConfig": "mine.Config", "AutoModel": "mine.Model"})
     (folder / "mine.py").write_text("raise SystemExit('was run')")
 
-    assert "set backbone.trust_remote_code to true" in problem(folder)
+    assert "let it run with --trust-remote-code" in problem(folder)
 
 
 def test_no_weights(folder: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import huggingface_hub
 
-from headstock.engine.tuned_model import TunedModel, load
+from headstock.engine.tuned_model import TunedModel
 from headstock.interfaces import BadExampleError
 from headstock.testing.check import CheckFailure, NotApplicable, check, expect
 from headstock.testing.checks.compare import difference, shown
@@ -55,7 +55,7 @@ def prediction_wire_format(subject: Subject) -> None:
     form = element or getattr(huggingface_hub, f"{name}Output", None)
     if form is None:
         raise NotApplicable(f"huggingface_hub has no output type for '{tag}'")
-    model = load(subject.finished, device="cpu", catalogue=subject.catalogue)
+    model = subject.tuned_model()
     main = subject.cls.columns[0].name
     rows = [row if len(subject.cls.columns) > 2 else row[main] for row in subject.sample["test"][:3]]
     for prediction in model.predict(rows):
@@ -78,7 +78,7 @@ def _must_fit(item: Any, form: Any) -> None:
 @check("prediction-any-number", "task")
 def prediction_any_number(subject: Subject) -> None:
     """One input, many and none give one prediction each, in order."""
-    model = load(subject.finished, device="cpu", catalogue=subject.catalogue)
+    model = subject.tuned_model()
     rows = [dict(row) for row in subject.sample["test"][:5]]
     none = model.predict([])
     expect(none == [], "no prediction for no input", shown(none))
@@ -96,7 +96,7 @@ def prediction_odd_inputs(subject: Subject) -> None:
     Tried are ``None``, an empty text, a number, an empty list and mapping, an object, NaN, and a sample input twenty
     times as long.
     """
-    model = load(subject.finished, device="cpu", catalogue=subject.catalogue)
+    model = subject.tuned_model()
     main = subject.cls.columns[0].name
     good = dict(subject.sample["test"][0])
     for value in (*ODD, *_long(good[main])):

@@ -81,7 +81,8 @@ def test_options_that_do_not_fit_are_one_line(options: list[str], message: str) 
 def test_torchrun_takes_the_printed_command(options: list[str], expected: dict[str, Any]) -> None:
     from torch.distributed.run import get_args_parser
 
-    answer = invoke(*RUN, "--out", "my run", "--quiet", "--launch", "torchrun", "--print-command", *options)
+    words = ("--out", "my run", "--quiet", "--trust-remote-code", "--launch", "torchrun", "--print-command")
+    answer = invoke(*RUN, *words, *options)
     assert answer.exit_code == 0, answer.stderr
     program, *words = shlex.split(answer.stdout)
     if program != "torchrun":
@@ -91,7 +92,7 @@ def test_torchrun_takes_the_printed_command(options: list[str], expected: dict[s
     assert expected.items() <= parsed.items()
     assert parsed["module"]
     assert parsed["training_script"] == "headstock"
-    assert parsed["training_script_args"] == [*RUN, "--quiet", "--out", "my run"]
+    assert parsed["training_script_args"] == [*RUN, "--quiet", "--trust-remote-code", "--out", "my run"]
 
 
 def test_without_a_gpu_torchrun_needs_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
