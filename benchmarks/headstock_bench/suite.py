@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from headstock import HeadstockError
-from headstock.recipe.errors import describe, describe_yaml
+from headstock.error_text import shown
+from headstock.files import ReadError, read_utf8
+from headstock.recipe.errors import RecipeError, describe
 from headstock.recipe.source import COMPONENTS, MAPPINGS, component_of
+from headstock.recipe.yaml_text import LARGEST, parse_yaml
 from headstock_registry import nearest
 
 SHIPPED = Path(__file__).with_name("suites")
@@ -136,18 +138,16 @@ def read_suite(path: Path) -> Suite:
         SuiteError: the file is missing, is not YAML, or has keys or values that do not belong there.
     """
     try:
-        content = yaml.safe_load(path.read_text("utf-8"))
-    except OSError as error:
-        raise SuiteError(f"cannot read {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SuiteError(describe_yaml(error, str(path))) from error
+        content = parse_yaml(read_utf8(path, 4 * LARGEST), str(path))
+    except (ReadError, RecipeError) as error:
+        raise SuiteError(str(error)) from error
     if not isinstance(content, dict):
         raise SuiteError(f"{path}: a suite is a mapping with the keys name, summary and cases")
     cases = content.get("cases")
     parts = {f"cases.{name}": part for name, part in cases.items()} if isinstance(cases, dict) else {}
     for key, part in {"defaults": content.get("defaults", {}), **parts}.items():
         if not isinstance(part, dict):
-            raise SuiteError(f"{path}: '{key}' is a mapping with the sections of a recipe, not {part!r}")
+            raise SuiteError(f"{path}: '{key}' is a mapping with the sections of a recipe, not {shown(part)}")
         if "seed" in part:
             raise SuiteError(f"{path}: '{key}.seed' has no place here; 'seeds' of the suite are for all cases")
         try:

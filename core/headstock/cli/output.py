@@ -14,6 +14,8 @@ from typing import Any
 
 import click
 
+from headstock.error_text import printable
+
 Row = Sequence[str]
 
 SHORT = 120
@@ -32,12 +34,12 @@ def short(text: str) -> str:
 
 def print_error(text: str) -> None:
     """Print ``error: …`` on standard error, always as one line."""
-    click.echo(f"error: {one_line(text)}", err=True)
+    click.echo(f"error: {printable(one_line(text))}", err=True)
 
 
 def warn(text: str) -> None:
     """Print ``warning: …`` on standard error, always as one line."""
-    click.echo(f"warning: {one_line(text)}", err=True)
+    click.echo(f"warning: {printable(one_line(text))}", err=True)
 
 
 def print_json(value: Any) -> None:

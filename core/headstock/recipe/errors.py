@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from headstock.error_text import printable, shown
 from headstock_registry import HeadstockError, nearest
 
 M = TypeVar("M", bound=BaseModel)
+
+LONGEST_KEY = 60
+"""Characters that a key may take in an error."""
 
 
 class RecipeError(HeadstockError):
@@ -34,17 +37,8 @@ def describe(error: ValidationError, model: type[BaseModel], prefix: str = "") -
     return "; ".join(_problem(problem, model, prefix) for problem in error.errors())
 
 
-def describe_yaml(error: Exception, where: str, has_lines: bool = True) -> str:
-    """Return one line for what makes the text called ``where`` no YAML, with the line's number if it has several."""
-    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
-        return f"{where} is not YAML: {' '.join(str(error).split())}"
-    reason = " ".join(part for part in (error.problem, error.context) if part)
-    line = f" line {error.problem_mark.line + 1}" if has_lines else ""
-    return f"{where}{line} is not YAML: {reason}"
-
-
 def _problem(problem: Any, model: type[BaseModel], prefix: str) -> str:
-    location = [str(part) for part in problem["loc"]]
+    location = [_key(part) for part in problem["loc"]]
     key = ".".join(part for part in [prefix, *location] if part)
     if problem["type"] == "extra_forbidden":
         known: list[str] = list(_model_at(model, location[:-1]).model_fields)
@@ -56,7 +50,17 @@ def _problem(problem: Any, model: type[BaseModel], prefix: str) -> str:
     message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "value_error" and not location:
         return message
-    return f"'{key}': {message[0].lower()}{message[1:]}, got {problem['input']!r}"
+    value = problem["input"]
+    written = shown(value)
+    if problem["type"] == "string_type" and isinstance(value, bool | int | float):
+        written += " (in quotes it is text)"
+    return f"'{key}': {message[0].lower()}{message[1:]}, got {written}"
+
+
+def _key(part: object) -> str:
+    """Return a key as an error shows it."""
+    text = printable(str(part))
+    return text if len(text) <= LONGEST_KEY else f"{text[: LONGEST_KEY - 1]}…"
 
 
 def _model_at(model: type[BaseModel], location: list[str]) -> type[BaseModel]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
-from headstock.recipe.errors import RecipeError, describe, describe_yaml
+from headstock.error_text import shown
+from headstock.files import read_utf8
+from headstock.recipe.errors import RecipeError, describe
 from headstock.recipe.model import Recipe
+from headstock.recipe.yaml_text import LARGEST, parse_yaml
 from headstock_registry import nearest
 
 COMPONENTS = ("task", "backbone", "adapter")
@@ -37,14 +40,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Return a recipe file's content as plain values.
 
     Raises:
-        RecipeError: the file is missing, is not YAML, or does not hold a mapping.
+        ReadError: the file cannot be read.
+        RecipeError: it is not YAML that :func:`parse_yaml` takes, or does not hold a mapping.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeError(f"cannot read {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(describe_yaml(error, str(path))) from error
+    content = parse_yaml(read_utf8(path, 4 * LARGEST), str(path))
     if not isinstance(content, dict):
         raise RecipeError(f"{path}: a recipe is a mapping with the key 'task'")
     return content
@@ -60,23 +59,31 @@ def parse_assignments(texts: Iterable[str], use_file: str = "to train on it writ
         use_file: What an error says before the name of a file that was given alone.
 
     Raises:
-        RecipeError: a text without ``=``.
+        RecipeError: a text without ``=``, or not in UTF-8, or a list or mapping that is no YAML.
     """
     assignments: list[Assignment] = []
     for text in texts:
         key, equals, raw = text.partition("=")
+        if not _is_text(text):
+            raise RecipeError(f"the argument {shown(text)} is not UTF-8 text")
         if not equals or not all(key.split(".")):
-            there = not equals and Path(text).exists()
+            there = not equals and os.path.exists(text)  # unlike pathlib it takes any text
             right = f"{use_file}{text}" if there else "write section.key=value, e.g. trainer.epochs=5"
-            raise RecipeError(f"'{text}' is not an override; {right}")
+            raise RecipeError(f"{shown(text)} is not an override; {right}")
         value: Any = raw
         if raw.startswith(("[", "{")) or raw == "null":
-            try:
-                value = yaml.safe_load(raw)
-            except yaml.YAMLError as error:
-                raise RecipeError(describe_yaml(error, f"the value of '{text}'", has_lines=False)) from error
+            value = parse_yaml(raw, f"the value of {shown(text)}", has_lines=False)
         assignments.append((key.split("."), value))
     return assignments
+
+
+def _is_text(text: str) -> bool:
+    """Tell text from what the shell hands over of bytes that are not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def component_of(content: Mapping[str, Any], section: str) -> dict[str, Any]:
@@ -91,7 +98,7 @@ def component_of(content: Mapping[str, Any], section: str) -> dict[str, Any]:
 
 def _mapping(value: Any, key: str) -> dict[str, Any]:
     if value is not None and not isinstance(value, dict):
-        raise RecipeError(f"'{key}' must be a mapping of options, not {value!r}")
+        raise RecipeError(f"'{key}' must be a mapping of options, not {shown(value)}")
     return dict(value or {})
 
 
@@ -108,7 +115,7 @@ def assign(content: dict[str, Any], assignments: Sequence[Assignment]) -> dict[s
     for path, value in assignments:
         section = path[0]
         if section not in Recipe.model_fields:
-            raise RecipeError(f"unknown section '{section}'{nearest(section, Recipe.model_fields)}")
+            raise RecipeError(f"unknown section {shown(section)}{nearest(section, Recipe.model_fields)}")
         if section in COMPONENTS and (len(path) == 1 or path[1:] == ["name"]) and isinstance(value, str):
             before = component_of(result, section)
             result[section] = before if before.get("name", value) == value else {}
