@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import secrets
 import shutil
+import stat
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from headstock_registry import HeadstockError
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")
+"""Names of work in progress; see :func:`_unused_name`."""
 
 
 class WriteError(HeadstockError):
@@ -24,8 +30,16 @@ def explain_write_errors(path: Path) -> Iterator[None]:
     """Turn an operating-system error (no permission, disk full) into one line that names ``path``."""
     try:
         yield
-    except OSError as error:
-        raise WriteError(f"cannot write {error.filename or path}: {error.strerror or error}") from error
+    except _write_errors() as error:
+        name = getattr(error, "filename", None) or path
+        raise WriteError(f"cannot write {name}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _write_errors() -> tuple[type[Exception], ...]:
+    """Return what is raised where writing fails; called only when something is."""
+    from safetensors import SafetensorError
+
+    return OSError, SafetensorError
 
 
 def write_text(path: Path, text: str) -> None:
@@ -39,7 +53,8 @@ def write_text(path: Path, text: str) -> None:
                 os.fsync(stream.fileno())
             beside.replace(path)
         finally:
-            beside.unlink(missing_ok=True)
+            with suppress(OSError):  # what was raised before says why
+                beside.unlink()
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -62,6 +77,8 @@ def finite(value: Any) -> Any:
 def new_directory(path: Path, keep_existing: bool = False) -> Iterator[Path]:
     """Give a folder to fill; on leaving without error it is flushed and becomes ``path``.
 
+    Its files get the permissions that the umask allows, also those of libraries that write for the owner alone.
+
     Args:
         path: The folder's name in the end.
         keep_existing: What to do when ``path`` is there by then. False: replace it; a kill between the two renames
@@ -74,6 +91,7 @@ def new_directory(path: Path, keep_existing: bool = False) -> Iterator[Path]:
     try:
         yield beside
         with explain_write_errors(path):
+            _open_to_umask(beside)
             _flush(beside)
             if keep_existing:
                 _rename_unless_there(beside, path)
@@ -90,6 +108,53 @@ def flush_file(path: Path) -> None:
         with path.open("rb+") as stream:
             os.fsync(stream.fileno())
         _flush_folder(path.parent)
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder such that nobody ever finds a part of it.
+
+    Raises:
+        OSError: it cannot be moved aside.
+    """
+    aside = _unused_name(folder)
+    folder.rename(aside)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path, age: float = 0.0) -> None:
+    """Remove what writing left in a folder when its process was killed: hidden names that only this module gives.
+
+    Args:
+        folder: A folder that no other process writes to; or else leave it time with ``age``.
+        age: Seconds since something in it was last written.
+
+    Raises:
+        WriteError: something cannot be removed.
+    """
+    with explain_write_errors(folder):
+        for path in folder.glob(".*.tmp"):
+            if _TEMPORARY.fullmatch(path.name) is None or time.time() - _last_written(path) < age:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _last_written(path: Path) -> float:
+    try:
+        inside = [part.lstat().st_mtime for part in path.rglob("*")] if path.is_dir() else []
+        return max([path.lstat().st_mtime, *inside])
+    except FileNotFoundError:  # its process is at work
+        return math.inf
+
+
+def _open_to_umask(folder: Path) -> None:
+    """Give files the permissions of the folder, which the umask decided when it was made."""
+    mode = stat.S_IMODE(folder.stat().st_mode) & 0o666
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink() and stat.S_IMODE(path.stat().st_mode) & 0o666 != mode:
+            path.chmod(mode)
 
 
 def _unused_name(path: Path) -> Path:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import timedelta
 from types import TracebackType
 from typing import Self, TextIO
@@ -28,6 +29,14 @@ def on_interrupt(line: Callable[[], str]) -> Iterator[None]:
         if not getattr(interrupt, "__notes__", None):
             interrupt.add_note(line())
         raise
+
+
+_current: ContextVar[Console | None] = ContextVar("console", default=None)
+
+
+def tell(line: str) -> None:
+    """Show a line, for code that is not given a console: where :meth:`Console.current` says, else on standard error."""
+    (_current.get() or Console()).line(line)
 
 
 class Bar:
@@ -86,6 +95,15 @@ class Console:
         if self._stream is not None:
             tqdm.write(text, file=self._stream)
             self._stream.flush()
+
+    @contextmanager
+    def current(self) -> Iterator[None]:
+        """Show here what :func:`tell` is given meanwhile."""
+        token = _current.set(self)
+        try:
+            yield
+        finally:
+            _current.reset(token)
 
     @contextmanager
     def bar(self, label: str, total: int, done: int = 0, unit: str = "examples") -> Iterator[Bar]:

@@ -1,6 +1,6 @@
 """Rows of a file as an Arrow file in the cache, made once and found again by content.
 
-The name of an Arrow file is a digest of what the source file holds, never of its path, size or time, so that changed
+The name of its folder is a digest of what the source file holds, never of its path, size or time, so that changed
 data is never read from a stale cache. The library's own loaders are not used for files: its CSV loader fills short rows
 up, its JSON loader makes dates of texts that look like one, and a file name with ``[`` is a pattern to it.
 """
@@ -8,13 +8,12 @@ up, its JSON loader makes dates of texts that look like one, and a file name wit
 from __future__ import annotations
 
 import json
-import os
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headstock.data.cache_dir import VARIABLE, cache_dir
+from headstock.data.cache_dir import cache_dir
+from headstock.data.cached_folder import cached_folder
 from headstock.digests import bytes_digest, file_digest
 from headstock.interfaces import DataError
 
@@ -22,7 +21,9 @@ if TYPE_CHECKING:
     from datasets import Dataset, Features
     from datasets.arrow_writer import ArrowWriter
 
-LAYOUT = 1
+ROWS = "rows.arrow"
+
+LAYOUT = 2
 """Counted up whenever the same file would be stored differently."""
 
 
@@ -36,7 +37,8 @@ def stored(path: Path, how: Any, features: Features, fill: Callable[[ArrowWriter
         fill: Writes all rows.
 
     Raises:
-        DataError: the file cannot be read or the cache cannot be written.
+        DataError: the file cannot be read.
+        CacheError: the cache cannot be written.
     """
     from datasets import Dataset
     from datasets.arrow_writer import ArrowWriter
@@ -45,24 +47,11 @@ def stored(path: Path, how: Any, features: Features, fill: Callable[[ArrowWriter
         key = json.dumps([LAYOUT, file_digest(path), how])
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    target = cache_dir() / "tables" / f"{bytes_digest(key.encode())}.arrow"
-    try:
-        if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            beside = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.tmp")
-            try:
-                with beside.open("wb") as stream:
-                    with ArrowWriter(stream=stream, features=features) as writer:
-                        fill(writer)
-                        writer.finalize(close_stream=False)
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                beside.replace(target)
-            finally:
-                beside.unlink(missing_ok=True)
-    except OSError as error:
-        raise DataError(
-            f"cannot write the cache {error.filename or target}: {error.strerror or error}; "
-            f"set {VARIABLE} to a folder that can be written"
-        ) from error
-    return Dataset.from_file(str(target))
+    folder = cache_dir() / "tables" / bytes_digest(key.encode())
+
+    def write(beside: Path) -> None:
+        with (beside / ROWS).open("wb") as stream, ArrowWriter(stream=stream, features=features) as writer:
+            fill(writer)
+            writer.finalize(close_stream=False)
+
+    return Dataset.from_file(str(cached_folder(folder, f"rows of {path}", write) / ROWS))

@@ -22,7 +22,8 @@ def dry_run(resolved: ResolvedRecipe, out: Path | None, console: Console) -> str
     check_options(resolved)
     if out is not None:
         check_directory(RunDirectory(out), resolved, resume=False, force=False)
-    data = prepare_data(resolved, console)
+    with console.current():
+        data = prepare_data(resolved, console)
     module = build_module(resolved, data)
     device = next(module.parameters()).device
     train, config = data.splits["train"], settle_precision(resolved.trainer, module, device)

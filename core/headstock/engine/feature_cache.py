@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from headstock.atomic import new_directory
 from headstock.console import Console
 from headstock.data import cache_dir
+from headstock.data.cached_folder import CacheError, cached_folder
 from headstock.digests import bytes_digest, json_digest, new_digest
 from headstock.engine.module import TuningModule
 from headstock.interfaces import Batch, Features
@@ -59,9 +59,6 @@ def with_fixed_features(
         splits: The prepared splits.
         console: Where to show progress.
         shared_out: Whether the model runs on all ranks together or not at all. Then the splits are left as they are.
-
-    Raises:
-        HeadstockError: the cache cannot be written.
     """
     if not resolved.trainer.cache_features or not _is_fixed(module):
         return splits
@@ -109,12 +106,20 @@ def _with_features(
                 "cache's disk has too little room, so they are computed in every epoch"
             )
             return split
-        with new_directory(folder, keep_existing=True) as beside:
-            writer = FeatureWriter(beside, reads_sequence)
+
+    def fill(beside: Path) -> None:
+        with FeatureWriter(beside, reads_sequence) as writer:
             for batch, indices in _batches(module, split, config, device, console):
                 writer.append(indices, module.encode(batch))
             writer.close()
-    return replace(split, features=FeatureStore(folder))
+
+    name = split.split.name
+    try:
+        with console.current():
+            return replace(split, features=FeatureStore(cached_folder(folder, f"{name} features", fill)))
+    except CacheError as error:
+        console.line(f"{name}: features of the frozen backbone are computed in every epoch: {error}")
+        return split
 
 
 def _size(split: PreparedSplit, features: Features, with_sequence: bool) -> float:

@@ -109,7 +109,11 @@ def run_resolved(
         raise HeadstockError("resuming needs to know which run: name its folder (--out DIR, or out= in Python)")
     check_options(resolved)
     console = console if leads() else Console(quiet=True)
-    with joined(resolved.trainer.device) as ranks, _locked(out, resolved, resume, force, ranks) as directory:
+    with (
+        console.current(),
+        joined(resolved.trainer.device) as ranks,
+        _locked(out, resolved, resume, force, ranks) as directory,
+    ):
         if resume and ranks.from_first(lambda: directory.finished):
             return _shared(ranks, directory, lambda: _finished_before(directory, console))
         with on_interrupt(lambda: _stopped(directory, goes_on=True)):

@@ -81,7 +81,8 @@ class TunedModel:
             given["columns"] = {**self.columns, **columns}
         config = validated(DataConfig, given, "data")
         console = Console(quiet)
-        table = load_evaluation(config, self.task.columns, read=self.task.read)
+        with console.current():
+            table = load_evaluation(config, self.task.columns, read=self.task.read)
         for note in table.notes:
             console.line(note)
         split = self._prepare("evaluation", table, console, with_references=True, policy=config.on_bad_example)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 import torch
@@ -14,7 +16,7 @@ from headstock.preprocessing.store import ExampleStore, StoreWriter
 
 
 class FeatureWriter:
-    """Writes features batch by batch, in any order of examples.
+    """Writes features batch by batch, in any order of examples. On leaving it, its files are closed.
 
     Args:
         folder: An empty folder.
@@ -24,6 +26,15 @@ class FeatureWriter:
     def __init__(self, folder: Path, with_sequence: bool) -> None:
         self._writer = StoreWriter(folder)
         self._with_sequence = with_sequence
+
+    def __enter__(self) -> Self:
+        self._writer.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.__exit__(kind, value, trace)
 
     def append(self, indices: Sequence[int] | NDArray[np.int64], features: Features) -> None:
         """Add the features of the examples with these numbers."""

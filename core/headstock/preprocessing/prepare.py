@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from headstock.atomic import new_directory
 from headstock.console import Console
 from headstock.data import cache_dir
+from headstock.data.cached_folder import cached_folder
 from headstock.digests import bytes_digest, json_digest
 from headstock.interfaces import Backbone, BadExampleError, Batch, DataError, Example, Task
 from headstock.preprocessing.features import FeatureStore
@@ -101,11 +101,13 @@ def prepare_split(
 
 def _through_cache(split: ReadSplit, backbone: Backbone, task: Task, console: Console) -> ExampleStore:
     folder = _cache_folder(split, backbone)
-    if not folder.exists():
-        with new_directory(folder, keep_existing=True) as beside:
-            writer = StoreWriter(beside)
+
+    def fill(beside: Path) -> None:
+        with StoreWriter(beside) as writer:
             writer.close(_preprocess(split, backbone, task, console, writer.append))
-    return ExampleStore(folder)
+
+    with console.current():
+        return ExampleStore(cached_folder(folder, f"{split.name} examples", fill))
 
 
 def _in_memory(split: ReadSplit, backbone: Backbone, task: Task, console: Console) -> MemoryStore:

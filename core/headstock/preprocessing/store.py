@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from types import TracebackType
+from typing import Any, BinaryIO, Protocol, Self
 
 import numpy as np
 import torch
@@ -68,7 +70,7 @@ class MemoryStore:
 
 
 class StoreWriter:
-    """Appends examples to a new store; memory does not grow with their size."""
+    """Appends examples to a new store; memory does not grow with their size. On leaving it, its files are closed."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -90,6 +92,16 @@ class StoreWriter:
             self._files[name].write(array.tobytes())
             self._shapes[name].append(array.shape)
         self._costs.append(cost)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for file in self._files.values():
+            with suppress(OSError):  # where the disk is full, what could not be written is written again
+                file.close()
 
     def close(self, skipped: Iterable[Skipped]) -> None:
         """Write the index. Only now the store can be read."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from headstock.data import Table, load_table
+from headstock.data.cached_folder import CacheError
 from headstock.interfaces import Column, DataError
 
 Columns = tuple[Column, ...]
@@ -142,7 +143,7 @@ def test_the_same_content_under_another_mapping_is_another_table(texts: Columns)
 def test_a_cache_that_cannot_be_written_is_named(texts: Columns, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("taken").write_text("a file")
     monkeypatch.setenv("HEADSTOCK_CACHE", "taken")
-    with pytest.raises(DataError, match=r"cannot write the cache taken.*HEADSTOCK_CACHE"):
+    with pytest.raises(CacheError, match=r"cannot write taken.*HEADSTOCK_CACHE"):
         read("text,label\ngood,pos\n", texts)
 
 
