@@ -147,7 +147,7 @@ def test_missing_audio_file(invoke: Invoke, tmp_path: Path) -> None:
 
 
 def test_bad_tag(invoke: Invoke, tmp_path: Path) -> None:
-    (tmp_path / "names.conll").write_text("Ada\tB-PER\nleft\tO\n\nBob\tX-PER\n")
+    (tmp_path / "names.conll").write_text("Ada\tB-PER\nleft\tO\n\nBob\tX-PER\n\nit\tO\n")
     assert_refused(invoke("run", "token-classification", "path=names.conll"), "names.conll", "line 4", "X-PER")
 
 

@@ -20,9 +20,10 @@ from headstock_registry import HeadstockError
 if TYPE_CHECKING:
     from headstock.data import Table
     from headstock.engine.tuned_model import TunedModel
+    from headstock.interfaces import Task
 
-TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".conll")
-"""File endings that mean a table of inputs, whatever the task."""
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+"""File endings that mean a table of inputs, whatever the task; a task's own formats have more."""
 
 WITH_FOLDERS = re.compile(r"[\w.~+@%=:-]*(/[\w.~+@%=:-]*)+")
 """A path with folders; other punctuation is that of a text."""
@@ -57,7 +58,7 @@ def predict(
     for value in inputs or ("-",):
         if value == "-":
             texts += _standard_input()
-        elif _is_table(value):
+        elif _is_table(value, model.task):
             _print(model.predict(texts))
             texts = []
             if not os.path.exists(value):
@@ -72,15 +73,16 @@ def predict(
     _print(model.predict(texts))
 
 
-def _is_table(value: str) -> bool:
+def _is_table(value: str, task: Task) -> bool:
     """Tell a table from a text that ends like one: "I lost all of my data.csv"."""
     blank = any(character.isspace() for character in value)
-    return value.lower().endswith(TABLES) and (os.path.exists(value) or not blank)
+    endings = (*TABLES, *(ending for endings in task.formats.values() for ending in endings))
+    return value.lower().endswith(endings) and (os.path.exists(value) or not blank)
 
 
 def _looks_like_a_file(value: str) -> bool:
     """Tell a mistyped file name from a text: it has folders, or an ending that data or media have, or nearly have."""
-    from headstock.data.layout import suffixes_of
+    from headstock.data.file_formats import Formats
 
     if any(character.isspace() for character in value):
         return False
@@ -88,7 +90,7 @@ def _looks_like_a_file(value: str) -> bool:
         return True
     types = mimetypes.MimeTypes().types_map[True]
     media = [suffix for suffix, kind in types.items() if kind.startswith(("image/", "audio/", "video/"))]
-    known = [suffix[1:] for suffix in (*suffixes_of("auto"), ".txt", *media) if len(suffix) > 3]
+    known = [suffix[1:] for suffix in (*Formats().suffixes, ".txt", *media) if len(suffix) > 3]
     ending = os.path.splitext(value)[1][1:].casefold()
     swapped = len(ending) > 2 and sorted(ending) in map(sorted, known)
     return swapped or bool(difflib.get_close_matches(ending, known, n=1, cutoff=0.8))
@@ -125,9 +127,10 @@ def _standard_input() -> list[Any]:
 
 
 def _table(model: TunedModel, path: Path) -> Table:
-    from headstock.data import load_table
+    from headstock.data import DataConfig, load_table
 
-    return load_table(path, "auto", model.task.columns, model.columns, need_targets=False)
+    config = DataConfig(columns=model.columns)
+    return load_table(path, config, model.task.columns, need_targets=False, reader=model.task)
 
 
 def _row(line: str) -> Any:

@@ -1,9 +1,21 @@
 """Reads data: what a recipe's ``data`` section names becomes tables of rows, cut into splits."""
 
 from headstock.data.cache_dir import cache_dir
+from headstock.data.cached_rows import cached_rows
 from headstock.data.config import DataConfig
 from headstock.data.load import load_table
+from headstock.data.placed_rows import PlacedRows
 from headstock.data.splits import load_evaluation, load_splits
 from headstock.data.table import MemoryRows, Table
 
-__all__ = ["DataConfig", "MemoryRows", "Table", "cache_dir", "load_evaluation", "load_splits", "load_table"]
+__all__ = [
+    "DataConfig",
+    "MemoryRows",
+    "PlacedRows",
+    "Table",
+    "cache_dir",
+    "cached_rows",
+    "load_evaluation",
+    "load_splits",
+    "load_table",
+]

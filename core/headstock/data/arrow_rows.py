@@ -10,12 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstock.data.values import Reader
+from headstock.interfaces import BadExampleError
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 CHUNK = 1000
 """Rows that are fetched together when one column is read."""
+
+LINE = " line"
+PROBLEM = " problem"
+"""Columns of a text file's stored rows, with names that no column of a task has."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +51,7 @@ class ArrowRows:
 
     def row(self, index: int) -> dict[str, Any]:
         """Return one row."""
-        stored = self.dataset[index].to_pylist()[0]
-        return {column: self.readers[column](stored[source]) for column, source in self.sources.items()}
+        return self._read(self.dataset[index].to_pylist()[0])
 
     def values(self, column: str, indices: NDArray[np.int64]) -> Iterator[Any]:
         """Yield one column's values."""
@@ -59,14 +63,32 @@ class ArrowRows:
         """Return the row's number."""
         return f"{self.name} row {index + 1}"
 
+    def _read(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        return {column: self.readers[column](stored[source]) for column, source in self.sources.items()}
+
 
 @dataclass(frozen=True, eq=False)
-class LineRows(ArrowRows):
-    """Rows that begin at a line of a text file; ``dataset`` has a column ``line``."""
+class TextRows(ArrowRows):
+    """Rows of a text file.
+
+    ``dataset`` has a column for the line at which a row begins, and one that says what is wrong with a row that could
+    not be read; it is null for the others. Asking for a row that could not be read raises that.
+    """
+
+    def row(self, index: int) -> dict[str, Any]:
+        """Return one row.
+
+        Raises:
+            BadExampleError: it could not be read.
+        """
+        stored = self.dataset[index].to_pylist()[0]
+        if stored[PROBLEM] is not None:
+            raise BadExampleError(stored[PROBLEM])
+        return self._read(stored)
 
     def where(self, index: int) -> str:
         """Return the line at which the row begins."""
-        return f"{self.name} line {self.dataset[index].column('line')[0].as_py()}"
+        return f"{self.name} line {self.dataset[index].column(LINE)[0].as_py()}"
 
 
 @dataclass(frozen=True, eq=False)

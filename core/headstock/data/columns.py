@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from headstock.interfaces import Column, DataError
 from headstock_registry import nearest
@@ -13,6 +14,30 @@ FILE_COLUMN = "file_name"
 
 SHOWN = 12
 """How many column names an error lists."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The columns that are wanted of data.
+
+    Attributes:
+        columns: The task's columns.
+        mapping: Column of the data for a column of the task, where names differ.
+        need_targets: Whether target columns must be there.
+    """
+
+    columns: Sequence[Column]
+    mapping: Mapping[str, str]
+    need_targets: bool = True
+
+    def find(self, name: str, available: Sequence[str]) -> dict[str, str]:
+        """Return the data's column for each of the task's columns. See :func:`find_columns`."""
+        return find_columns(name, available, self.columns, self.mapping, self.need_targets)
+
+    @property
+    def files(self) -> frozenset[str]:
+        """The task's columns that hold files."""
+        return frozenset(column.name for column in self.columns if column.content == "file")
 
 
 def find_columns(

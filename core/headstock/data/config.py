@@ -9,7 +9,6 @@ from pydantic import Field, model_validator
 from headstock.interfaces import Config
 
 SplitName = Literal["train", "validation", "test"]
-Format = Literal["auto", "csv", "tsv", "jsonl", "parquet", "conll", "folder"]
 
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
@@ -35,7 +34,11 @@ class DataConfig(Config):
         description="Hub split to take for train, validation or test where the name does not say so; slices may be "
         "given: {test: validation, train: 'train[:10%]'}",
     )
-    format: Format = Field("auto", description="format of files; auto goes by their ending")
+    format: str = Field(
+        "auto",
+        description="format of files: auto (by their ending), csv, tsv, jsonl, parquet, folder (one for each class), "
+        "or one of the task's own",
+    )
     columns: dict[str, str] = Field(
         {}, description="column of the data to read for a column of the task, where names differ: {text: review}"
     )

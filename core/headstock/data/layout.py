@@ -3,89 +3,54 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from headstock.data.config import SPLITS, Format, SplitName
+from headstock.data.config import SPLITS, SplitName
+from headstock.data.file_formats import Formats
+from headstock.data.split_names import shard_of, split_in, split_of
 from headstock.data.system_files import is_system_file
 from headstock.interfaces import DataError
-
-ALIASES: Mapping[SplitName, tuple[str, ...]] = {
-    "train": ("train",),
-    "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test",),
-}
-"""Names under which a split is known."""
-
-SUFFIXES: Mapping[Format, tuple[str, ...]] = {
-    "csv": (".csv",),
-    "tsv": (".tsv",),
-    "jsonl": (".jsonl", ".ndjson", ".json"),
-    "parquet": (".parquet",),
-    "conll": (".conll", ".iob", ".bio"),
-}
-"""Endings of files, by format."""
 
 METADATA = "metadata"
 """Beginning of the name of the file that describes the media files of a folder, as the datasets library calls it."""
 
-
-def format_of(path: Path, chosen: Format) -> Format:
-    """Return a file's format: the chosen one, or with ``auto`` what its ending says.
-
-    Raises:
-        DataError: the ending says nothing.
-    """
-    if chosen == "folder":
-        raise DataError(f"{path} is a file; data.format=folder reads folders")
-    if chosen != "auto":
-        return chosen
-    for name, suffixes in SUFFIXES.items():
-        if path.suffix.casefold() in suffixes:
-            return name
-    endings = ", ".join(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
-    raise DataError(f"{path}: the format is not clear from its ending ({endings} are); set data.format")
+Found = dict[SplitName, tuple[Path, ...]]
+"""For each split the file or folder that it is, or the shards of one table."""
 
 
-def suffixes_of(chosen: Format) -> tuple[str, ...]:
-    """Return the endings that files in a folder may have; with a format given, ``.txt`` is one of them."""
-    if chosen == "folder":
-        return ()
-    if chosen == "auto":
-        return tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
-    return (*SUFFIXES[chosen], ".txt")
-
-
-def find_splits(folder: Path, chosen: Format) -> dict[SplitName, Path]:
+def find_splits(folder: Path, formats: Formats) -> Found:
     """Return the splits that lie in a folder as files or folders; a file goes before a folder of the same name.
 
     A folder is a split only if it has folders (the classes) or a metadata file inside; otherwise it is a class that
-    happens to be called so.
+    happens to be called so. Files whose name only begins or ends with that of a split (``reviews-test.csv``) are
+    splits where no file is called just so, and where that gives at least two splits or training data.
 
     Raises:
-        DataError: a split is there twice, or the folder cannot be read.
+        DataError: a split is there twice, a shard of it is missing, or the folder cannot be read.
     """
     entries = _entries(folder)
-    splits: dict[SplitName, Path] = {}
-    for split in SPLITS:
-        files = [entry for entry in entries if _is_split_file(entry, ALIASES[split], chosen)]
-        folders = [entry for entry in entries if entry.name.casefold() in ALIASES[split] and _is_split_folder(entry)]
-        found = files or folders
-        if len(found) > 1:
-            names = " and ".join(entry.name for entry in found)
-            raise DataError(f"{folder} has {names}; say which with data.train, data.validation and data.test")
-        if found:
-            splits[split] = found[0]
-    return splits
+    files = [entry for entry in entries if _is_table(entry, formats)]
+    splits = {split: found for split in SPLITS if (found := _called(folder, split, entries, files))}
+    if "train" in splits:
+        return splits
+    loose = {split: found for split in SPLITS if (found := _files_called(folder, split, files, split_in))}
+    together = {**loose, **splits}
+    return together if "train" in together or len(together) > 1 else splits
 
 
-def metadata_file(folder: Path, chosen: Format) -> Path | None:
+def tables_in(folder: Path, formats: Formats) -> list[Path]:
+    """Return the files right in a folder that have a table's ending."""
+    return [entry for entry in _entries(folder) if _is_table(entry, formats)]
+
+
+def metadata_file(folder: Path, formats: Formats) -> Path | None:
     """Return the file that describes a folder's media files, if it has one.
 
     Raises:
         DataError: it has more than one.
     """
-    found = [entry for entry in _entries(folder) if _is_split_file(entry, (METADATA,), chosen)]
+    found = [entry for entry in tables_in(folder, formats) if entry.stem.casefold() == METADATA]
     if len(found) > 1:
         raise DataError(f"{folder} has {' and '.join(entry.name for entry in found)}; keep one of them")
     return found[0] if found else None
@@ -97,7 +62,7 @@ def pick_alias(split: SplitName, names: Collection[str], where: str, option: str
     Raises:
         DataError: more than one does.
     """
-    found = [name for name in names if name.casefold() in ALIASES[split]]
+    found = [name for name in names if split_of(name) == split]
     if len(found) > 1:
         raise DataError(f"{where} has the splits {' and '.join(found)}; say which with {option}")
     return found[0] if found else None
@@ -105,7 +70,40 @@ def pick_alias(split: SplitName, names: Collection[str], where: str, option: str
 
 def is_split_name(name: str) -> bool:
     """Tell whether a name is that of a split."""
-    return any(name.casefold() in aliases for aliases in ALIASES.values())
+    return split_of(name) is not None
+
+
+def _called(folder: Path, split: SplitName, entries: Sequence[Path], files: Sequence[Path]) -> tuple[Path, ...]:
+    found = _files_called(folder, split, files, split_of)
+    if found:
+        return found
+    folders = [entry for entry in entries if split_of(entry.name) == split and _is_split_folder(entry)]
+    return tuple(_only(folder, folders))
+
+
+def _files_called(
+    folder: Path, split: SplitName, files: Sequence[Path], named: Callable[[str], SplitName | None]
+) -> tuple[Path, ...]:
+    tables: dict[tuple[str, str, int], dict[int, Path]] = {}
+    for file in files:
+        stem, number, count = shard_of(file.stem) or (file.stem, 0, 0)
+        if named(stem) == split:
+            tables.setdefault((stem, file.suffix, count), {})[number] = file
+    if not tables:
+        return ()
+    _only(folder, [next(iter(shards.values())) for shards in tables.values()])
+    [((stem, suffix, count), shards)] = tables.items()
+    missing = [number for number in range(count) if number not in shards]
+    if missing:
+        raise DataError(f"{folder}: of {stem}{suffix}, {count} shards, number {missing[0]} is missing")
+    return tuple(shards[number] for number in sorted(shards))
+
+
+def _only(folder: Path, found: Sequence[Path]) -> Sequence[Path]:
+    if len(found) > 1:
+        names = " and ".join(entry.name for entry in found)
+        raise DataError(f"{folder} has {names}; say which with data.train, data.validation and data.test")
+    return found
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -115,12 +113,11 @@ def _entries(folder: Path) -> list[Path]:
         raise DataError(f"cannot read {folder}: {error.strerror or error}") from error
 
 
-def _is_split_file(path: Path, stems: Collection[str], chosen: Format) -> bool:
-    fits = path.suffix.casefold() in suffixes_of(chosen) and path.stem.casefold() in stems
-    return fits and path.is_file()
+def _is_table(path: Path, formats: Formats) -> bool:
+    return path.suffix.casefold() in formats.suffixes and path.is_file()
 
 
 def _is_split_folder(path: Path) -> bool:
     if not path.is_dir():
         return False
-    return metadata_file(path, "auto") is not None or any(entry.is_dir() for entry in _entries(path))
+    return metadata_file(path, Formats()) is not None or any(entry.is_dir() for entry in _entries(path))

@@ -4,96 +4,172 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
-from headstock.data.config import Format
+from headstock.data.columns import Wanted
+from headstock.data.config import SPLITS, DataConfig, SplitName
+from headstock.data.file_formats import AUTO, FOLDER, Formats
 from headstock.data.formats.class_folders import read_class_folders, reads_class_folders
-from headstock.data.formats.conll_file import read_conll
 from headstock.data.formats.csv_file import read_csv
 from headstock.data.formats.json_file import read_json
 from headstock.data.formats.parquet_file import read_parquet
-from headstock.data.layout import find_splits, format_of, is_split_name, metadata_file, suffixes_of
+from headstock.data.layout import find_splits, is_split_name, metadata_file
 from headstock.data.system_files import is_system_file
-from headstock.data.table import Rows, Table
+from headstock.data.table import MemoryRows, Rows, Table
 from headstock.files import require_regular, user_path
-from headstock.interfaces import Column, DataError
+from headstock.interfaces import Column, DataError, Request
+from headstock.interfaces.task import Splits
+
+
+class OwnReader(Protocol):
+    """What reads forms of data that only one task has: the task itself."""
+
+    @property
+    def formats(self) -> Mapping[str, tuple[str, ...]]:
+        """See :attr:`headstock.Task.formats`."""
+
+    def read(self, request: Request) -> Splits | None:
+        """See :meth:`headstock.Task.read`."""
 
 
 def load_table(
     path: Path,
-    format: Format,
+    config: DataConfig,
     columns: Sequence[Column],
-    mapping: Mapping[str, str],
     *,
     need_targets: bool = True,
+    reader: OwnReader | None = None,
+    split: SplitName | None = None,
 ) -> Table:
     """Return the rows of one file or folder.
 
     Args:
         path: The file, or a folder that has a folder for each class or a metadata file inside.
-        format: Its format; ``auto`` goes by the ending.
+        config: How it is read: ``format`` and ``columns`` count here, and not what it names.
         columns: The task's columns.
-        mapping: Column of the data for a column of the task, where names differ.
         need_targets: Whether target columns must be there. If not, a folder may also hold files of no class.
+        reader: The task, whose own forms of data are tried before the common ones.
+        split: Which split it is, for data in a form that has splits inside.
 
     Raises:
         DataError, ReadError: the data cannot be read, has no rows, or lacks a column.
     """
     if not user_path(path).exists():
         raise DataError(f"{path} does not exist")
-    if path.is_dir():
-        rows = _folder(path, format, columns, mapping, need_targets)
-    else:
-        rows = _file(path, format, columns, mapping, need_targets)
+    own = load_own(path, config, columns, need_targets=need_targets, reader=reader, split=split)
+    if own:
+        return one_of(own, path, split)
+    formats = formats_of(config, reader)
+    formats.check()
+    wanted = Wanted(columns, config.columns, need_targets)
+    rows = _folder(path, formats, wanted) if path.is_dir() else _file(path, formats, wanted)
     if not len(rows):
         raise DataError(f"{path} has no rows")
     return Table(rows)
 
 
-def _file(
-    path: Path, chosen: Format, columns: Sequence[Column], mapping: Mapping[str, str], need_targets: bool
-) -> Rows:
+def load_own(
+    path: Path,
+    config: DataConfig,
+    columns: Sequence[Column],
+    *,
+    need_targets: bool = True,
+    reader: OwnReader | None = None,
+    split: SplitName | None = None,
+) -> dict[SplitName, Table]:
+    """Return the splits of data in a form that only the task has; none if it is in no such form.
+
+    Args: as :func:`load_table`.
+
+    Raises:
+        DataError: the data is damaged, or not in the task's form that the user chose.
+    """
+    if reader is None or not path.exists() or config.format not in (AUTO, *reader.formats):
+        return {}
+    found = reader.read(Request(path, config.format, config.columns, split, need_targets))
+    if found is None:
+        if config.format != AUTO and path.is_file():
+            raise DataError(f"{path} is not in the format {config.format}, which data.format names")
+        return {}
+    tables = in_memory(str(path), found, columns)
+    if not tables:
+        raise DataError(f"{path} has no rows")
+    return tables
+
+
+def in_memory(name: str, splits: Splits, columns: Sequence[Column]) -> dict[SplitName, Table]:
+    """Return tables of the splits that a task returned; those without rows are left out."""
+    tables: dict[SplitName, Table] = {}
+    for split in SPLITS:
+        rows: Sequence[Mapping[str, Any]] = splits.get(split, ())
+        if isinstance(rows, Table):
+            tables |= {split: rows} if len(rows) else {}
+        elif len(rows):
+            present = tuple(column.name for column in columns if column.name in rows[0])
+            notes: tuple[str, ...] = getattr(rows, "notes", ())
+            tables[split] = Table(MemoryRows(f"{name} {split}", rows, present, notes))
+    return tables
+
+
+def one_of(own: Mapping[SplitName, Table], path: Path, split: SplitName | None) -> Table:
+    """Return the named split, or the only one that there is.
+
+    Raises:
+        DataError: there are others only.
+    """
+    if len(own) == 1:
+        return next(iter(own.values()))
+    if split is None or split not in own:
+        wanted = f"has no {split} data inside; it has" if split else "has splits inside; give one of them"
+        raise DataError(f"{path} {wanted}: {', '.join(own)}")
+    return own[split]
+
+
+def formats_of(config: DataConfig, reader: OwnReader | None) -> Formats:
+    """Return the formats that files of a task may have, and the chosen one."""
+    return Formats(config.format, {} if reader is None else reader.formats)
+
+
+def _file(path: Path, formats: Formats, wanted: Wanted) -> Rows:
     require_regular(path)
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty")
-    match format_of(path, chosen):
+    match formats.of(path):
         case "csv":
-            return read_csv(path, columns, mapping, need_targets)
+            return read_csv(path, wanted)
         case "tsv":
-            return read_csv(path, columns, mapping, need_targets, tabs=True)
+            return read_csv(path, wanted, tabs=True)
         case "jsonl":
-            return read_json(path, columns, mapping, need_targets)
+            return read_json(path, wanted)
         case "parquet":
-            return read_parquet(path, columns, mapping, need_targets)
-        case _:
-            return read_conll(path, columns, mapping, need_targets)
+            return read_parquet(path, wanted)
+        case own:
+            raise DataError(f"{path} is not in the format {own}, as its ending says; set data.format")
 
 
-def _folder(
-    path: Path, chosen: Format, columns: Sequence[Column], mapping: Mapping[str, str], need_targets: bool
-) -> Rows:
-    splits = find_splits(path, chosen)
+def _folder(path: Path, formats: Formats, wanted: Wanted) -> Rows:
+    splits = find_splits(path, formats)
     if splits:
-        names = ", ".join(str(split) for split in splits.values())
+        names = ", ".join(str(part) for parts in splits.values() for part in parts)
         raise DataError(f"{path} has splits inside; give one of them: {names}")
-    metadata = metadata_file(path, chosen)
+    metadata = metadata_file(path, formats)
     if metadata is not None:
-        return _file(metadata, chosen, columns, mapping, need_targets)
-    if chosen not in ("auto", "folder") or not reads_class_folders(columns):
-        raise DataError(f"{path} has no {_wanted(chosen)} inside{_no_class_folders(chosen, columns)}")
+        return _file(metadata, formats, wanted)
+    if formats.chosen not in (AUTO, FOLDER) or not reads_class_folders(wanted.columns):
+        raise DataError(f"{path} has no {_expected(formats)} inside{_no_class_folders(formats, wanted)}")
     names_inside = [entry.name for entry in path.iterdir() if entry.is_dir() and not is_system_file(entry.name)]
-    if need_targets and names_inside and all(is_split_name(name) for name in names_inside):
+    if wanted.need_targets and names_inside and all(is_split_name(name) for name in names_inside):
         raise DataError(f"{path / sorted(names_inside)[0]} has no folder for each class inside")
-    return read_class_folders(path, columns, need_targets)
+    return read_class_folders(path, wanted.columns, wanted.need_targets)
 
 
-def _wanted(chosen: Format) -> str:
-    if chosen == "folder":
+def _expected(formats: Formats) -> str:
+    if formats.chosen == FOLDER:
         return "train folder"
-    endings = ", ".join(suffixes_of(chosen))
-    return f"train, validation or test file ({endings})"
+    return f"train, validation or test file ({', '.join(formats.suffixes)})"
 
 
-def _no_class_folders(chosen: Format, columns: Sequence[Column]) -> str:
-    if chosen not in ("auto", "folder"):
+def _no_class_folders(formats: Formats, wanted: Wanted) -> str:
+    if formats.chosen not in (AUTO, FOLDER):
         return ""
-    return "" if reads_class_folders(columns) else ", and a folder for each class is not what this task reads"
+    return "" if reads_class_folders(wanted.columns) else ", and a folder for each class is not what this task reads"

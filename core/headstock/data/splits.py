@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from headstock.data.config import SPLITS, DataConfig, SplitName
 from headstock.data.cutting import cut, pick
 from headstock.data.hub import load_hub_split, load_hub_splits
-from headstock.data.layout import find_splits
-from headstock.data.load import load_table
-from headstock.data.table import MemoryRows, Table
+from headstock.data.joined_rows import JoinedRows
+from headstock.data.layout import Found, find_splits
+from headstock.data.load import OwnReader, formats_of, in_memory, load_own, load_table, one_of
+from headstock.data.table import Table
 from headstock.files import user_path
 from headstock.interfaces import Column, DataError
 from headstock.interfaces.task import Splits
 
-Reader = Callable[[Path], Splits | None]
-"""Reads a file or folder in a form that only one task has, as :meth:`headstock.Task.read` does."""
-
 
 def load_splits(
-    config: DataConfig, columns: Sequence[Column], sample: Callable[[], Splits], read: Reader | None = None
+    config: DataConfig, columns: Sequence[Column], sample: Callable[[], Splits], reader: OwnReader | None = None
 ) -> dict[str, Table]:
     """Return the tables ``train``, ``validation`` and ``test``.
 
@@ -33,12 +31,12 @@ def load_splits(
         config: The ``data`` section.
         columns: The task's columns.
         sample: Returns the task's own data; called when ``config`` names none.
-        read: Reads forms of data that only the task has; asked before the common ones are tried.
+        reader: The task, whose own forms of data are tried before the common ones.
 
     Raises:
         DataError: the data cannot be read, lacks a column or a target, or has too few rows to be cut.
     """
-    tables = _named_splits(config, columns, sample, read)
+    tables = _named_splits(config, columns, sample, reader)
     for table in tables.values():
         _require_targets(table, columns, config)
     missing = [split for split in SPLITS if split not in tables]
@@ -48,7 +46,7 @@ def load_splits(
 
 
 def load_evaluation(
-    config: DataConfig, columns: Sequence[Column], split: SplitName = "test", read: Reader | None = None
+    config: DataConfig, columns: Sequence[Column], split: SplitName = "test", reader: OwnReader | None = None
 ) -> Table:
     """Return all rows of what ``config`` names, uncut, for evaluating a model that is tuned already.
 
@@ -58,100 +56,79 @@ def load_evaluation(
     Raises:
         DataError: nothing is named, or the split is not there.
     """
+    formats = formats_of(config, reader)
+    formats.check()
     if config.hub is not None:
         table = load_hub_split(config, columns, split)
     elif config.path is not None:
         folder = _path(config.path)
-        own = _own(folder, config, columns, read)
-        splits = find_splits(folder, config.format) if folder.is_dir() and not own else {}
+        own = load_own(folder, config, columns, reader=reader, split=split)
+        splits = find_splits(folder, formats) if folder.is_dir() and not own else {}
         if splits and split not in splits:
-            has = ", ".join(path.name for path in splits.values())
-            raise DataError(f"{folder} has no {split} data inside; it has: {has}")
-        table = _one(own, folder, split) if own else _load(splits.get(split, folder), config, columns)
+            raise DataError(f"{folder} has no {split} data inside; it has: {_names(splits)}")
+        if own:
+            table = one_of(own, folder, split)
+        else:
+            table = _load_parts(splits.get(split, (folder,)), split, config, columns, reader)
     else:
         named = getattr(config, split)
         if named is None:
             raise DataError(f"no data to evaluate: set data.{split}, data.path or data.hub")
-        table = _load_one(_path(named), split, config, columns, read)
+        table = load_table(_path(named), config, columns, reader=reader, split=split)
     _require_targets(table, columns, config)
     return _limited(table, config, columns)
 
 
 def _named_splits(
-    config: DataConfig, columns: Sequence[Column], sample: Callable[[], Splits], read: Reader | None
+    config: DataConfig, columns: Sequence[Column], sample: Callable[[], Splits], reader: OwnReader | None
 ) -> dict[SplitName, Table]:
-    files: dict[SplitName, Path] = {
-        split: _path(value) for split in SPLITS if (value := getattr(config, split)) is not None
-    }
+    formats = formats_of(config, reader)
+    formats.check()
+    files: Found = {split: (_path(value),) for split in SPLITS if (value := getattr(config, split)) is not None}
     if config.path is not None:
         path = _path(config.path)
-        own = _own(path, config, columns, read)
+        own = load_own(path, config, columns, reader=reader)
         if own:
             if "train" not in own:
                 raise DataError(f"{path} has no train data inside; it has: {', '.join(own)}")
             return own
-        files = find_splits(path, config.format) if path.is_dir() else {}
-        files = files or {"train": path}
+        files = find_splits(path, formats) if path.is_dir() else {}
+        files = files or {"train": (path,)}
         if "train" not in files:
-            has = ", ".join(file.name for file in files.values())
-            raise DataError(f"{path} has no train data inside; it has: {has}")
+            raise DataError(f"{path} has no train data inside; it has: {_names(files)}")
     if config.hub is not None:
         tables = load_hub_splits(config, columns)
         where = f"{config.hub} has no training split; say which to take with data.splits.train"
     elif files:
-        tables = {split: _load_one(file, split, config, columns, read) for split, file in files.items()}
+        tables = {split: _load_parts(parts, split, config, columns, reader) for split, parts in files.items()}
         where = "data.train is not set, and data.validation and data.test do not go without it"
     else:
-        tables = _in_memory("sample", sample(), columns)
+        tables = in_memory("sample", sample(), columns)
         where = "the task's sample has no training rows"
     if "train" not in tables:
         raise DataError(where)
     return tables
 
 
+def _load_parts(
+    parts: Sequence[Path], split: SplitName, config: DataConfig, columns: Sequence[Column], reader: OwnReader | None
+) -> Table:
+    tables = [load_table(part, config, columns, reader=reader, split=split) for part in parts]
+    if len(tables) == 1:
+        return tables[0]
+    first = tables[0]
+    for table in tables[1:]:
+        if set(table.columns) != set(first.columns):
+            raise DataError(f"{table.name} has other columns of the task than {first.name}")
+    return Table(JoinedRows(str(parts[0].parent), tables))
+
+
+def _names(splits: Found) -> str:
+    return ", ".join(part.name for parts in splits.values() for part in parts)
+
+
 def _path(value: str) -> Path:
     return user_path(value)
-
-
-def _load(path: Path, config: DataConfig, columns: Sequence[Column]) -> Table:
-    return load_table(path, config.format, columns, config.columns)
-
-
-def _own(path: Path, config: DataConfig, columns: Sequence[Column], read: Reader | None) -> dict[SplitName, Table]:
-    """Return the splits of data in a form that only the task has; none if it is in no such form."""
-    found = read(path) if read is not None and config.format == "auto" and path.exists() else None
-    if found is None:
-        return {}
-    tables = _in_memory(str(path), found, columns)
-    if not tables:
-        raise DataError(f"{path} has no rows")
-    return tables
-
-
-def _one(own: Mapping[SplitName, Table], path: Path, split: SplitName) -> Table:
-    """Return the named split, or the only one that there is."""
-    if len(own) == 1:
-        return next(iter(own.values()))
-    if split not in own:
-        raise DataError(f"{path} has no {split} data inside; it has: {', '.join(own)}")
-    return own[split]
-
-
-def _load_one(
-    path: Path, split: SplitName, config: DataConfig, columns: Sequence[Column], read: Reader | None
-) -> Table:
-    own = _own(path, config, columns, read)
-    return _one(own, path, split) if own else _load(path, config, columns)
-
-
-def _in_memory(name: str, splits: Splits, columns: Sequence[Column]) -> dict[SplitName, Table]:
-    tables: dict[SplitName, Table] = {}
-    for split in SPLITS:
-        rows: Sequence[Mapping[str, Any]] = splits.get(split, ())
-        if len(rows):
-            present = tuple(column.name for column in columns if column.name in rows[0])
-            tables[split] = Table(MemoryRows(f"{name} {split}", rows, present))
-    return tables
 
 
 def _require_targets(table: Table, columns: Sequence[Column], config: DataConfig) -> None:

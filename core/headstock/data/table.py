@@ -85,7 +85,7 @@ class Table(Sequence[dict[str, Any]]):
         return self.rows.values(column, np.arange(len(self)) if self.indices is None else self.indices)
 
     def where(self, index: int) -> str:
-        """Return where a row is, for a message: ``reviews.csv row 7``, ``train.conll line 12``, an image's path.
+        """Return where a row is, for a message: ``reviews.csv row 7``, ``train.txt line 12``, an image's path.
 
         Rows are counted from 1 and as they stand in the file, whatever was selected; a header is not counted.
         """
@@ -117,7 +117,7 @@ class MemoryRows:
 
     Attributes:
         name: What to call the data in a message.
-        content: The rows.
+        content: The rows; if they have a method ``where``, it names their places.
         columns: The task's columns that rows have.
         notes: A line for each thing that was left out when the rows were found.
     """
@@ -139,5 +139,6 @@ class MemoryRows:
         return (self.content[index].get(column) for index in indices.tolist())
 
     def where(self, index: int) -> str:
-        """Return the row's number."""
-        return f"{self.name} row {index + 1}"
+        """Return the row's place, or its number."""
+        own = getattr(self.content, "where", None)
+        return f"{self.name} row {index + 1}" if own is None else str(own(index))

@@ -77,10 +77,10 @@ def prepare_data(resolved: ResolvedRecipe, console: Console, sample: Splits | No
     """
     policy = resolved.data.on_bad_example
     task = resolved.task.cls(resolved.task.config)
-    tables = load_splits(resolved.data, task.columns, task.sample if sample is None else lambda: sample, task.read)
-    read = {name: read_split(name, table, task, policy) for name, table in tables.items()}
+    tables = load_splits(resolved.data, task.columns, task.sample if sample is None else lambda: sample, task)
     for note in dict.fromkeys(note for table in tables.values() for note in table.notes):
         console.line(note)
+    read = {name: read_split(name, table, task, policy) for name, table in tables.items()}
     task.learn(read["train"].references)
     torch.manual_seed(resolved.seed)
     backbone = resolved.backbone.cls.create(resolved.backbone.config, read["train"].inputs(task))

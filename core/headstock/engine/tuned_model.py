@@ -82,7 +82,7 @@ class TunedModel:
         config = validated(DataConfig, given, "data")
         console = Console(quiet)
         with console.current():
-            table = load_evaluation(config, self.task.columns, read=self.task.read)
+            table = load_evaluation(config, self.task.columns, reader=self.task)
         for note in table.notes:
             console.line(note)
         split = self._prepare("evaluation", table, console, with_references=True, policy=config.on_bad_example)

@@ -9,6 +9,7 @@ from headstock.interfaces.errors import BadExampleError, DataError
 from headstock.interfaces.files import FileValue, is_file_value, read_bytes
 from headstock.interfaces.padding import pad_stack
 from headstock.interfaces.remote_code import trusts_remote_code
+from headstock.interfaces.request import Request
 from headstock.interfaces.schema import Column, Metric
 from headstock.interfaces.task import Splits, Task
 
@@ -28,6 +29,7 @@ __all__ = [
     "FileValue",
     "Loss",
     "Metric",
+    "Request",
     "Splits",
     "StepOutput",
     "Task",

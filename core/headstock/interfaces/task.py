@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -14,13 +13,18 @@ from headstock.interfaces.batch import Batch, Example, Features, Loss
 from headstock.interfaces.component import Component
 from headstock.interfaces.details import Details
 from headstock.interfaces.padding import pad_stack
+from headstock.interfaces.request import Request
 from headstock.interfaces.schema import Column, Metric
 
 Row = Mapping[str, Any]
 """One example as data holds it: values by column name."""
 
 Splits = Mapping[str, Sequence[Row]]
-"""Rows by split: ``train``, ``validation`` and ``test``."""
+"""Rows by split: ``train``, ``validation`` and ``test``.
+
+Rows of a class of their own may have a method ``where(index)`` that returns a row's place for messages (file and line),
+and an attribute ``notes``: lines that say what was left out or guessed in reading, shown to the user.
+"""
 
 
 class Task(Component):
@@ -35,6 +39,8 @@ class Task(Component):
         metrics: What :meth:`score` returns; the first one chooses the best checkpoint unless the recipe names another.
         default_backbone: Name of the backbone taken when a recipe names none: small, from scratch.
         pipeline_tag: The Hub's name for this task, for the model card; ``None`` where the Hub has none.
+        formats: Forms of data that :meth:`read` reads beyond the common ones: name for ``data.format``, and the endings
+            by which files of that form are found in a folder (none for a form that is a whole folder).
     """
 
     modality: ClassVar[str]
@@ -42,6 +48,7 @@ class Task(Component):
     metrics: ClassVar[tuple[Metric, ...]]
     default_backbone: ClassVar[str]
     pipeline_tag: ClassVar[str | None] = None
+    formats: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     def __init__(self, config: Any) -> None:
         self.config = config
@@ -52,16 +59,18 @@ class Task(Component):
     def sample(self) -> Splits:
         """Return a small data set that needs no network and no files from elsewhere."""
 
-    def read(self, path: Path) -> Splits | None:
+    def read(self, request: Request) -> Splits | None:
         """Return the rows of data that lies in a form of this task's own field, or ``None`` if it does not.
 
-        Asked before the common formats (tables, folders) are tried. Data that says nothing of splits is ``train``,
-        from which the others are cut.
+        Training, evaluation and prediction all ask it before the common formats (tables, folders) are tried: for what
+        the user named, and for each file or folder in it that is called like a split. Data that says nothing of splits
+        is ``train``, from which the others are cut. :func:`headstock.kits.cached_rows` keeps the rows of a large text
+        file on disk; :class:`headstock.kits.PlacedRows` says where rows in memory come from.
 
         Raises:
             DataError: the data is in such a form and is damaged or incomplete; names the file.
         """
-        del path
+        del request
         return None
 
     @abstractmethod

@@ -50,8 +50,8 @@ def read_split(name: str, table: Table, task: Task, policy: Policy | None, with_
     columns = [column for column in task.columns if column.role == "input"]
     split = ReadSplit(name, table, [], [], [], [])
     for number in range(len(table)):
-        row = table[number]
         try:
+            row = table[number]
             inputs = task.inputs(row)
             reference = task.reference(row) if with_references else None
             parts = [content_digest(row.get(column.name), column.content == "file") for column in columns]

@@ -24,11 +24,13 @@ from headstock.interfaces import (
     Features,
     Loss,
     Metric,
+    Request,
     Splits,
 )
 from headstock.interfaces.task import Row
 from headstock.kits import Labelled, LabelledConfig, LabelSet, balanced_weights
-from headstock.kits.iob2 import entities, entity_types, to_iob2
+from headstock_text.formats.conll import read_conll
+from headstock_text.iob2 import entities, entity_types, to_iob2
 from headstock_text.samples import towns_and_people
 from headstock_text.splitting import Span, split_words
 from headstock_text.tasks.decoding import best_paths
@@ -56,6 +58,7 @@ class TokenClassification(Labelled):
         Column(name="words", role="input", summary="the words, as a list; for prediction also the text itself"),
         Column(name="tags", role="target", summary="one tag a word, such as B-PER, I-PER or O"),
     )
+    formats: ClassVar[Mapping[str, tuple[str, ...]]] = {"conll": (".conll", ".iob", ".bio")}
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric(name="f1", better="higher", summary="F1 over entities: right are those with the right words and type"),
         Metric(name="precision", better="higher", summary="share of the predicted entities that are right"),
@@ -71,6 +74,11 @@ class TokenClassification(Labelled):
     def sample(self) -> Splits:
         """Return sentences in which only the context tells whether a name is a person, a place or a firm."""
         return towns_and_people.splits()
+
+    def read(self, request: Request) -> Splits | None:
+        """Return the sentences of a CoNLL file."""
+        named = request.path.suffix.casefold() in self.formats["conll"]
+        return read_conll(request) if request.path.is_file() and (named or request.format == "conll") else None
 
     def inputs(self, row: Row) -> Mapping[str, Any]:
         """Return ``words``; a text is split into them."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from headstock.data.layout import ALIASES
+from headstock.data.split_names import ALIASES
 from headstock.interfaces import DataError, Splits
 from headstock_vision.detection.objects import Box, as_object
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from headstock.data.layout import ALIASES
+from headstock.data.split_names import ALIASES
 from headstock.interfaces import DataError, Splits
 from headstock_vision.detection.objects import SIDES, Box, as_object
 

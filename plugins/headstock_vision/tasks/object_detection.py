@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -23,6 +22,7 @@ from headstock.interfaces import (
     Features,
     Loss,
     Metric,
+    Request,
     Splits,
     Task,
     pad_stack,
@@ -109,9 +109,9 @@ class ObjectDetection(Task):
         """Return drawn shapes on noise."""
         return shape_splits()
 
-    def read(self, path: Path) -> Splits | None:
+    def read(self, request: Request) -> Splits | None:
         """Return the rows of Pascal VOC (a folder with XML files) or COCO (JSON) data."""
-        return read_voc(path) or read_coco(path)
+        return read_voc(request.path) or read_coco(request.path)
 
     def inputs(self, row: Row) -> Mapping[str, Any]:
         """Return the image, none of which may be cut off."""

@@ -4,7 +4,7 @@ import itertools
 
 import torch
 
-from headstock.kits.iob2 import to_iob2
+from headstock_text.iob2 import to_iob2
 from headstock_text.tasks.decoding import best_paths
 
 LABELS = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")

@@ -4,7 +4,7 @@ import sys
 import time
 from collections import Counter
 
-from headstock.kits.iob2 import entities, to_iob2
+from headstock_text.iob2 import entities, to_iob2
 from headstock_text.samples import library_docs, towns_and_people
 from headstock_text.tasks.text_classification import TextClassification, TextClassificationConfig
 from headstock_text.tasks.token_classification import TokenClassification, TokenClassificationConfig

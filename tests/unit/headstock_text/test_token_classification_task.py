@@ -8,10 +8,10 @@ import torch
 
 from headstock import HeadstockError
 from headstock.interfaces import BadExampleError, Batch, DataError
-from headstock.kits.iob2 import to_iob2
 from headstock_text.backbones.bilstm import BiLstm
 from headstock_text.backbones.textcnn import TextCnn
 from headstock_text.backbones.transformer import TransformerText, TransformerTextConfig
+from headstock_text.iob2 import to_iob2
 from headstock_text.tasks.token_classification import TokenClassification, TokenClassificationConfig
 
 

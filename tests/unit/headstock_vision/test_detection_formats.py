@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from headstock.data import DataConfig, load_evaluation, load_splits
-from headstock.interfaces import BadExampleError, DataError
+from headstock.interfaces import BadExampleError, DataError, Request
 from headstock_vision.detection.objects import read_objects
 from headstock_vision.tasks.object_detection import ObjectDetection
 
@@ -47,7 +47,7 @@ def coco(path: Path, *names: str, **changes: Any) -> None:
 
 
 def splits(path: Path) -> Any:
-    found = TASK.read(path)
+    found = TASK.read(Request(path))
     assert found is not None
     return found
 
@@ -125,19 +125,19 @@ def test_voc_that_is_damaged(tmp_path: Path) -> None:
     file = tmp_path / "a.xml"
     xml(file, "a.jpg")
     with pytest.raises(DataError, match=r"a\.xml is about 'a\.jpg', which is not in"):
-        TASK.read(tmp_path)
+        TASK.read(Request(tmp_path))
     picture(tmp_path / "a.jpg")
     for changes in ({"xmin": "left"}, {"name": ""}):
         xml(file, "a.jpg", **changes)
         with pytest.raises(DataError, match=r"a\.xml: object 1 has no name, or no bndbox"):
-            TASK.read(tmp_path)
+            TASK.read(Request(tmp_path))
     file.write_text("<annotation>")
     with pytest.raises(DataError, match=r"a\.xml is not readable XML"):
-        TASK.read(tmp_path)
+        TASK.read(Request(tmp_path))
     (tmp_path / "Annotations").mkdir()
     (tmp_path / "train.txt").write_text("b\n")
     with pytest.raises(DataError, match=r"train\.txt lists 'b', but there is no"):
-        TASK.read(tmp_path)
+        TASK.read(Request(tmp_path))
 
 
 # COCO
@@ -170,14 +170,14 @@ def test_coco_that_is_damaged(tmp_path: Path) -> None:
     file = tmp_path / "cats.json"
     coco(file, "a.jpg")
     with pytest.raises(DataError, match=r"cats\.json names 'a\.jpg', which is in none of"):
-        TASK.read(file)
+        TASK.read(Request(file))
     picture(tmp_path / "a.jpg")
     coco(file, "a.jpg", categories=[])
     with pytest.raises(DataError, match="annotation 0 is about category 7, which the file has not"):
-        TASK.read(file)
+        TASK.read(Request(file))
     coco(file, "a.jpg", images=[{"id": 0}])
     with pytest.raises(DataError, match=r"not in COCO's format: images\.0\.file_name"):
-        TASK.read(file)
+        TASK.read(Request(file))
 
 
 # In a run
@@ -186,11 +186,12 @@ def test_coco_that_is_damaged(tmp_path: Path) -> None:
 def test_other_data_is_left_to_the_common_formats(tmp_path: Path) -> None:
     (tmp_path / "rows.json").write_text("[]")
     (tmp_path / "rows.csv").write_text("image,objects\n")
-    assert TASK.read(tmp_path) is TASK.read(tmp_path / "rows.json") is TASK.read(tmp_path / "rows.csv") is None
+    for path in (tmp_path, tmp_path / "rows.json", tmp_path / "rows.csv"):
+        assert TASK.read(Request(path)) is None
 
 
 def load(**options: Any) -> Any:
-    return load_splits(DataConfig(**options), TASK.columns, TASK.sample, TASK.read)
+    return load_splits(DataConfig(**options), TASK.columns, TASK.sample, TASK)
 
 
 def test_splits_of_own_forms_of_data(tmp_path: Path) -> None:
@@ -200,7 +201,7 @@ def test_splits_of_own_forms_of_data(tmp_path: Path) -> None:
     cut = load(path=str(tmp_path / "all"))
     assert {name: len(table) for name, table in cut.items()} == {"train": 16, "validation": 2, "test": 2}
     assert cut["train"].where(0).startswith(f"{tmp_path / 'all'} train row ")
-    whole = load_evaluation(DataConfig(path=str(tmp_path / "all")), TASK.columns, read=TASK.read)
+    whole = load_evaluation(DataConfig(path=str(tmp_path / "all")), TASK.columns, reader=TASK)
     assert len(whole) == 20
     picture(tmp_path / "a.jpg")
     coco(tmp_path / "cats.json", "a.jpg")
@@ -210,7 +211,7 @@ def test_splits_of_own_forms_of_data(tmp_path: Path) -> None:
         xml(tmp_path / "two" / split / "a.xml", "a.jpg")
         picture(tmp_path / "two" / split / "a.jpg")
     with pytest.raises(DataError, match="no test data inside; it has: train, validation"):
-        load_evaluation(DataConfig(path=str(tmp_path / "two")), TASK.columns, read=TASK.read)
+        load_evaluation(DataConfig(path=str(tmp_path / "two")), TASK.columns, reader=TASK)
 
 
 def test_an_own_form_without_rows_or_training_data(tmp_path: Path) -> None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
 from headstock.data.arrow_rows import ArrowRows
-from headstock.data.columns import find_columns
+from headstock.data.columns import Wanted
 from headstock.data.formats.text_file import open_text
 from headstock.data.store import stored
 from headstock.data.values import FilePath, plain
-from headstock.interfaces import Column, DataError
+from headstock.interfaces import DataError
 
 DELIMITERS = (",", ";", "\t", "|")
 LONGEST_FIELD = 2**31 - 1
@@ -22,9 +22,7 @@ Quoting = Literal[0, 3]
 """``csv.QUOTE_MINIMAL`` or ``csv.QUOTE_NONE``."""
 
 
-def read_csv(
-    path: Path, columns: Sequence[Column], mapping: Mapping[str, str], need_targets: bool, *, tabs: bool = False
-) -> ArrowRows:
+def read_csv(path: Path, wanted: Wanted, *, tabs: bool = False) -> ArrowRows:
     """Return the rows of a CSV or TSV file whose first line names the columns.
 
     The delimiter of CSV is the one that cuts the header into most columns. With ``tabs`` it is the tab, and a double
@@ -37,27 +35,20 @@ def read_csv(
     delimiters = ("\t",) if tabs else DELIMITERS
     with _long_fields():
         try:
-            return _read(path, delimiters, csv.QUOTE_MINIMAL, columns, mapping, need_targets)
+            return _read(path, delimiters, csv.QUOTE_MINIMAL, wanted)
         except DataError:
             if tabs:
                 with suppress(DataError):
-                    return _read(path, delimiters, csv.QUOTE_NONE, columns, mapping, need_targets)
+                    return _read(path, delimiters, csv.QUOTE_NONE, wanted)
             raise
 
 
-def _read(
-    path: Path,
-    delimiters: Sequence[str],
-    quoting: Quoting,
-    columns: Sequence[Column],
-    mapping: Mapping[str, str],
-    need_targets: bool,
-) -> ArrowRows:
+def _read(path: Path, delimiters: Sequence[str], quoting: Quoting, wanted: Wanted) -> ArrowRows:
     from datasets import Features, Value
     from datasets.arrow_writer import ArrowWriter
 
     delimiter, header = _header(path, delimiters, quoting)
-    found = find_columns(str(path), header, columns, mapping, need_targets)
+    found = wanted.find(str(path), header)
     positions = {column: header.index(source) for column, source in found.items()}
 
     def fill(writer: ArrowWriter) -> None:
@@ -71,8 +62,7 @@ def _read(
 
     features = Features({column: Value("string") for column in positions})
     dataset = stored(path, ["csv", delimiter, quoting, positions], features, fill)
-    files = {column.name for column in columns if column.content == "file"}
-    readers = {column: FilePath(path.parent, plain) if column in files else plain for column in positions}
+    readers = {column: FilePath(path.parent, plain) if column in wanted.files else plain for column in positions}
     return ArrowRows(str(path), dataset.with_format("arrow"), {column: column for column in positions}, readers)
 
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from headstock.data.arrow_rows import ArrowRows
-from headstock.data.columns import find_columns
+from headstock.data.columns import Wanted
 from headstock.data.formats.text_file import open_text
 from headstock.data.store import stored
 from headstock.data.values import FilePath, from_json
-from headstock.interfaces import Column, DataError
+from headstock.interfaces import DataError
 
 
-def read_json(path: Path, columns: Sequence[Column], mapping: Mapping[str, str], need_targets: bool) -> ArrowRows:
+def read_json(path: Path, wanted: Wanted) -> ArrowRows:
     """Return the rows of a JSON Lines file, or of a JSON file that holds a list of objects.
 
     A value is stored as the JSON text it is, because Arrow would want one type for the whole column.
@@ -33,7 +33,7 @@ def read_json(path: Path, columns: Sequence[Column], mapping: Mapping[str, str],
         empty = False
     if empty:
         raise DataError(f"{path} is empty")
-    found = find_columns(str(path), list(keys), columns, mapping, need_targets)
+    found = wanted.find(str(path), list(keys))
 
     def fill(writer: ArrowWriter) -> None:
         for record in _records(path):
@@ -41,8 +41,7 @@ def read_json(path: Path, columns: Sequence[Column], mapping: Mapping[str, str],
 
     features = Features({column: Value("string") for column in found})
     dataset = stored(path, ["json", found], features, fill)
-    files = {column.name for column in columns if column.content == "file"}
-    readers = {column: FilePath(path.parent, from_json) if column in files else from_json for column in found}
+    readers = {column: FilePath(path.parent, from_json) if column in wanted.files else from_json for column in found}
     return ArrowRows(str(path), dataset.with_format("arrow"), {column: column for column in found}, readers)
 
 

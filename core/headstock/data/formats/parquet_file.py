@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
 import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
 
 from headstock.data.arrow_rows import ArrowRows
-from headstock.data.columns import find_columns
+from headstock.data.columns import Wanted
 from headstock.data.store import stored
 from headstock.data.values import FilePath, reader_of
-from headstock.interfaces import Column, DataError
+from headstock.interfaces import DataError
 
 BATCH = 100
 """Rows that are converted together; small, because a row may hold an image."""
 
 
-def read_parquet(path: Path, columns: Sequence[Column], mapping: Mapping[str, str], need_targets: bool) -> ArrowRows:
+def read_parquet(path: Path, wanted: Wanted) -> ArrowRows:
     """Return the rows of a Parquet file.
 
     Raises:
@@ -28,11 +27,11 @@ def read_parquet(path: Path, columns: Sequence[Column], mapping: Mapping[str, st
     from datasets.arrow_writer import ArrowWriter
 
     schema = _schema(path)
-    found = find_columns(str(path), schema.names, columns, mapping, need_targets)
+    found = wanted.find(str(path), schema.names)
     names = list(dict.fromkeys(found.values()))
-    wanted = pa.schema([_without_dictionary(schema.field(name)) for name in names], metadata=schema.metadata)
+    kept = pa.schema([_without_dictionary(schema.field(name)) for name in names], metadata=schema.metadata)
     try:
-        features = Features.from_arrow_schema(wanted)
+        features = Features.from_arrow_schema(kept)
     except (ValueError, NotImplementedError) as error:
         raise DataError(f"{path}: {' '.join(str(error).split())}") from error
 
@@ -40,14 +39,13 @@ def read_parquet(path: Path, columns: Sequence[Column], mapping: Mapping[str, st
         try:
             with pq.ParquetFile(path) as file:
                 for batch in file.iter_batches(BATCH, columns=names):
-                    writer.write_table(pa.Table.from_batches([batch]).select(names).cast(wanted))
+                    writer.write_table(pa.Table.from_batches([batch]).select(names).cast(kept))
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"cannot read {path}: {' '.join(str(error).split())}") from error
 
     dataset = stored(path, ["parquet", names], features, fill)
-    files = {column.name for column in columns if column.content == "file"}
     readers = {column: reader_of(features[source]) for column, source in found.items()}
-    readers.update({column: FilePath(path.parent, readers[column]) for column in files & set(found)})
+    readers.update({column: FilePath(path.parent, readers[column]) for column in wanted.files & set(found)})
     return ArrowRows(str(path), dataset.with_format("arrow"), found, readers)
 
 

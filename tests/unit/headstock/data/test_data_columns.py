@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from headstock.data import load_table
+from headstock.data import DataConfig, load_table
 from headstock.interfaces import Column, DataError
 
 Columns = tuple[Column, ...]
@@ -18,26 +18,26 @@ def header(names: str, width: int = 0) -> Path:
 
 
 def test_case_and_blanks_do_not_matter(texts: Columns) -> None:
-    assert load_table(header(" Text ,LABEL"), "auto", texts, {})[0] == {"text": "a", "label": "b"}
+    assert load_table(header(" Text ,LABEL"), DataConfig(), texts)[0] == {"text": "a", "label": "b"}
 
 
 def test_the_exact_name_goes_before_others(texts: Columns) -> None:
-    assert load_table(header("TEXT,text,label"), "auto", texts, {})[0] == {"text": "b", "label": "c"}
+    assert load_table(header("TEXT,text,label"), DataConfig(), texts)[0] == {"text": "b", "label": "c"}
 
 
 def test_two_that_fit_equally_are_refused(texts: Columns) -> None:
     with pytest.raises(DataError, match=r"reviews\.csv has 2 columns named 'text'"):
-        load_table(header("TEXT,Text,label"), "auto", texts, {})
+        load_table(header("TEXT,Text,label"), DataConfig(), texts)
 
 
 def test_mapping_goes_before_the_name(texts: Columns) -> None:
-    table = load_table(header("text,review,label"), "auto", texts, {"text": "review"})
+    table = load_table(header("text,review,label"), DataConfig(columns={"text": "review"}), texts)
     assert table[0] == {"text": "b", "label": "c"}
 
 
 def test_optional_columns_are_taken_where_they_are(texts: Columns) -> None:
-    assert load_table(header("text,text_pair,label"), "auto", texts, {})[0]["text_pair"] == "b"
-    assert "text_pair" not in load_table(header("text,label"), "auto", texts, {})[0]
+    assert load_table(header("text,text_pair,label"), DataConfig(), texts)[0]["text_pair"] == "b"
+    assert "text_pair" not in load_table(header("text,label"), DataConfig(), texts)[0]
 
 
 @pytest.mark.parametrize(
@@ -64,43 +64,43 @@ def test_what_is_missing_is_said_with_what_is_there(
     names: str, mapping: dict[str, str], message: str, texts: Columns
 ) -> None:
     with pytest.raises(DataError, match=message):
-        load_table(header(names), "auto", texts, mapping)
+        load_table(header(names), DataConfig(columns=mapping), texts)
 
 
 def test_long_lists_of_columns_are_cut_short(texts: Columns) -> None:
     names = ",".join(f"c{number}" for number in range(20))
     with pytest.raises(DataError, match=r"c11 and 8 more; map one"):
-        load_table(header(names), "auto", texts, {})
+        load_table(header(names), DataConfig(), texts)
 
 
 def test_targets_may_be_missing_when_they_are_not_needed(texts: Columns) -> None:
-    table = load_table(header("text,other"), "auto", texts, {"label": "stars"}, need_targets=False)
+    table = load_table(header("text,other"), DataConfig(columns={"label": "stars"}), texts, need_targets=False)
     assert table[0] == {"text": "a"}
     assert table.columns == ("text",)
-    assert load_table(header("text,label"), "auto", texts, {}, need_targets=False)[0] == {"text": "a", "label": "b"}
+    assert load_table(header("text,label"), DataConfig(), texts, need_targets=False)[0] == {"text": "a", "label": "b"}
     with pytest.raises(DataError, match="no column 'text'"):
-        load_table(header("label,other"), "auto", texts, {}, need_targets=False)
+        load_table(header("label,other"), DataConfig(), texts, need_targets=False)
 
 
 def test_files_are_found_from_the_tables_folder(sounds: Columns) -> None:
     Path("speech").mkdir()
     Path("speech/train.csv").write_text("sound,text\naudio/1.wav,one\n/abs/2.wav,two\n,three\nhf://x/4.wav,four\n")
-    table = load_table(Path("speech/train.csv"), "auto", sounds, {})
+    table = load_table(Path("speech/train.csv"), DataConfig(), sounds)
     assert list(table.values("sound")) == ["speech/audio/1.wav", "/abs/2.wav", None, "hf://x/4.wav"]
 
 
 def test_file_name_stands_in_for_a_file_column_only(sounds: Columns, texts: Columns) -> None:
     Path("a.csv").write_text("file_name,text\n1.wav,one\n")
-    assert load_table(Path("a.csv"), "auto", sounds, {})[0] == {"sound": "1.wav", "text": "one"}
+    assert load_table(Path("a.csv"), DataConfig(), sounds)[0] == {"sound": "1.wav", "text": "one"}
     Path("b.csv").write_text("file_name,sound,text\n1.wav,2.wav,one\n")
-    assert load_table(Path("b.csv"), "auto", sounds, {})[0]["sound"] == "2.wav"
+    assert load_table(Path("b.csv"), DataConfig(), sounds)[0]["sound"] == "2.wav"
     Path("c.csv").write_text("file_name,label\n1.wav,one\n")
     with pytest.raises(DataError, match="no column 'text'"):
-        load_table(Path("c.csv"), "auto", texts, {})
+        load_table(Path("c.csv"), DataConfig(), texts)
 
 
 def test_file_values_in_json_lines(sounds: Columns) -> None:
     Path("d").mkdir()
     Path("d/a.jsonl").write_text('{"sound": "1.wav", "text": "x"}\n{"sound": {"path": "2.wav", "bytes": null}}\n')
-    table = load_table(Path("d/a.jsonl"), "auto", sounds, {})
+    table = load_table(Path("d/a.jsonl"), DataConfig(), sounds)
     assert list(table.values("sound")) == ["d/1.wav", {"path": "d/2.wav", "bytes": None}]

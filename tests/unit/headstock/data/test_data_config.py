@@ -48,7 +48,6 @@ def test_hub_options_need_a_hub_data_set(options: dict[str, object]) -> None:
         {"validation_fraction": 0.5, "test_fraction": 0.5},
         {"limit": 0},
         {"split_seed": -1},
-        {"format": "xlsx"},
         {"on_bad_example": "ignore"},
         {"hub": "imdb", "splits": {"dev": "validation"}},
         {"file": "a.csv"},

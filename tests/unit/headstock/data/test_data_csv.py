@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from headstock.data import Table, load_table
+from headstock.data import DataConfig, Table, load_table
 from headstock.data.cached_folder import CacheError
 from headstock.interfaces import Column, DataError
 
@@ -16,7 +16,7 @@ Columns = tuple[Column, ...]
 def read(content: str | bytes, columns: Columns, name: str = "reviews.csv") -> Table:
     path = Path(name)
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return load_table(path, "auto", columns, {})
+    return load_table(path, DataConfig(), columns)
 
 
 def test_rows_by_the_tasks_columns(texts: Columns) -> None:
@@ -104,13 +104,13 @@ def test_a_broken_file_leaves_nothing_in_the_cache(texts: Columns, stored: Path)
 
 def test_a_missing_file_is_named(texts: Columns) -> None:
     with pytest.raises(DataError, match=r"^gone\.csv does not exist$"):
-        load_table(Path("gone.csv"), "auto", texts, {})
+        load_table(Path("gone.csv"), DataConfig(), texts)
 
 
 def test_an_unknown_ending_asks_for_the_format(texts: Columns) -> None:
     with pytest.raises(DataError, match=r"reviews\.dat: .*\.csv, \.tsv.*set data\.format"):
         read("text,label\na,b\n", texts, "reviews.dat")
-    assert load_table(Path("reviews.dat"), "csv", texts, {})[0] == {"text": "a", "label": "b"}
+    assert load_table(Path("reviews.dat"), DataConfig(format="csv"), texts)[0] == {"text": "a", "label": "b"}
 
 
 def test_odd_file_names_are_only_names(texts: Columns) -> None:
@@ -123,7 +123,7 @@ def test_changed_content_of_equal_size_and_time_is_read_anew(texts: Columns, sto
     Path("reviews.csv").write_text("text,label\nwood,pos\n")
     os.utime("reviews.csv", ns=(times.st_atime_ns, times.st_mtime_ns))
     assert os.stat("reviews.csv").st_size == times.st_size
-    assert load_table(Path("reviews.csv"), "auto", texts, {})[0]["text"] == "wood"
+    assert load_table(Path("reviews.csv"), DataConfig(), texts)[0]["text"] == "wood"
     assert len(list(stored.iterdir())) == 2
 
 
@@ -136,8 +136,8 @@ def test_the_same_content_is_stored_once(texts: Columns, stored: Path) -> None:
 
 def test_the_same_content_under_another_mapping_is_another_table(texts: Columns) -> None:
     Path("a.csv").write_text("text,body,label\nshort,long,pos\n")
-    assert load_table(Path("a.csv"), "auto", texts, {})[0]["text"] == "short"
-    assert load_table(Path("a.csv"), "auto", texts, {"text": "body"})[0]["text"] == "long"
+    assert load_table(Path("a.csv"), DataConfig(), texts)[0]["text"] == "short"
+    assert load_table(Path("a.csv"), DataConfig(columns={"text": "body"}), texts)[0]["text"] == "long"
 
 
 def test_a_cache_that_cannot_be_written_is_named(texts: Columns, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,4 +150,4 @@ def test_a_cache_that_cannot_be_written_is_named(texts: Columns, monkeypatch: py
 def test_a_folder_for_a_file_is_refused_as_a_format(texts: Columns) -> None:
     Path("a.csv").write_text("text,label\na,b\n")
     with pytest.raises(DataError, match=r"a\.csv is a file; data\.format=folder"):
-        load_table(Path("a.csv"), "folder", texts, {})
+        load_table(Path("a.csv"), DataConfig(format="folder"), texts)

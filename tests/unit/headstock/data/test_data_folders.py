@@ -18,26 +18,26 @@ def touch(*paths: str) -> None:
 
 def test_a_folder_for_each_class(pictures: Columns) -> None:
     touch("pets/dogs/b.png", "pets/dogs/a/z.JPG", "pets/cats/c.png")
-    table = load_table(Path("pets"), "auto", pictures, {})
+    table = load_table(Path("pets"), DataConfig(), pictures)
     assert list(table) == [
         {"picture": "pets/cats/c.png", "label": "cats"},
         {"picture": "pets/dogs/a/z.JPG", "label": "dogs"},
         {"picture": "pets/dogs/b.png", "label": "dogs"},
     ]
     assert table.where(1) == "pets/dogs/a/z.JPG"
-    assert list(load_table(Path("pets"), "folder", pictures, {})) == list(table)
+    assert list(load_table(Path("pets"), DataConfig(format="folder"), pictures)) == list(table)
 
 
 def test_hidden_and_other_files_do_not_count(pictures: Columns) -> None:
     touch("pets/cats/c.png", "pets/cats/.c.png", "pets/cats/.git/d.png", "pets/cats/notes.txt", "pets/.x/e.png")
     touch("pets/dogs/d.png", "pets/readme.md")
-    assert list(load_table(Path("pets"), "auto", pictures, {}).values("label")) == ["cats", "dogs"]
+    assert list(load_table(Path("pets"), DataConfig(), pictures).values("label")) == ["cats", "dogs"]
 
 
 def test_all_files_count_without_declared_endings(pictures: Columns) -> None:
     columns = (pictures[0].model_copy(update={"suffixes": ()}), pictures[1])
     touch("pets/cats/c.gif", "pets/dogs/d", "pets/readme.md")
-    assert len(load_table(Path("pets"), "auto", columns, {})) == 2
+    assert len(load_table(Path("pets"), DataConfig(), columns)) == 2
 
 
 def test_links_are_followed_and_loops_end(pictures: Columns) -> None:
@@ -46,7 +46,7 @@ def test_links_are_followed_and_loops_end(pictures: Columns) -> None:
     Path("pets/dogs/again").symlink_to(Path("pets").resolve(), target_is_directory=True)
     Path("elsewhere/back").symlink_to(Path("elsewhere").resolve(), target_is_directory=True)
     Path("pets/birds").symlink_to(Path("elsewhere").resolve(), target_is_directory=True)
-    table = load_table(Path("pets"), "auto", pictures, {})
+    table = load_table(Path("pets"), DataConfig(), pictures)
     files = {label: [row["picture"] for row in table if row["label"] == label] for label in ("birds", "cats", "dogs")}
     assert files["cats"] == ["pets/cats/c.png"]
     assert files["birds"] == ["pets/birds/more/e.png"]
@@ -66,7 +66,7 @@ def test_links_are_followed_and_loops_end(pictures: Columns) -> None:
 def test_folders_that_are_not_as_they_should_be(files: list[str], message: str, pictures: Columns) -> None:
     touch(*files)
     with pytest.raises(DataError, match=message):
-        load_table(Path("pets"), "auto", pictures, {})
+        load_table(Path("pets"), DataConfig(), pictures)
 
 
 def test_tasks_without_one_file_and_one_class_do_not_read_them(texts: Columns, sounds: Columns) -> None:
@@ -75,22 +75,22 @@ def test_tasks_without_one_file_and_one_class_do_not_read_them(texts: Columns, s
         with pytest.raises(
             DataError, match=r"^pets has no train, validation or test file \(\.csv.*for each class is not"
         ):
-            load_table(Path("pets"), "auto", columns, {})
+            load_table(Path("pets"), DataConfig(), columns)
     with pytest.raises(DataError, match=r"^pets has no train, validation or test file \(\.csv, \.txt\) inside$"):
-        load_table(Path("pets"), "csv", texts, {})
+        load_table(Path("pets"), DataConfig(format="csv"), texts)
 
 
 def test_files_of_no_class_will_do_for_prediction(pictures: Columns, sounds: Columns) -> None:
     touch("new/b.png", "new/more/a.png", "new/notes.txt")
-    assert list(load_table(Path("new"), "auto", pictures, {}, need_targets=False)) == [
+    assert list(load_table(Path("new"), DataConfig(), pictures, need_targets=False)) == [
         {"picture": "new/b.png"},
         {"picture": "new/more/a.png"},
     ]
     touch("pets/cats/c.png", "pets/dogs/d.png")
-    assert load_table(Path("pets"), "auto", pictures, {}, need_targets=False)[0]["label"] == "cats"
+    assert load_table(Path("pets"), DataConfig(), pictures, need_targets=False)[0]["label"] == "cats"
     touch("none/notes.txt")
     with pytest.raises(DataError, match=r"none holds no file that ends in"):
-        load_table(Path("none"), "auto", pictures, {}, need_targets=False)
+        load_table(Path("none"), DataConfig(), pictures, need_targets=False)
 
 
 def test_a_metadata_file_describes_its_folder(sounds: Columns) -> None:
@@ -106,7 +106,7 @@ def test_a_metadata_file_describes_its_folder(sounds: Columns) -> None:
 def test_two_metadata_files_are_refused(sounds: Columns) -> None:
     touch("speech/metadata.csv", "speech/metadata.jsonl")
     with pytest.raises(DataError, match=r"^speech has metadata\.csv and metadata\.jsonl; keep one of them$"):
-        load_table(Path("speech"), "auto", sounds, {})
+        load_table(Path("speech"), DataConfig(), sounds)
 
 
 @pytest.mark.parametrize("name", ["validation", "valid", "val", "dev", "Valid"])
@@ -149,12 +149,18 @@ def test_a_split_that_is_there_twice_is_refused(texts: Columns) -> None:
         load_splits(DataConfig(path="reviews"), texts, dict)
 
 
-def test_a_format_limits_which_files_are_splits(sentences: Columns) -> None:
+def test_a_format_limits_which_files_are_splits(texts: Columns) -> None:
     for split in ("train", "dev", "test"):
-        touch(f"ner/{split}.csv")
-        Path(f"ner/{split}.txt").write_text("a\tO\n")
-    tables = load_splits(DataConfig(path="ner", format="conll"), sentences, dict)
-    assert tables["validation"].where(0) == "ner/dev.txt line 1"
+        touch(f"ner/{split}.jsonl")
+        Path(f"ner/{split}.txt").write_text("text,label\na,b\n")
+    tables = load_splits(DataConfig(path="ner", format="csv"), texts, dict)
+    assert tables["validation"].where(0) == "ner/dev.txt row 1"
+
+
+def test_a_format_that_there_is_not(texts: Columns) -> None:
+    Path("a.txt").write_text("a")
+    with pytest.raises(DataError, match=r"^data\.format=cvs: this task reads no such format; did you mean csv\?"):
+        load_splits(DataConfig(path="a.txt", format="cvs"), texts, dict)
 
 
 def test_a_folder_without_training_data_says_what_it_has(texts: Columns) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from headstock.data import Table, load_table
+from headstock.data import DataConfig, Table, load_table
 from headstock.interfaces import Column, DataError
 
 Columns = tuple[Column, ...]
@@ -14,7 +14,7 @@ Columns = tuple[Column, ...]
 def read(content: str | bytes, columns: Columns, name: str = "reviews.jsonl") -> Table:
     path = Path(name)
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return load_table(path, "auto", columns, {})
+    return load_table(path, DataConfig(), columns)
 
 
 @pytest.mark.parametrize("name", ["reviews.jsonl", "reviews.ndjson", "reviews.json", "REVIEWS.JSONL"])

@@ -25,10 +25,6 @@ def test_csv_files(texts: Columns) -> None:
     assert sizes("text_classification/sst2_en", (texts[0], texts[2])) == [6909, 872, 1821]
 
 
-def test_conll_files(sentences: Columns) -> None:
-    assert sizes("ner/wnut17_en", sentences) == [3394, 1009, 1287]
-
-
 def test_class_folders(pictures: Columns) -> None:
     assert sizes("image_classification/hymenoptera", pictures) == [240, 50, 90]
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -134,10 +135,11 @@ def test_too_few_rows_say_how_many_are_needed(
 
 def test_targets_that_are_no_scalars_are_cut_at_random(sentences: Columns) -> None:
     columns = (sentences[0], sentences[1].model_copy(update={"stratify": True}))
-    Path("all.conll").write_text("".join(f"w{number}\tO\n\n" for number in range(20)))
-    tables = load_splits(DataConfig(path="all.conll"), columns, no_sample)
+    rows = ({"words": [f"w{number}"], "tags": ["O"]} for number in range(20))
+    Path("all.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tables = load_splits(DataConfig(path="all.jsonl"), columns, no_sample)
     assert sizes(tables) == {"train": 16, "validation": 2, "test": 2}
-    assert tables["test"].where(0) == f"all.conll line {int(tables['test'][0]['words'][0][1:]) * 2 + 1}"
+    assert tables["test"].where(0) == f"all.jsonl row {int(tables['test'][0]['words'][0][1:]) + 1}"
 
 
 def test_limit_takes_so_many_of_each_split(texts: Columns) -> None:

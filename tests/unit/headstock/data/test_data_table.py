@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from headstock.data import MemoryRows, Table, load_table
-from headstock.interfaces import Column
+from headstock.data import DataConfig, MemoryRows, PlacedRows, Table, cached_rows, load_table
+from headstock.interfaces import BadExampleError, Column
 
 Columns = tuple[Column, ...]
 
@@ -15,7 +16,7 @@ Columns = tuple[Column, ...]
 @pytest.fixture
 def table(texts: Columns) -> Table:
     Path("rows.csv").write_text("text,label\n" + "".join(f"t{number},l{number % 3}\n" for number in range(10)))
-    return load_table(Path("rows.csv"), "auto", texts, {})
+    return load_table(Path("rows.csv"), DataConfig(), texts)
 
 
 def test_it_is_a_sequence(table: Table) -> None:
@@ -62,13 +63,13 @@ def test_rows_stay_on_disk(table: Table) -> None:
     assert len(pickle.dumps(table)) < 20_000
 
 
-def test_it_can_be_sent_to_another_process(table: Table, sentences: Columns, sounds: Columns) -> None:
-    Path("a.conll").write_text("a\tO\n")
+def test_it_can_be_sent_to_another_process(table: Table, sounds: Columns) -> None:
+    Path("a.txt").write_text("a\n\nb\n")
     Path("a.jsonl").write_text('{"sound": "1.wav", "text": "x"}\n')
     tables = [
         table.select([3]),
-        load_table(Path("a.conll"), "auto", sentences, {}),
-        load_table(Path("a.jsonl"), "auto", sounds, {}),
+        cached_rows(Path("a.txt"), "letters", ("text",), lambda: [(1, {"text": "a"}), (3, {"text": ["b"]})]),
+        load_table(Path("a.jsonl"), DataConfig(), sounds),
     ]
     for sent in tables:
         arrived = pickle.loads(pickle.dumps(sent))  # noqa: S301 (our own bytes, as multiprocessing does)
@@ -81,3 +82,33 @@ def test_rows_in_memory() -> None:
     assert table.select([1])[0] == {"text": "b"}
     assert list(table.values("label")) == [None, None]
     assert table.where(1) == "input row 2"
+
+
+def test_rows_of_a_text_file_that_a_task_reads_itself() -> None:
+    Path("a.txt").write_text("a\n\nb\n")
+    calls = []
+
+    def read() -> Iterator[tuple[int, dict[str, object] | BadExampleError]]:
+        calls.append(1)
+        yield 1, {"text": "a", "tags": ["x", None]}
+        yield 3, BadExampleError("no tags")
+
+    for _ in range(2):
+        table = cached_rows(Path("a.txt"), "letters 1", ("text", "tags"), read)
+        assert table[0] == {"text": "a", "tags": ["x", None]}
+        assert [table.where(0), table.where(1)] == ["a.txt line 1", "a.txt line 3"]
+        assert list(table.values("text")) == ["a", None]
+        with pytest.raises(BadExampleError, match=r"^no tags$"):
+            table[1]
+    assert len(calls) == 1
+    cached_rows(Path("a.txt"), "letters 2", ("text", "tags"), read)
+    assert len(calls) == 2
+
+
+def test_rows_in_memory_with_their_places() -> None:
+    rows = PlacedRows([{"text": "a"}, {"text": "b"}], ["a.xml", "b.xml"], notes=("1 file left out",))
+    table = Table(MemoryRows("folder train", rows, ("text",), rows.notes))
+    assert table.select([1]).where(0) == "b.xml"
+    assert table.select([1]).notes == ("1 file left out",)
+    with pytest.raises(ValueError, match="2 rows but 1 places"):
+        PlacedRows([{}, {}], ["a"])

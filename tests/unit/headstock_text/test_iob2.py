@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from headstock.kits.iob2 import Entity, entities, entity_types, to_iob2
+from headstock_text.iob2 import Entity, entities, entity_types, to_iob2
 
 
 @pytest.mark.parametrize(

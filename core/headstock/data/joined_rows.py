@@ -1,0 +1,68 @@
+"""The rows of several files, one after the other: the shards of one table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstock.data.table import Table
+
+
+@dataclass(frozen=True, eq=False)
+class JoinedRows:
+    """Rows of several tables that have the same columns.
+
+    Attributes:
+        name: What to call the data in a message.
+        parts: The tables.
+    """
+
+    name: str
+    parts: Sequence[Table]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The task's columns that rows have."""
+        return self.parts[0].columns
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out when the rows of all parts were found."""
+        return tuple(dict.fromkeys(note for part in self.parts for note in part.notes))
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    def row(self, index: int) -> dict[str, Any]:
+        """Return one row."""
+        part, inside = self._place(index)
+        return part[inside]
+
+    def values(self, column: str, indices: NDArray[np.int64]) -> Iterator[Any]:
+        """Yield one column's values."""
+        ends = np.cumsum([len(part) for part in self.parts])
+        owners = np.searchsorted(ends, indices, side="right")
+        start = 0
+        while start < len(indices):  # runs of rows that lie in one part are read together
+            owner = int(owners[start])
+            change = np.flatnonzero(owners[start:] != owner)
+            stop = start + int(change[0]) if len(change) else len(indices)
+            offset = int(ends[owner]) - len(self.parts[owner])
+            yield from self.parts[owner].select((indices[start:stop] - offset).tolist()).values(column)
+            start = stop
+
+    def where(self, index: int) -> str:
+        """Return the row's file and place there."""
+        part, inside = self._place(index)
+        return part.where(inside)
+
+    def _place(self, index: int) -> tuple[Table, int]:
+        for part in self.parts:
+            if index < len(part):
+                return part, index
+            index -= len(part)
+        raise IndexError(index)

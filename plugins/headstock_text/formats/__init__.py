@@ -1,0 +1,1 @@
+"""Forms of data that only text tasks have."""
