@@ -49,9 +49,6 @@ def names_for(kind: str, name: str, catalogue: Catalogue) -> Names:
     for entry in catalogue.entries(kind):
         if entry.name == name:
             raise HeadstockError(f"there is a {kind} '{name}' already, of {entry.source}; choose another name")
-    for conflict in catalogue.conflicts:
-        if (conflict.kind, conflict.name) == (kind, name):
-            raise HeadstockError(f"{conflict}; choose another name")
     class_name = "".join(part.capitalize() for part in name.split("-"))
     if keyword.iskeyword(class_name) or {class_name, f"{class_name}Config"} & {*headstock.__all__, *IMPORTED}:
         class_name += kind.capitalize()

@@ -3,8 +3,8 @@
 Imports pluggy and pydantic, never a machine-learning library, so that listing what is installed stays instant.
 """
 
-from headstock_registry.catalogue import Catalogue, Conflict, PluginRecord
-from headstock_registry.entries import API_VERSION, KINDS, SUPPORTED_API_VERSIONS, Entry, Source
+from headstock_registry.catalogue import Catalogue, Conflict, LeftOut, PluginRecord
+from headstock_registry.entries import API_VERSION, KINDS, SUPPORTED_API_VERSIONS, Entry, Source, normalized
 from headstock_registry.errors import HeadstockError, NameConflictError, PluginError, UnknownNameError, nearest
 from headstock_registry.hookspecs import hookimpl
 from headstock_registry.loading import load_catalogue
@@ -17,6 +17,7 @@ __all__ = [
     "Conflict",
     "Entry",
     "HeadstockError",
+    "LeftOut",
     "NameConflictError",
     "PluginError",
     "PluginRecord",
@@ -25,4 +26,5 @@ __all__ = [
     "hookimpl",
     "load_catalogue",
     "nearest",
+    "normalized",
 ]

@@ -14,8 +14,9 @@ import pluggy
 from pydantic import ValidationError
 
 from headstock_registry import hookspecs
-from headstock_registry.catalogue import Catalogue, PluginRecord
+from headstock_registry.catalogue import Catalogue, LeftOut, PluginRecord
 from headstock_registry.entries import KINDS, SUPPORTED_API_VERSIONS, Entry, Source
+from headstock_registry.mentions import names_in
 
 UNKNOWN = "unknown"
 """Stands for the distribution and version of a plugin whose metadata cannot be read."""
@@ -47,7 +48,7 @@ def _source(point: metadata.EntryPoint) -> Source:
 def _load(source: Source, point: metadata.EntryPoint) -> PluginRecord:
     if point.dist is not None and source.distribution == UNKNOWN:
         problem = f"the metadata of the distribution that brings {point.value} cannot be read; install it again"
-        return PluginRecord(source=source, problem=problem)
+        return PluginRecord(source=source, problem=problem, mentions=names_in(point.module))
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     try:
@@ -58,7 +59,7 @@ def _load(source: Source, point: metadata.EntryPoint) -> PluginRecord:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # sys.exit() and panics of native extensions must not end the command either
-        return PluginRecord(source=source, problem=_reason(error))
+        return PluginRecord(source=source, problem=_reason(error), mentions=names_in(point.module))
     if not implemented:
         problem = f"{point.value} implements no hook; decorate headstock_entries() with headstock.hookimpl"
         return PluginRecord(source=source, problem=problem)
@@ -77,18 +78,27 @@ def _reason(error: BaseException) -> str:
 def _record(source: Source, answer: Sequence[Entry] | None) -> PluginRecord:
     if not isinstance(answer, list | tuple) or not all(isinstance(entry, Entry) for entry in answer):
         return PluginRecord(source=source, problem="headstock_entries() must return a list of headstock.Entry")
-    for entry in answer:
-        if entry.api_version not in SUPPORTED_API_VERSIONS:
-            oldest, newest = SUPPORTED_API_VERSIONS[0], SUPPORTED_API_VERSIONS[-1]
-            offered = f"version {oldest}" if oldest == newest else f"versions {oldest} to {newest}"
-            advice = "upgrade headstock" if entry.api_version > newest else f"upgrade {source.distribution}"
-            problem = f"{entry} needs plugin API {entry.api_version}, this headstock offers {offered}; {advice}"
-            return PluginRecord(source=source, problem=problem)
-        if entry.kind not in KINDS:
-            problem = f"'{entry.name}' is of unknown kind '{entry.kind}'; known: {', '.join(KINDS)}"
-            return PluginRecord(source=source, problem=problem)
     repeated = [claimed for claimed, times in Counter(map(str, answer)).items() if times > 1]
     if repeated:
         return PluginRecord(source=source, problem=f"headstock_entries() lists {', '.join(repeated)} more than once")
-    stamped = tuple(entry.model_copy(update={"source": source}) for entry in answer)
-    return PluginRecord(source=source, entries=stamped)
+    entries: list[Entry] = []
+    left_out: list[LeftOut] = []
+    for entry in answer:
+        reason = _incompatible(entry, source)
+        if reason is None:
+            entries.append(entry.model_copy(update={"source": source}))
+        else:
+            left_out.append(LeftOut(kind=entry.kind, name=entry.name, source=source, reason=reason))
+    return PluginRecord(source=source, entries=tuple(entries), left_out=tuple(left_out))
+
+
+def _incompatible(entry: Entry, source: Source) -> str | None:
+    """Return why an entry cannot be used by this version of Headstock, ``None`` if it can."""
+    oldest, newest = SUPPORTED_API_VERSIONS[0], SUPPORTED_API_VERSIONS[-1]
+    if entry.api_version not in SUPPORTED_API_VERSIONS:
+        offered = f"version {oldest}" if oldest == newest else f"versions {oldest} to {newest}"
+        advice = "upgrade headstock" if entry.api_version > newest else f"upgrade {source.distribution}"
+        return f"needs plugin API {entry.api_version}, this headstock offers {offered}; {advice}"
+    if entry.kind not in KINDS:
+        return f"is of unknown kind '{entry.kind}'; known: {', '.join(KINDS)}"
+    return None

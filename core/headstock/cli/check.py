@@ -11,7 +11,7 @@ from headstock.cli.commands import Shell, pass_shell
 from headstock.cli.listing import as_json_option
 from headstock.cli.output import print_json
 from headstock.cli.trust import trust_option
-from headstock_registry import Catalogue, Entry, HeadstockError
+from headstock_registry import Catalogue, Entry, HeadstockError, normalized
 
 if TYPE_CHECKING:
     from headstock.testing import CheckResult
@@ -72,7 +72,11 @@ def check(
 
 def _entries(catalogue: Catalogue, name: str, kind: str | None) -> list[Entry]:
     """Return the components of that name, or of that distribution."""
-    brought = [entry for entry in catalogue.entries() if entry.source is not None and entry.source.distribution == name]
+    brought = [
+        entry
+        for entry in catalogue.entries()
+        if entry.source is not None and normalized(entry.source.distribution) == normalized(name)
+    ]
     if brought and kind is None:
         found: Sequence[Entry] = brought
     else:
@@ -89,7 +93,9 @@ def _results(
     from headstock.testing import run_checks
 
     for entry in entries:
-        yield from run_checks(entry.name, assignments, kind=entry.kind, only=only or None, catalogue=catalogue)
+        yield from run_checks(
+            catalogue.name(entry), assignments, kind=entry.kind, only=only or None, catalogue=catalogue
+        )
 
 
 def _explain(entries: Sequence[Entry], only: Sequence[str]) -> None:

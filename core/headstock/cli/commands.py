@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 
 import click
 
-from headstock.cli.output import short, warn
-from headstock_registry import Catalogue, NameConflictError, PluginError, load_catalogue
+from headstock.cli.output import warn
+from headstock_registry import Catalogue, Entry, NameConflictError, PluginError, UnknownNameError, load_catalogue
 
 
 class CoreCommand(NamedTuple):
@@ -47,10 +47,12 @@ class Shell:
 
     Attributes:
         strict: A broken plugin or a name that two plugins claim is an error, whatever the command.
+        invoked: The plugin's command that was asked for, if it was one.
     """
 
     def __init__(self) -> None:
         self.strict = False
+        self.invoked: Entry | None = None
         self._warned = False
 
     @cached_property
@@ -70,19 +72,32 @@ class Shell:
     def conflicts(self, kind: str) -> dict[str, str]:
         """Return one line for each contested name of a kind, by name."""
         found = {conflict.name: str(conflict) for conflict in self.catalogue.conflicts if conflict.kind == kind}
-        return {**found, **shadows(self.catalogue)} if kind == "command" else found
+        return {**shadows(self.catalogue), **found} if kind == "command" else found
 
     def warn(self) -> None:
-        """Name each broken plugin in one line on standard error, once an invocation."""
+        """Say in one line on standard error what could not be loaded, once an invocation."""
         if self._warned:
             return
         self._warned = True
-        for plugin in self.catalogue.failures:
-            warn(f"plugin '{plugin.source.plugin}' of {plugin.source} is left out: {short(plugin.problem or '')}")
+        failed = [plugin.source.plugin for plugin in self.catalogue.failures]
+        left_out = [str(entry) for entry in self.catalogue.left_out]
+        parts = []
+        if failed:
+            parts.append(f"{len(failed)} plugin{'s' * (len(failed) > 1)} could not be loaded: {', '.join(failed)}")
+        if left_out:
+            parts.append(f"{', '.join(left_out)} {'are' if len(left_out) > 1 else 'is'} left out")
+        if parts:
+            warn(f"{'; '.join(parts)}; `headstock plugins` says why")
+
+    def name(self, entry: Entry) -> str:
+        """Return what to call an entry on the command line: its qualified name where the short one means another."""
+        if entry.kind == "command" and entry.name in CORE:
+            return entry.qualified
+        return self.catalogue.name(entry)
 
     def command_summaries(self) -> dict[str, str]:
         """Return what each command is for: core's own first, then those of plugins by name."""
-        brought = {entry.name: entry.summary for entry in self.catalogue.entries("command") if entry.name not in CORE}
+        brought = {self.name(entry): entry.summary for entry in self.catalogue.entries("command")}
         return {**{name: command.summary for name, command in CORE.items()}, **brought}
 
     def command(self, name: str) -> click.Command | None:
@@ -92,16 +107,23 @@ class Shell:
             NameConflictError: more than one distribution claims the name.
             PluginError: a plugin's command does not import or is not a click command.
         """
-        conflict = self.conflicts("command").get(name)
-        if conflict is not None:
-            raise NameConflictError(conflict)
         if name in CORE:
             module, attribute = CORE[name].target.split(":")
             core: click.Command = getattr(importlib.import_module(module), attribute)
             return core
-        if name not in self.catalogue.names("command"):
+        try:
+            entry = self.catalogue.get("command", name)
+        except UnknownNameError:
             return None
-        entry = self.catalogue.get("command", name)
+        self.invoked = entry
+        return self.import_command(entry)
+
+    def import_command(self, entry: Entry) -> click.Command:
+        """Import a plugin's command.
+
+        Raises:
+            PluginError: it does not import or is not a click command.
+        """
         command = self.catalogue.resolve(entry)
         if not isinstance(command, click.Command):
             raise PluginError(f"{entry} of {entry.source}: {entry.target} is not a click command")
@@ -115,8 +137,7 @@ pass_shell = click.make_pass_decorator(Shell, ensure=True)
 def shadows(catalogue: Catalogue) -> dict[str, str]:
     """Return one line for each plugin command that has the name of one of core's own, by name."""
     return {
-        entry.name: f"{entry} of headstock itself is also claimed by {entry.source} (plugin '{entry.source.plugin}'); "
-        f"uninstall {entry.source.distribution}"
+        entry.name: f"{entry} is headstock's own; to use the other, name it {entry.qualified} (from {entry.source})"
         for entry in catalogue.entries("command")
         if entry.name in CORE and entry.source is not None
     }

@@ -38,8 +38,10 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that the arguments begin with; for an unknown name say what comes near."""
         shell, name = ctx.ensure_object(Shell), args[0]
-        if not ctx.resilient_parsing and name not in {*shell.command_summaries(), *shell.conflicts("command")}:
-            raise UnknownNameError(f"there is no command '{name}'{nearest(name, shell.command_summaries())}")
+        if not ctx.resilient_parsing and shell.command(name) is None:
+            reason = shell.catalogue.unusable(name, "command")
+            advice = nearest(name, shell.command_summaries()) if reason is None else f": {reason}"
+            raise UnknownNameError(f"there is no command '{name}'{advice}")
         return super().resolve_command(ctx, args)
 
     def get_help(self, ctx: click.Context) -> str:

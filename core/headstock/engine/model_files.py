@@ -184,7 +184,7 @@ def _make(catalogue: Catalogue, kind: str, part: SavedPart) -> Any:
 def _resolve(catalogue: Catalogue, kind: str, part: SavedPart) -> tuple[Any, Any]:
     """Return a component's class and its options."""
     try:
-        entry = catalogue.get(kind, part.name)
+        entry = catalogue.get(kind, f"{part.distribution}:{part.name}")
         cls = component_class(catalogue, entry)
     except HeadstockError as error:
         raise HeadstockError(f"the run needs {part.distribution} {part.version}: {error}") from error

@@ -16,7 +16,7 @@ from headstock.recipe.errors import RecipeError, validated
 from headstock.recipe.model import DEFAULT_ADAPTER, Recipe
 from headstock.recipe.source import COMPONENTS, Assignment, assign, component_of, parse_recipe
 from headstock.trainer.config import TrainerConfig
-from headstock_registry import Catalogue, Entry, PluginError, UnknownNameError, nearest
+from headstock_registry import Catalogue, Entry, PluginError, UnknownNameError, nearest, normalized
 
 C = TypeVar("C")
 
@@ -63,7 +63,7 @@ def resolve(
     merged = assign(dict(content), long)
     components = _components(catalogue, merged, where)
     for section, (entry, _) in components.items():
-        merged[section] = {**component_of(merged, section), "name": entry.name}
+        merged[section] = {**component_of(merged, section), "name": catalogue.name(entry)}
     recipe = parse_recipe(assign(merged, [_lengthen(item, components, catalogue) for item in short]), where)
     task: Part[Task] = _part(components["task"], recipe.task.options)
     backbone: Part[Backbone] = _part(components["backbone"], recipe.backbone.options if recipe.backbone else {})
@@ -79,8 +79,11 @@ def resolve(
         raise RecipeError(
             f"'trainer.metric': no metric '{trainer.metric}'{nearest(str(trainer.metric), [*names, 'loss'])}"
         )
+    spelled_out = {
+        key: {"name": catalogue.name(part.entry), **part.config.model_dump(mode="json")} for key, part in parts.items()
+    }
     complete = Recipe.model_validate(
-        {key: {"name": part.entry.name, **part.config.model_dump(mode="json")} for key, part in parts.items()}
+        spelled_out
         | {"data": data.model_dump(mode="json"), "trainer": trainer.model_dump(mode="json"), "seed": recipe.seed}
     )
     return ResolvedRecipe(complete, task, backbone, adapter, data, trainer, recipe.seed)
@@ -93,7 +96,7 @@ def _components(catalogue: Catalogue, content: Mapping[str, Any], where: str) ->
         raise RecipeError(f"{where}: 'task' is required: the name of a task, see `headstock tasks`")
     task_entry = catalogue.get("task", named["task"])
     task: type[Task] = component_class(catalogue, task_entry)
-    backbone = _fitting(catalogue, task, str(named["backbone"] or task.default_backbone))
+    backbone = _fitting(catalogue, task, str(named["backbone"] or _default_backbone(catalogue, task_entry, task)))
     adapter = catalogue.get("adapter", str(named["adapter"] or DEFAULT_ADAPTER))
     return {
         "task": (task_entry, task),
@@ -102,21 +105,29 @@ def _components(catalogue: Catalogue, content: Mapping[str, Any], where: str) ->
     }
 
 
+def _default_backbone(catalogue: Catalogue, entry: Entry, task: type[Task]) -> str:
+    """Return the name of a task's default backbone; one of the task's own distribution is meant before all others."""
+    if entry.source is not None:
+        own = f"{normalized(entry.source.distribution)}:{task.default_backbone}"
+        if any(brought.qualified == own for brought in catalogue.entries("backbone")):
+            return own
+    return task.default_backbone
+
+
 def _fitting(catalogue: Catalogue, task: type[Task], name: str) -> Entry:
     """Return the backbone's entry; a name may be shortened to a beginning that only one fitting backbone has."""
     entries = [entry for entry in catalogue.entries("backbone") if entry.modality in (None, task.modality)]
-    begins = [entry for entry in entries if entry.name.startswith(f"{name}-")]
-    if name not in catalogue.names("backbone") and len(begins) == 1:
-        return begins[0]
     try:
         entry = catalogue.get("backbone", name)
     except UnknownNameError:
-        fitting = [entry.name for entry in entries]
-        raise UnknownNameError(
-            f"no backbone named '{name}' is installed for {task.modality}{nearest(name, fitting)}"
-        ) from None
+        reason = catalogue.unusable(name, "backbone")
+        begins = [entry for entry in entries if catalogue.name(entry).startswith(f"{name}-")]
+        if reason is None and len(begins) == 1:
+            return begins[0]
+        advice = nearest(name, map(catalogue.name, entries)) if reason is None else f": {reason}"
+        raise UnknownNameError(f"no backbone named '{name}' is installed for {task.modality}{advice}") from None
     if entry not in entries:
-        fits = ", ".join(fitting.name for fitting in entries)
+        fits = ", ".join(catalogue.name(fitting) for fitting in entries)
         raise RecipeError(f"backbone '{entry.name}' is for {entry.modality}, the task needs {task.modality}: {fits}")
     return entry
 
@@ -152,7 +163,7 @@ def _with_option(key: str, task: type[Task], catalogue: Catalogue) -> dict[str, 
         try:
             fits = entry.modality in (None, task.modality)
             if fits and key in component_class(catalogue, entry).Config.model_fields:
-                found.setdefault(entry.kind, []).append(entry.name)
+                found.setdefault(entry.kind, []).append(catalogue.name(entry))
         except PluginError:
             continue  # what cannot be imported cannot be chosen
     return found

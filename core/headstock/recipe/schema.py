@@ -31,10 +31,11 @@ def recipe_schema(catalogue: Catalogue) -> tuple[dict[str, Any], list[str]]:
             except PluginError as error:
                 left_out.append(str(error))
                 continue
-            options = _inlined(config, definitions, f"{kind}.{entry.name}")
-            options["properties"] = {"name": {"const": entry.name}, **options.get("properties", {})}
+            name = catalogue.name(entry)
+            options = _inlined(config, definitions, f"{kind}.{name}")
+            options["properties"] = {"name": {"const": name}, **options.get("properties", {})}
             options["required"] = ["name", *options.get("required", [])]
-            options["title"], options["description"] = entry.name, entry.summary
+            options["title"], options["description"] = name, entry.summary
             choices.append(options)
         properties[kind] = {"description": Recipe.model_fields[kind].description, "anyOf": choices}
     for section, model in (("data", DataConfig), ("trainer", TrainerConfig)):

@@ -77,9 +77,10 @@ class Subject:
             HeadstockError: nothing is installed that the component could be checked with.
         """
         if self.entry.kind == "task":
-            return {"task": self.entry.name}
+            return {"task": self.catalogue.name(self.entry)}
+        own = self.catalogue.name(self.entry)
         named = [text.removeprefix("task=") for text in self.assignments if text.startswith("task=")]
-        return {"task": named[0] if named else self._some_task(), self.entry.kind: self.entry.name}
+        return {"task": named[0] if named else self._some_task(), self.entry.kind: own}
 
     def _some_task(self) -> str:
         modality = self.entry.modality
@@ -92,7 +93,7 @@ class Subject:
             except HeadstockError:
                 continue
             if self.entry.kind == "backbone" or default in backbones:
-                return entry.name
+                return self.catalogue.name(entry)
         raise HeadstockError(f"{self.entry} can only be checked with a task, and no installed task fits it")
 
     def resolved(self, *more: str) -> ResolvedRecipe:

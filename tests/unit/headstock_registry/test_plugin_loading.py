@@ -6,7 +6,7 @@ from importlib import metadata
 
 import pytest
 
-from headstock_registry import API_VERSION, load_catalogue
+from headstock_registry import API_VERSION, PluginError, UnknownNameError, load_catalogue
 
 HOOK = "from headstock_registry import Entry, hookimpl\n@hookimpl\ndef headstock_entries({arguments}):\n    {body}\n"
 
@@ -65,18 +65,74 @@ def test_ctrl_c_while_a_plugin_is_imported_is_not_swallowed(fake_site):
         load_catalogue()
 
 
-INVALID = {
+INCOMPATIBLE = {
     "newer api": (
         {"api_version": API_VERSION + 1},
-        "task 'made-up' needs plugin API 2, this headstock offers version 1; upgrade headstock",
+        "needs plugin API 2, this headstock offers version 1; upgrade headstock",
     ),
-    "older api": (
-        {"api_version": 0},
-        "needs plugin API 0, this headstock offers version 1; upgrade odd",
+    "older api": ({"api_version": 0}, "needs plugin API 0, this headstock offers version 1; upgrade odd"),
+    "unknown kind": ({"kind": "tsak"}, "is of unknown kind 'tsak'; known: task, backbone, adapter, command"),
+    "newer kind of a newer api": (
+        {"kind": "scheduler", "api_version": API_VERSION + 1},
+        "needs plugin API 2, this headstock offers version 1; upgrade headstock",
     ),
-    "unknown kind": ({"kind": "tsak"}, "'made-up' is of unknown kind 'tsak'; known: task, backbone, adapter, command"),
-    "newer kind of a newer api": ({"kind": "scheduler", "api_version": API_VERSION + 1}, "upgrade headstock"),
-    "bad name": ({"name": "Made Up"}, "Entry is not valid: name: String should match pattern"),
+}
+
+
+@pytest.mark.parametrize(("change", "reason"), INCOMPATIBLE.values(), ids=INCOMPATIBLE)
+def test_an_entry_for_another_headstock_is_left_out_alone(fake_site, change, reason):
+    fake_site.add("odd", entries=[{"name": "fine"}, {"name": "made-up", **change}])
+    odd, catalogue = record("odd"), load_catalogue()
+    assert odd.problem is None
+    assert [(str(entry), entry.reason) for entry in odd.left_out] == [
+        (f"{change.get('kind', 'task')} 'made-up' of odd 1.0", reason)
+    ]
+    assert "fine" in catalogue.names("task")
+    assert "made-up" not in [entry.name for entry in catalogue.entries()]
+    kind = "task" if change.get("kind") != "scheduler" else "adapter"
+    for name in ("made-up", "odd:made-up"):
+        with pytest.raises(UnknownNameError) as caught:
+            catalogue.get(kind, name)
+        brought = f"it is brought by plugin 'odd' of odd 1.0 and {reason}"
+        assert str(caught.value) == f"no {kind} named '{name}' is installed: {brought}"
+        with pytest.raises(UnknownNameError, match=r"nothing named .* is brought by plugin 'odd'"):
+            catalogue.find(name)
+    with pytest.raises(PluginError, match=r"'made-up' of odd 1\.0: "):
+        load_catalogue(list(odd_points())).check()
+
+
+def odd_points():
+    return metadata.entry_points(group="headstock", name="odd")
+
+
+@pytest.mark.parametrize("layout", ["module", "package", "broken package"])
+def test_a_missing_name_is_traced_to_the_broken_plugin_that_has_it(fake_site, layout):
+    code = "import no_such_module\nENTRIES = [dict(kind='task', name='made-up', target='a:B')]"
+    if layout == "module":
+        fake_site.add("broken", code)
+    else:
+        fake_site.add("broken", "", value="broken_package.plugin")
+        package = fake_site.folder / "broken_package"
+        package.mkdir()
+        (package / "__init__.py").write_text("import no_such_module" if layout == "broken package" else "")
+        (package / "plugin.py").write_text(code)
+    for name in ("made-up", "broken:made-up"):
+        with pytest.raises(UnknownNameError) as caught:
+            load_catalogue().get("task", name)
+        assert str(caught.value) == (
+            f"no task named '{name}' is installed: it is brought by plugin 'broken' of broken 1.0, which cannot be "
+            "loaded: ModuleNotFoundError: No module named 'no_such_module'"
+        )
+    with pytest.raises(UnknownNameError, match=r"'made-up-b' is installed; known|did you mean"):
+        load_catalogue().get("task", "made-up-b")
+    assert "no_such_module" not in sys.modules
+
+
+INVALID = {
+    "blank in the name": ({"name": "made up"}, "Entry is not valid: name: String should match pattern"),
+    "colon in the name": ({"name": "other:made-up"}, "Entry is not valid: name: String should match pattern"),
+    "line break after the name": ({"name": "made-up\n"}, "Entry is not valid: name: String should match pattern"),
+    "capitals in the name": ({"name": "Made-up"}, "Entry is not valid: name: String should match pattern"),
     "bad target": ({"target": "no_colon"}, "Entry is not valid: target: "),
     "long summary": ({"summary": "x" * 121}, "Entry is not valid: summary: "),
     "unknown field": ({"colour": "red"}, "Entry is not valid: colour: Extra inputs are not permitted, got 'red'"),

@@ -37,8 +37,8 @@ def catalogue():
 
 
 def test_entries_are_sorted_and_filtered_by_kind(catalogue):
-    assert catalogue.names("task") == ("counting", "shared", "sorting")
-    assert [entry.kind for entry in catalogue.entries()] == ["adapter", "backbone", "task", "task", "task"]
+    assert catalogue.names("task") == ("a-dist:twice", "b-dist:twice", "counting", "shared", "sorting")
+    assert [entry.kind for entry in catalogue.entries()] == ["adapter", "backbone", *["task"] * 5]
     assert catalogue.names("command") == ()
 
 
@@ -52,7 +52,10 @@ def test_an_unknown_name_is_answered_with_the_nearest(catalogue):
 
 
 def test_an_unknown_name_near_to_nothing_is_answered_with_all(catalogue):
-    with pytest.raises(UnknownNameError, match=r"^no task named 'xyz' is installed; known: counting, shared, sorting$"):
+    with pytest.raises(
+        UnknownNameError,
+        match=r"^no task named 'xyz' is installed; known: a-dist:twice, b-dist:twice, counting, shared, sorting$",
+    ):
         catalogue.get("task", "xyz")
     with pytest.raises(UnknownNameError, match=r"^no command named 'xyz' is installed; there are none$"):
         catalogue.get("command", "xyz")
@@ -63,12 +66,68 @@ def test_a_name_of_another_kind_is_unknown(catalogue):
         catalogue.get("backbone", "sorting")
 
 
-def test_a_contested_name_is_an_error_that_names_both(catalogue):
-    with pytest.raises(NameConflictError) as caught:
-        catalogue.get("task", "twice")
-    assert "task 'twice' is claimed by b-dist 1.0 (plugin 'b') and a-dist 1.0 (plugin 'a')" in str(caught.value)
-    assert "twice" not in catalogue.names("task")
+def test_any_name_can_be_qualified(catalogue):
+    assert catalogue.get("task", "b-dist:sorting") == catalogue.get("task", "sorting")
+    assert catalogue.get("task", "B_Dist:sorting") == catalogue.get("task", "sorting")
+    assert [entry.kind for entry in catalogue.find("a-dist:shared")] == ["task"]
+    with pytest.raises(UnknownNameError, match=r"^no task named 'a-dist:sorting' is installed; did you mean .*sorting"):
+        catalogue.get("task", "a-dist:sorting")
+    with pytest.raises(UnknownNameError, match="there is no plugin of a distribution 'ddist'; did you mean"):
+        catalogue.get("task", "ddist:sorting")
+
+
+def test_a_name_that_two_third_parties_claim_is_only_to_be_had_qualified(catalogue):
+    for ask in (catalogue.find, lambda name: catalogue.get("task", name)):
+        with pytest.raises(NameConflictError) as caught:
+            ask("twice")
+        assert str(caught.value) == (
+            "task 'twice' is claimed by b-dist 1.0 (plugin 'b') and a-dist 1.0 (plugin 'a'); "
+            "name it b-dist:twice or a-dist:twice"
+        )
+    for plugin_name in ("a", "b"):
+        found = catalogue.get("task", f"{plugin_name}-dist:twice")
+        assert found.source.plugin == plugin_name
+        assert catalogue.name(found) == f"{plugin_name}-dist:twice"
     assert [conflict.name for conflict in catalogue.conflicts] == ["twice"]
+
+
+@pytest.mark.parametrize("own_first", [True, False])
+def test_what_comes_with_headstock_keeps_its_name(own_first):
+    own = plugin("headstock", ("task", "sorting")).entries[0]
+    own = own.model_copy(update={"source": Source(plugin="text", distribution="headstock", version="1")})
+    records = [PluginRecord(source=own.source, entries=(own,)), plugin("thief", ("task", "sorting"))]
+    catalogue = Catalogue(records if own_first else records[::-1])
+    assert catalogue.get("task", "sorting") == own
+    assert catalogue.find("sorting") == (own,)
+    stolen = catalogue.get("task", "thief-dist:sorting")
+    assert stolen.source.plugin == "thief"
+    assert (catalogue.name(own), catalogue.name(stolen)) == ("sorting", "thief-dist:sorting")
+    assert catalogue.names("task") == ("sorting", "thief-dist:sorting")
+    (conflict,) = catalogue.conflicts
+    assert str(conflict) == (
+        "task 'sorting' is headstock's own; to use the other, name it thief-dist:sorting (from thief-dist 1.0)"
+    )
+    with pytest.raises(NameConflictError, match="headstock's own"):
+        catalogue.check()
+
+
+def test_a_name_that_one_distribution_claims_twice_cannot_be_had():
+    twins = [plugin(name, ("task", "sorting")) for name in ("a", "b")]
+    source = {"distribution": "same", "version": "1.0"}
+    twins = [
+        PluginRecord(
+            source=twin.source.model_copy(update=source),
+            entries=tuple(
+                entry.model_copy(update={"source": twin.source.model_copy(update=source)}) for entry in twin.entries
+            ),
+        )
+        for twin in twins
+    ]
+    catalogue = Catalogue([*twins, plugin("c", ("task", "sorting"))])
+    for name in ("sorting", "same:sorting"):
+        with pytest.raises(NameConflictError, match="a distribution can have a name once"):
+            catalogue.get("task", name)
+    assert catalogue.names("task") == ("c-dist:sorting",)
 
 
 def test_find_looks_through_all_kinds(catalogue):

@@ -130,20 +130,84 @@ def test_plugins_lists_the_broken_with_the_reason(fake_site, invoke):
         "version": "0.9",
         "entries": {},
         "problem": "ValueError: no smell",
+        "left_out": [],
         "conflicts": [],
     }
 
 
-def test_listings_warn_of_broken_plugins_in_one_short_line(fake_site, invoke):
-    fake_site.add("broken-nose", f"raise ValueError('{'very ' * 100}bad')", plugin="sniffer", version="0.9")
-    fake_site.add("sound", entries=[{"name": "made-up"}])
-    result = invoke("tasks")
+@pytest.mark.parametrize("listing", ["tasks", "backbones", "adapters", "schema", "--help"])
+def test_all_that_could_not_be_loaded_is_one_line_that_says_where_to_look(fake_site, invoke, listing):
+    for distribution in ("broken-a", "broken-b"):
+        fake_site.add(distribution, "raise ValueError('a reason')")
+    fake_site.add("newer", entries=[{"name": "made-up"}, {"name": "made-up-newer", "api_version": 9}])
+    result = invoke(listing)
     assert result.exit_code == 0
-    assert "made-up" in result.stdout
-    assert "warning" not in result.stdout
-    (line,) = [line for line in result.stderr.splitlines() if "sniffer" in line]
-    assert line.startswith("warning: plugin 'sniffer' of broken-nose 0.9 is left out: ValueError: very ")
-    assert len(line) < 200
+    (line,) = [line for line in result.stderr.splitlines() if "broken" in line or "left out" in line]
+    assert line == (
+        "warning: 2 plugins could not be loaded: broken-a, broken-b; task 'made-up-newer' of newer 1.0 is left out; "
+        "`headstock plugins` says why"
+    )
+
+
+def test_plugins_says_in_full_why_something_is_left_out(fake_site, invoke):
+    reason = "very " * 60 + "bad"
+    fake_site.add("broken-nose", f"raise ValueError('{reason}')")
+    fake_site.add("newer", entries=[{"name": "made-up"}, {"name": "made-up-newer", "api_version": 9}])
+    result = invoke("plugins")
+    assert f"ValueError: {reason}\n" in result.stdout
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("newer ")]
+    assert "  task 'made-up-newer' is left out: needs plugin API 9, this headstock offers" in line
+    (record,) = [item for item in json.loads(invoke("plugins", "--json").stdout) if item["plugin"] == "newer"]
+    assert [(entry["kind"], entry["name"]) for entry in record["left_out"]] == [("task", "made-up-newer")]
+
+
+PARTS = """
+import click
+from headstock import Adapter, Backbone
+print("a greeting")
+
+class Nose(Backbone):
+    modality = "smell"
+
+@click.command()
+def run(): pass
+"""
+
+
+def test_plugins_import_tries_every_target(fake_site, invoke):
+    fake_site.module("made_up_parts", PARTS)
+    good = [
+        {"kind": "backbone", "name": "made-up-nose", "target": "made_up_parts:Nose"},
+        {"kind": "command", "name": "made-up-run", "target": "made_up_parts:run"},
+    ]
+    bad = [
+        {"kind": "adapter", "name": "made-up-wrong", "target": "made_up_parts:Nose"},
+        {"kind": "command", "name": "made-up-odd", "target": "made_up_parts:Nose"},
+        {"name": "made-up-gone", "target": "made_up_gone:X"},
+    ]
+    fake_site.add("nose", entries=good)
+    result = invoke("plugins", "--import")
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("nose ")]
+    assert result.exit_code == 0
+    assert line.endswith("ok")
+    assert "greeting" not in result.stdout
+    fake_site.add(
+        "mouth",
+        entries=[
+            *bad,
+            {"name": "made-up-fine", "target": "headstock_text.tasks.text_classification:TextClassification"},
+        ],
+    )
+    result = invoke("plugins", "--import", "--json")
+    assert result.exit_code == 1
+    records = {record["plugin"]: record for record in json.loads(result.stdout)}
+    assert {name for name, record in records.items() if record["import_errors"]} == {"mouth"}
+    wrong, odd, gone = records["mouth"]["import_errors"]
+    assert wrong == "adapter 'made-up-wrong' of mouth 1.0: made_up_parts:Nose is not a subclass of headstock.Adapter"
+    assert odd == "command 'made-up-odd' of mouth 1.0: made_up_parts:Nose is not a click command"
+    assert gone.startswith("task 'made-up-gone' of mouth 1.0: cannot import made_up_gone:X (ModuleNotFoundError: ")
+    assert invoke("plugins").exit_code == 0
+    assert gone in invoke("plugins", "--import").stdout
 
 
 @pytest.fixture
@@ -152,19 +216,26 @@ def contested(fake_site):
     fake_site.add("second-nose", entries=[{"name": "made-up-smell"}, {"kind": "adapter", "name": "made-up-b"}])
 
 
-def test_a_contested_name_is_an_error_after_the_table(contested, invoke):
+def test_contested_names_are_listed_as_they_have_to_be_written(contested, invoke):
     result = invoke("tasks")
-    assert result.exit_code == 2
-    assert "made-up-a" in result.stdout
-    assert "made-up-smell" not in result.stdout
-    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-    assert "task 'made-up-smell' is claimed by first-nose 1.0 (plugin 'one') and second-nose 1.0" in line
+    assert result.exit_code == 0
+    names = [line.split()[0] for line in result.stdout.splitlines()]
+    assert {"made-up-a", "first-nose:made-up-smell", "second-nose:made-up-smell"} <= set(names)
+    assert "made-up-smell" not in names
+    (line,) = [line for line in result.stderr.splitlines() if "made-up-smell" in line]
+    assert line.startswith("warning: task 'made-up-smell' is claimed by first-nose 1.0 (plugin 'one') and second-nose")
+    assert line.endswith("name it first-nose:made-up-smell or second-nose:made-up-smell")
+    listed = [item["name"] for item in json.loads(invoke("tasks", "--json").stdout)]
+    assert "first-nose:made-up-smell" in listed
 
 
-def test_a_contested_name_is_an_error_after_json_too(contested, invoke):
-    result = invoke("tasks", "--json")
-    assert result.exit_code == 2
-    assert "made-up-a" in [item["name"] for item in json.loads(result.stdout)]
+def test_a_plugin_that_claims_a_name_of_headstock_is_listed_beside_it(fake_site, invoke):
+    fake_site.add("thief", entries=[{"name": "text-classification", "modality": "smell"}])
+    result = invoke("tasks")
+    lines = {line.split()[0]: line for line in result.stdout.splitlines()}
+    assert lines["thief:text-classification"].endswith("thief 1.0")
+    assert "headstock " in lines["text-classification"]
+    assert "name it thief:text-classification (from thief 1.0)" in result.stderr
 
 
 def test_a_contested_name_leaves_other_kinds_alone(contested, invoke):

@@ -169,7 +169,28 @@ def test_an_unknown_command_may_be_that_of_a_broken_plugin(fake_site, invoke):
     fake_site.add("broken-nose", "raise ValueError('bad')")
     result = invoke("sniff")
     assert result.exit_code == 2
-    assert "warning: plugin 'broken-nose' of broken-nose 1.0 is left out: ValueError: bad\n" in result.stderr
+    assert "warning: 1 plugin could not be loaded: broken-nose; `headstock plugins` says why\n" in result.stderr
+    fake_site.add("rotten-nose", "raise ValueError('bad')  # has 'sniff'")
+    result = invoke("sniff")
+    assert (
+        "error: there is no command 'sniff': it is brought by plugin 'rotten-nose' of rotten-nose 1.0, which cannot "
+        "be loaded: ValueError: bad\n"
+    ) in result.stderr
+    assert "warning: 2 plugins could not be loaded: broken-nose, rotten-nose; `headstock" in result.stderr
+
+
+def test_a_command_for_another_headstock_is_left_out_alone(commands, invoke):
+    newer = {"kind": "command", "name": "made-up-newer", "api_version": 9}
+    commands.add(
+        "newer", entries=[newer, {"kind": "command", "name": "made-up-many-2", "target": "made_up_commands:many"}]
+    )
+    result = invoke("made-up-newer")
+    assert result.exit_code == 2
+    assert "error: there is no command 'made-up-newer': it is brought by plugin 'newer' of newer 1.0 and needs" in (
+        result.stderr
+    )
+    assert "warning: command 'made-up-newer' of newer 1.0 is left out; `headstock plugins` says why" in result.stderr
+    assert "Usage:" in invoke("made-up-many-2").output
 
 
 def test_a_command_of_a_plugin_that_cannot_be_had_is_an_error(commands, invoke):
@@ -183,22 +204,27 @@ def test_a_command_of_a_plugin_that_cannot_be_had_is_an_error(commands, invoke):
     assert "made_up_commands:not_a_command is not a click command" in odd.stderr
 
 
-def test_a_plugin_cannot_take_the_name_of_a_core_command(fake_site, invoke):
-    fake_site.add("thief", entries=[{"kind": "command", "name": "show", "target": "a:b"}])
-    result = invoke("show", "anything")
-    assert result.exit_code == 2
-    assert "error: command 'show' of headstock itself is also claimed by thief 1.0 (plugin 'thief')" in result.stderr
-    assert "also claimed by thief" in invoke("plugins").stdout
-    assert "warning: command 'show' of headstock itself is also claimed by thief" in invoke("--help").stderr
+def test_a_plugin_cannot_take_the_name_of_a_core_command(commands, invoke):
+    commands.add("thief", entries=[{"kind": "command", "name": "show", "target": "made_up_commands:many"}])
+    assert "task" in invoke("show", "text-classification").stdout
+    assert "Usage: headstock thief:show " in invoke("thief:show", "--help").stdout
+    line = "command 'show' is headstock's own; to use the other, name it thief:show (from thief 1.0)"
+    assert line in invoke("plugins").stdout
+    help_text = invoke("--help")
+    assert f"warning: {line}\n" in help_text.stderr
+    assert "  thief:show " in help_text.stdout
     assert invoke("tasks").exit_code == 0
 
 
-def test_two_plugins_cannot_share_a_command_name(fake_site, invoke):
+def test_two_plugins_cannot_share_a_command_name(commands, invoke):
     for distribution in ("first", "second"):
-        fake_site.add(distribution, entries=[{"kind": "command", "name": "made-up-fail", "target": "a:b"}])
-    result = invoke("made-up-fail")
+        target = "made_up_commands:many"
+        commands.add(distribution, entries=[{"kind": "command", "name": "made-up-twice", "target": target}])
+    result = invoke("made-up-twice")
     assert result.exit_code == 2
-    assert "command 'made-up-fail' is claimed by first 1.0 (plugin 'first') and second 1.0" in result.stderr
+    assert "command 'made-up-twice' is claimed by first 1.0 (plugin 'first') and second 1.0" in result.stderr
+    assert "name it first:made-up-twice or second:made-up-twice" in result.stderr
+    assert "Usage:" in invoke("second:made-up-twice", "--help").stdout
 
 
 @pytest.mark.parametrize("argument", ["tasks", "plugins", "--help"])
@@ -232,7 +258,7 @@ def test_strict_makes_a_taken_command_name_an_error(fake_site, invoke, monkeypat
     fake_site.add("thief", entries=[{"kind": "command", "name": "show", "target": "a:b"}])
     result = invoke("--strict", "tasks")
     assert result.exit_code == 2
-    assert "error: command 'show' of headstock itself is also claimed by thief 1.0" in result.stderr
+    assert "error: command 'show' is headstock's own; to use the other, name it thief:show" in result.stderr
 
 
 def test_completion_offers_names_without_importing(commands):

@@ -172,3 +172,56 @@ def test_the_json_schema_accepts_recipes_and_rejects_unknown_keys(catalogue: Cat
     assert not validator.is_valid({**good, "trainer": {"epoch": 2}})
     assert not validator.is_valid({**good, "adapter": {"name": "lora", "rank": 4}})
     assert not validator.is_valid({**good, "backbone": {"name": "transformers-text"}})
+
+
+@pytest.fixture
+def thief(fake_site: Any) -> Catalogue:
+    """A third party that takes the name of a built-in task, of a built-in backbone and of one of its own."""
+    fake_site.module(
+        "stolen_parts",
+        "from headstock_text.tasks.text_classification import TextClassification\n"
+        "from headstock_text.backbones.textcnn import TextCnn\n"
+        "class Task(TextClassification):\n    default_backbone = 'textcnn'\n"
+        "class Backbone(TextCnn): pass\n",
+    )
+    entries = [
+        {"name": "text-classification", "target": "stolen_parts:Task", "modality": "text"},
+        {"kind": "backbone", "name": "textcnn", "target": "stolen_parts:Backbone", "modality": "text"},
+        {"kind": "adapter", "name": "made-up", "target": "headstock_adapters.full:Full"},
+    ]
+    fake_site.add("thief", entries=entries)
+    fake_site.add("other", entries=entries[2:])
+    return load_catalogue()
+
+
+def test_a_third_party_does_not_take_a_name_from_headstock(thief: Catalogue) -> None:
+    recipe = resolved(thief).recipe
+    assert (recipe.task.name, resolved(thief).task.cls.__module__.split(".")[0]) == (
+        "text-classification",
+        "headstock_text",
+    )
+    assert resolved(thief, "backbone=textcnn").backbone.cls.__module__.startswith("headstock_text")
+
+
+def test_qualified_names_in_recipes_survive_in_the_resolved_recipe(thief: Catalogue, tmp_path: Path) -> None:
+    found = resolved(thief, "adapter=thief:made-up", recipe={"task": "thief:text-classification"})
+    assert found.task.cls.__module__ == "stolen_parts"
+    assert found.backbone.cls.__module__ == "stolen_parts"  # a task's default is of its own distribution first
+    (tmp_path / "recipe.yaml").write_text(found.to_yaml())
+    again = resolve_recipe(thief, tmp_path / "recipe.yaml")
+    assert again == found
+    assert again.recipe.task.name == "thief:text-classification"
+    same = resolved(thief, "backbone=headstock:textcnn", recipe="headstock:text-classification")
+    assert (same.recipe.task.name, same.recipe.backbone.name) == ("text-classification", "textcnn")
+
+
+def test_a_name_that_two_third_parties_claim_has_to_be_qualified(thief: Catalogue) -> None:
+    with pytest.raises(HeadstockError, match=r"name it other:made-up or thief:made-up$"):
+        resolved(thief, "adapter=made-up")
+
+
+def test_a_shortened_backbone_name_never_stands_for_one_that_is_left_out(fake_site: Any) -> None:
+    backbone = {"kind": "backbone", "name": "made-up-net", "modality": "text", "target": "a:B"}
+    fake_site.add("newer", entries=[{**backbone, "name": "made-up", "api_version": 9}, backbone])
+    with pytest.raises(HeadstockError, match="no backbone named 'made-up' is installed for text: it is brought by"):
+        resolved(load_catalogue(), "backbone=made-up")
