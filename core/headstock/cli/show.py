@@ -5,10 +5,12 @@ These import the components that they describe.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
+from pydantic import BaseModel
 
 from headstock.cli.commands import Shell, pass_shell
 from headstock.cli.listing import as_json_option, entry_record
@@ -23,17 +25,18 @@ from headstock_registry import KINDS, Catalogue, Entry
 @as_json_option
 @pass_shell
 def show(shell: Shell, name: str, kind: str | None, as_json: bool) -> None:
-    """Show the task, backbone, adapter or plugin command called NAME with all its options."""
-    catalogue = shell.catalogue
-    entries = catalogue.find(name) if kind is None else (catalogue.get(kind, name),)
-    records = [_describe(catalogue, entry) for entry in entries]
+    """Show the task, backbone, adapter or plugin command called NAME with all its options.
+
+    NAME can also be `data` or `trainer`, the other two sections of a recipe.
+    """
+    records = _records(shell, name, kind)
     if as_json:
         print_json(records)
         return
     for number, record in enumerate(records):
         if number:
             click.echo()
-        _print_record(catalogue, record)
+        _print_record(shell.catalogue, record)
 
 
 @click.command()
@@ -49,14 +52,44 @@ def schema(shell: Shell) -> None:
     print_json(content)
 
 
-def _describe(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
-    record = entry_record(entry)
+def _records(shell: Shell, name: str, kind: str | None) -> list[dict[str, Any]]:
+    """Return the recipe's section of that name, if there is one, and the entries of that name."""
+    catalogue = shell.catalogue
+    if kind is not None:
+        return [_describe(shell, catalogue.get(kind, name))]
+    section = _section(name)
+    if section is None:
+        return [_describe(shell, entry) for entry in catalogue.find(name)]
+    named = [entry for entry in catalogue.entries() if shell.name(entry) == name]
+    return [section, *(_describe(shell, entry) for entry in named)]
+
+
+def _section(name: str) -> dict[str, Any] | None:
+    """Describe a section of the recipe that holds options of Headstock itself; ``None`` for another name."""
+    from headstock.data import DataConfig
+    from headstock.recipe.model import Recipe
+    from headstock.trainer.config import TrainerConfig
+
+    sections: dict[str, type[BaseModel]] = {"data": DataConfig, "trainer": TrainerConfig}
+    config = sections.get(name)
+    if config is None:
+        return None
+    record: dict[str, Any] = {"kind": "section of a recipe", "name": name}
+    record["summary"] = Recipe.model_fields[name].description
+    record["options"] = [option._asdict() for option in options(config)]
+    return record
+
+
+def _describe(shell: Shell, entry: Entry) -> dict[str, Any]:
+    catalogue = shell.catalogue
+    record = entry_record(shell, entry)
     if entry.kind == "command":
         return record
     from headstock.recipe.components import component_class
 
     target = component_class(catalogue, entry)
     record["options"] = [option._asdict() for option in options(target.Config)]
+    record["trainer_defaults"] = _trainer_defaults(target)
     if entry.kind == "task":
         record["columns"] = [column.model_dump(mode="json") for column in target.columns]
         record["metrics"] = [metric.model_dump(mode="json") for metric in target.metrics]
@@ -70,8 +103,24 @@ def _describe(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
     return record
 
 
+def _trainer_defaults(target: Any) -> dict[str, Any] | None:
+    """Return the trainer settings that a component brings as long as its options have their defaults.
+
+    ``None`` where they depend on options that have none.
+    """
+    required = [name for name, field in target.Config.model_fields.items() if field.is_required()]
+    if not required:
+        return dict(target.trainer_defaults(target.Config()))
+    try:
+        return dict(target.trainer_defaults(target.Config.model_construct()))
+    except AttributeError as error:
+        if error.name in required:
+            return None
+        raise
+
+
 def _fitting(catalogue: Catalogue, kind: str, modality: str) -> list[str]:
-    return [entry.name for entry in catalogue.entries(kind) if entry.modality in (None, modality)]
+    return [catalogue.name(entry) for entry in catalogue.entries(kind) if entry.modality in (None, modality)]
 
 
 def _print_record(catalogue: Catalogue, record: dict[str, Any]) -> None:
@@ -79,10 +128,13 @@ def _print_record(catalogue: Catalogue, record: dict[str, Any]) -> None:
         ("kind", record["kind"]),
         ("name", record["name"]),
         ("summary", record["summary"]),
-        ("modality", record["modality"] or "any"),
-        ("from", f"{record['distribution']} {record['version']} (plugin {record['plugin']})"),
-        ("target", record["target"]),
     ]
+    if "target" in record:
+        facts += [
+            ("modality", record["modality"] or "any"),
+            ("from", f"{record['distribution']} {record['version']} (plugin {record['plugin']})"),
+            ("target", record["target"]),
+        ]
     if record["kind"] == "command":
         facts.append(("options", f"headstock {record['name']} --help"))
     if "default_backbone" in record:
@@ -99,6 +151,7 @@ def _print_record(catalogue: Catalogue, record: dict[str, Any]) -> None:
     _print_part(
         "options", ("option", "type", "default", "meaning"), [tuple(row.values()) for row in record.get("options", [])]
     )
+    _print_part("trainer settings that it brings", ("option", "value"), _trainer_rows(record))
     columns = [
         (
             column["name"],
@@ -112,6 +165,13 @@ def _print_record(catalogue: Catalogue, record: dict[str, Any]) -> None:
     _print_part("data", ("column", "role", "required", "content", "meaning"), columns)
     metrics = [(metric["name"], metric["better"], metric["summary"]) for metric in record.get("metrics", [])]
     _print_part("metrics", ("metric", "better", "meaning"), metrics)
+
+
+def _trainer_rows(record: Mapping[str, Any]) -> list[Row]:
+    brought = record.get("trainer_defaults", {})
+    if brought is None:
+        return [("depend on its options", "")]
+    return [(f"trainer.{name}", json.dumps(value)) for name, value in brought.items()]
 
 
 def _print_part(title: str, header: Row, rows: Sequence[Row]) -> None:

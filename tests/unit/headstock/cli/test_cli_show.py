@@ -36,6 +36,20 @@ COMPONENTS = textwrap.dedent("""
     class Keeper(Adapter):
         keeps_base = True
 
+        @classmethod
+        def trainer_defaults(cls, config):
+            return {"learning_rate": 0.01, "precision": "fp32"}
+
+    class NeedsConfig(Config):
+        power: int = Field(description="how strong")
+
+    class Needs(Keeper):
+        Config = NeedsConfig
+
+        @classmethod
+        def trainer_defaults(cls, config):
+            return {"learning_rate": 0.1 ** config.power}
+
     class Silent(Task):
         modality = "smell"
         columns = ()
@@ -48,6 +62,7 @@ ENTRIES = [
     {"kind": "task", "name": "made-up-sniff", "target": "made_up_parts:Sniff", "modality": "smell"},
     {"kind": "task", "name": "made-up-both", "target": "made_up_parts:Sniff", "modality": "smell"},
     {"kind": "adapter", "name": "made-up-both", "target": "made_up_parts:Keeper"},
+    {"kind": "adapter", "name": "made-up-needs", "target": "made_up_parts:Needs"},
     {"kind": "command", "name": "made-up-both", "target": "not_imported:run", "summary": "runs about"},
     {"kind": "task", "name": "made-up-gone", "target": "made_up_gone:X"},
     {"kind": "task", "name": "made-up-wrong", "target": "made_up_parts:Nose"},
@@ -179,6 +194,31 @@ def test_a_contested_name_is_an_error_that_names_both(invoke, fake_site):
     result = invoke("made-up-sniff")
     assert result.exit_code == 2
     assert "task 'made-up-sniff' is claimed by nose 3.1 (plugin 'sniffer') and other-nose 1.0" in result.stderr
+    result = invoke("nose:made-up-sniff")
+    assert facts(result.stdout)["name"] == "nose:made-up-sniff"
+    assert facts(result.stdout)["from"] == "nose 3.1 (plugin sniffer)"
+
+
+def test_the_trainer_settings_that_a_component_brings(invoke):
+    result = invoke("made-up-both", "--kind", "adapter")
+    assert table(result.stdout, "option", "value") == [
+        ["trainer.learning_rate", "0.01"],
+        ["trainer.precision", '"fp32"'],
+    ]
+    (shown,) = json.loads(invoke("made-up-both", "--kind", "adapter", "--json").stdout)
+    assert shown["trainer_defaults"] == {"learning_rate": 0.01, "precision": "fp32"}
+    assert "trainer settings" not in invoke("made-up-nose").stdout
+    assert table(invoke("made-up-needs").stdout, "option", "value") == [["depend on its options"]]
+
+
+@pytest.mark.parametrize(("section", "option"), [("data", "test_fraction"), ("trainer", "learning_rate")])
+def test_the_other_sections_of_a_recipe_are_shown_like_components(invoke, section, option):
+    result = invoke(section)
+    assert result.exit_code == 0
+    assert (facts(result.stdout)["kind"], facts(result.stdout)["name"]) == ("section of a recipe", section)
+    assert option in [row[0] for row in table(result.stdout, "option", "type", "default", "meaning")]
+    (shown,) = json.loads(invoke(section, "--json").stdout)
+    assert all(row["meaning"] for row in shown["options"])
 
 
 def test_showing_an_entry_imports_only_that(invoke, fake_site, command_env):
