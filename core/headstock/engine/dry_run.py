@@ -23,7 +23,7 @@ def dry_run(resolved: ResolvedRecipe, out: Path | None, console: Console) -> str
     if out is not None:
         check_directory(RunDirectory(out), resolved, resume=False, force=False)
     with console.current():
-        data = prepare_data(resolved, console)
+        data = prepare_data(resolved, console, tell=False)
     module = build_module(resolved, data)
     device = next(module.parameters()).device
     train, config = data.splits["train"], settle_precision(resolved.trainer, module, device)
@@ -37,6 +37,7 @@ def dry_run(resolved: ResolvedRecipe, out: Path | None, console: Console) -> str
         resolved.to_yaml(),
         f"examples:   {', '.join(f'{len(split)} {name}' for name, split in data.splits.items())}",
         f"bad rows:   {sum(len(lines) for lines in data.skipped.values())} left out",
+        *(f"data:       {line}" for line in data.lines()),
         f"parameters: {trainable:,} of {count(module.parameters()):,} trained",
         f"batches:    {len(batches)} an epoch, at most {plan.budget} {unit} each, {padding:.1%} padding",
         f"steps:      {total_steps(plan, config)}",

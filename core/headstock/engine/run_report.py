@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from headstock.atomic import explain_write_errors, write_text
+from headstock.engine.data_report import data_notes
 from headstock.engine.module import TuningModule
 from headstock.engine.passes import Evaluation
 from headstock.engine.run_directory import RunDirectory
@@ -46,6 +47,8 @@ def make_result(
         examples={name: len(split) for name, split in data.splits.items()},
         skipped=data.skipped,
         trust_remote_code=trusts_remote_code(),
+        data_notes=data_notes(data.splits),
+        data_remarks=data.remarks,
         training=TrainingSummary(
             steps=trained.steps,
             best_step=trained.best.step,

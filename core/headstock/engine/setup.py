@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -14,9 +14,11 @@ from torch import nn
 from headstock.console import Console
 from headstock.data import load_splits
 from headstock.digests import bytes_digest
+from headstock.engine.data_report import split_lines
 from headstock.engine.model_files import save_base
 from headstock.engine.module import TuningModule
 from headstock.interfaces import Backbone, Splits, Task
+from headstock.interfaces.notes import noting
 from headstock.preprocessing.prepare import PreparedSplit, prepare_split
 from headstock.preprocessing.reading import ReadSplit, read_split
 from headstock.recipe.resolve import ResolvedRecipe
@@ -31,16 +33,22 @@ class PreparedData:
         task: Has learnt from the training split.
         backbone: With its starting weights, no adapter yet.
         splits: ``train``, ``validation`` and ``test``.
+        remarks: A line for each thing that was left out or changed in the data as a whole.
     """
 
     task: Task
     backbone: Backbone
     splits: dict[str, PreparedSplit]
+    remarks: list[str] = field(default_factory=list)
 
     @property
     def skipped(self) -> dict[str, list[str]]:
         """One line for each row that was left out, by split."""
         return {name: split.split.skipped for name, split in self.splits.items()}
+
+    def lines(self) -> list[str]:
+        """Return what to tell people of the data before training."""
+        return self.remarks + [line for name, split in self.splits.items() for line in split_lines(name, split)]
 
     def digests(self) -> dict[str, str]:
         """Return a digest of each split's inputs and references."""
@@ -64,32 +72,40 @@ def check_options(resolved: ResolvedRecipe) -> None:
         raise HeadstockError("trainer.tensorboard needs the tensorboard package: pip install 'headstock[tensorboard]'")
 
 
-def prepare_data(resolved: ResolvedRecipe, console: Console, sample: Splits | None = None) -> PreparedData:
+def prepare_data(
+    resolved: ResolvedRecipe, console: Console, sample: Splits | None = None, *, tell: bool = True
+) -> PreparedData:
     """Read the splits, make the backbone, preprocess.
 
     Args:
         resolved: The recipe.
         console: Where to show progress.
         sample: Rows to take in place of the task's own sample, where the recipe names no data.
+        tell: Whether to show what was found in the data, too.
 
     Raises:
         HeadstockError: data, options or weights that cannot be used.
     """
+
+    def say(lines: Iterable[str]) -> None:
+        for line in lines if tell else ():
+            console.line(line)
+
     policy = resolved.data.on_bad_example
     task = resolved.task.cls(resolved.task.config)
-    tables = load_splits(resolved.data, task.columns, task.sample if sample is None else lambda: sample, task)
-    for note in dict.fromkeys(note for table in tables.values() for note in table.notes):
-        console.line(note)
+    with noting() as loading:
+        tables = load_splits(resolved.data, task.columns, task.sample if sample is None else lambda: sample, task)
+    remarks = list(dict.fromkeys(note for table in tables.values() for note in table.notes))
+    remarks += [f"{what}: {count:,}" for what, count in loading.items()]
+    say(remarks)
     read = {name: read_split(name, table, task, policy) for name, table in tables.items()}
     task.learn(read["train"].references)
     torch.manual_seed(resolved.seed)
     backbone = resolved.backbone.cls.create(resolved.backbone.config, read["train"].inputs(task))
     task.bind(backbone)
     splits = {name: prepare_split(split, backbone, task, policy, console) for name, split in read.items()}
-    for name, split in splits.items():
-        if split.split.skipped:
-            console.line(f"{name}: left out {len(split.split.skipped)} bad rows, the first: {split.split.skipped[0]}")
-    return PreparedData(task, backbone, splits)
+    say([line for name, split in splits.items() for line in split_lines(name, split)])
+    return PreparedData(task, backbone, splits, remarks)
 
 
 def build_module(

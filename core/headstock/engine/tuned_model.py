@@ -8,6 +8,7 @@ from typing import Any
 
 from headstock.console import Console
 from headstock.data import DataConfig, MemoryRows, Table, load_evaluation
+from headstock.engine.data_report import note_lines
 from headstock.engine.model_files import SavedModel, load_model
 from headstock.engine.module import TuningModule
 from headstock.engine.passes import Evaluation, evaluate_split, predict_split
@@ -92,7 +93,10 @@ class TunedModel:
         self, name: str, table: Table, console: Console, with_references: bool, policy: Policy | None = None
     ) -> PreparedSplit:
         split = read_split(name, table, self.task, policy, with_references)
-        return prepare_split(split, self._module.backbone, self.task, policy, console, cached=False)
+        prepared = prepare_split(split, self._module.backbone, self.task, policy, console, cached=False)
+        for line in note_lines(name, prepared):
+            console.line(line)
+        return prepared
 
 
 def load(

@@ -7,6 +7,7 @@ from headstock.interfaces.component import Component, Config
 from headstock.interfaces.details import ConfusionMatrix, Details
 from headstock.interfaces.errors import BadExampleError, DataError
 from headstock.interfaces.files import FileValue, is_file_value, read_bytes
+from headstock.interfaces.notes import note
 from headstock.interfaces.padding import pad_stack
 from headstock.interfaces.remote_code import trusts_remote_code
 from headstock.interfaces.request import Request
@@ -34,6 +35,7 @@ __all__ = [
     "StepOutput",
     "Task",
     "is_file_value",
+    "note",
     "pad_stack",
     "read_bytes",
     "trusts_remote_code",

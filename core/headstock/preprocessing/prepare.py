@@ -16,8 +16,10 @@ from headstock.data import cache_dir
 from headstock.data.cached_folder import cached_folder
 from headstock.digests import bytes_digest, json_digest
 from headstock.interfaces import Backbone, BadExampleError, Batch, DataError, Example, Task
+from headstock.interfaces.notes import noting
 from headstock.preprocessing.features import FeatureStore
 from headstock.preprocessing.fingerprint import code_digest
+from headstock.preprocessing.notes import Noted, RowNotes
 from headstock.preprocessing.reading import Policy, ReadSplit, located, require_rows, skip_or_raise
 from headstock.preprocessing.store import Examples, ExampleStore, MemoryStore, Skipped, StoreWriter
 from headstock_registry import API_VERSION
@@ -48,6 +50,11 @@ class PreparedSplit:
     def costs(self) -> NDArray[np.int64]:
         """Cost of each example in the backbone's unit, (N,)."""
         return self.store.costs[self.numbers]
+
+    @property
+    def notes(self) -> dict[str, Noted]:
+        """What was cut, dropped or changed in the usable rows, by kind."""
+        return self.split.notes.summary()
 
     def where(self, index: int) -> str:
         """Return where an example comes from, for a message: file and row."""
@@ -84,8 +91,9 @@ def prepare_split(
             if index in failed:
                 raise BadExampleError(failed[index])
             number += 1
-            if reference is not None:
-                targets.append(task.encode(reference, store[number]))
+            with noting() as found:
+                if reference is not None:
+                    targets.append(task.encode(reference, store[number]))
         except BadExampleError as error:
             kept.skipped.append(skip_or_raise(where, error, policy))
             continue
@@ -95,8 +103,19 @@ def prepare_split(
         kept.rows.append(row)
         kept.references.append(reference)
         kept.digests.append(digest)
+        kept.notes.add(row, found)
     require_rows(kept)
+    _add_notes(kept, split.notes, store.notes, numbers)
     return PreparedSplit(kept, store, numbers, targets)
+
+
+def _add_notes(kept: ReadSplit, reading: RowNotes, preprocessing: RowNotes, numbers: list[int]) -> None:
+    """Add what reading (by row) and preprocessing (by number of the example) noted of the rows that are kept."""
+    for what, rows, counts in reading.of(kept.rows).items():
+        kept.notes.extend(what, rows.tolist(), counts.tolist())
+    for what, places, counts in preprocessing.of(numbers).items():
+        rows = np.asarray(kept.rows)[np.searchsorted(numbers, places)]
+        kept.notes.extend(what, rows.tolist(), counts.tolist())
 
 
 def _through_cache(split: ReadSplit, backbone: Backbone, task: Task, console: Console) -> ExampleStore:
@@ -104,7 +123,7 @@ def _through_cache(split: ReadSplit, backbone: Backbone, task: Task, console: Co
 
     def fill(beside: Path) -> None:
         with StoreWriter(beside) as writer:
-            writer.close(_preprocess(split, backbone, task, console, writer.append))
+            writer.close(*_preprocess(split, backbone, task, console, writer.append))
 
     with console.current():
         return ExampleStore(cached_folder(folder, f"{split.name} examples", fill))
@@ -112,8 +131,8 @@ def _through_cache(split: ReadSplit, backbone: Backbone, task: Task, console: Co
 
 def _in_memory(split: ReadSplit, backbone: Backbone, task: Task, console: Console) -> MemoryStore:
     kept: list[tuple[Example, int]] = []
-    skipped = _preprocess(split, backbone, task, console, lambda example, cost: kept.append((example, cost)))
-    return MemoryStore([example for example, _ in kept], [cost for _, cost in kept], skipped)
+    skipped, notes = _preprocess(split, backbone, task, console, lambda example, cost: kept.append((example, cost)))
+    return MemoryStore([example for example, _ in kept], [cost for _, cost in kept], skipped, notes)
 
 
 def _cache_folder(split: ReadSplit, backbone: Backbone) -> Path:
@@ -128,16 +147,21 @@ def _cache_folder(split: ReadSplit, backbone: Backbone) -> Path:
 
 def _preprocess(
     split: ReadSplit, backbone: Backbone, task: Task, console: Console, take: Callable[[Example, int], None]
-) -> list[Skipped]:
-    """Give each preprocessed example and its cost to ``take``; return the rows that gave none."""
+) -> tuple[list[Skipped], RowNotes]:
+    """Give each preprocessed example and its cost to ``take``; return the rows that gave none, and what was noted."""
     skipped: list[Skipped] = []
+    notes = RowNotes()
+    number = 0
     with console.bar(f"preprocess {split.name}", len(split.rows)) as bar:
         for index, inputs in enumerate(split.inputs(task)):
             try:
-                example = backbone.preprocess(inputs)
+                with noting() as found:
+                    example = backbone.preprocess(inputs)
             except BadExampleError as error:
                 skipped.append(Skipped(row=index, reason=str(error)))
             else:
                 take(example, backbone.cost(example))
+                notes.add(number, found)
+                number += 1
             bar.advance(1, 1)
-    return skipped
+    return skipped, notes

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from headstock.data import Table
 from headstock.interfaces import BadExampleError, DataError, Task
+from headstock.interfaces.notes import noting
 from headstock.preprocessing.fingerprint import content_digest
+from headstock.preprocessing.notes import RowNotes
 
 Policy = Literal["error", "skip"]
 """What ``data.on_bad_example`` says; where there is no such option (prediction), ``None`` stands for an error."""
@@ -25,6 +27,7 @@ class ReadSplit:
         references: What is right for each usable row; ``None`` where that is not known (prediction).
         digests: A digest of each usable row's input.
         skipped: One line for each unusable row, with file and row.
+        notes: What was noted of usable rows, by number in ``table``.
     """
 
     name: str
@@ -33,6 +36,7 @@ class ReadSplit:
     references: list[Any]
     digests: list[bytes]
     skipped: list[str]
+    notes: RowNotes = field(default_factory=RowNotes)
 
     def inputs(self, task: Task) -> Iterator[Mapping[str, Any]]:
         """Yield the backbone inputs of the usable rows."""
@@ -51,9 +55,10 @@ def read_split(name: str, table: Table, task: Task, policy: Policy | None, with_
     split = ReadSplit(name, table, [], [], [], [])
     for number in range(len(table)):
         try:
-            row = table[number]
-            inputs = task.inputs(row)
-            reference = task.reference(row) if with_references else None
+            with noting() as found:
+                row = table[number]
+                inputs = task.inputs(row)
+                reference = task.reference(row) if with_references else None
             parts = [content_digest(row.get(column.name), column.content == "file") for column in columns]
             digest = content_digest([dict(inputs), *(part.hex() for part in parts)], files=False)
         except BadExampleError as error:
@@ -62,6 +67,7 @@ def read_split(name: str, table: Table, task: Task, policy: Policy | None, with_
         split.rows.append(number)
         split.references.append(reference)
         split.digests.append(digest)
+        split.notes.add(number, found)
     require_rows(split)
     return split
 

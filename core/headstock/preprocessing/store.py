@@ -22,6 +22,7 @@ from torch import Tensor
 
 from headstock.atomic import write_json
 from headstock.interfaces import Example
+from headstock.preprocessing.notes import RowNotes
 
 
 class Skipped(BaseModel):
@@ -34,13 +35,16 @@ class Skipped(BaseModel):
 
 
 class StoreInfo(BaseModel):
-    """What ``store.json`` holds: how many examples, the NumPy dtype of each tensor, the rows that gave none."""
+    """What ``store.json`` holds: how many examples, the NumPy dtype of each tensor, the rows that gave none, and what
+    was noted of examples, in the order of ``notes.0``, ``notes.1`` … of the index.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     count: int
     dtypes: dict[str, str]
     skipped: tuple[Skipped, ...]
+    notes: tuple[str, ...] = ()
 
 
 class Examples(Protocol):
@@ -49,10 +53,12 @@ class Examples(Protocol):
     Attributes:
         costs: Cost of each example in the backbone's unit, (N,).
         skipped: Rows that gave no example.
+        notes: What preprocessing noted of examples, by number.
     """
 
     costs: NDArray[np.int64]
     skipped: tuple[Skipped, ...]
+    notes: RowNotes
 
     def __getitem__(self, number: int) -> Example: ...
 
@@ -60,10 +66,13 @@ class Examples(Protocol):
 class MemoryStore:
     """Examples that are used once and need no cache."""
 
-    def __init__(self, examples: Sequence[Example], costs: Sequence[int], skipped: Sequence[Skipped]) -> None:
+    def __init__(
+        self, examples: Sequence[Example], costs: Sequence[int], skipped: Sequence[Skipped], notes: RowNotes
+    ) -> None:
         self._examples = examples
         self.costs: NDArray[np.int64] = np.asarray(costs, dtype=np.int64)
         self.skipped = tuple(skipped)
+        self.notes = notes
 
     def __getitem__(self, number: int) -> Example:
         return self._examples[number]
@@ -103,7 +112,7 @@ class StoreWriter:
             with suppress(OSError):  # where the disk is full, what could not be written is written again
                 file.close()
 
-    def close(self, skipped: Iterable[Skipped]) -> None:
+    def close(self, skipped: Iterable[Skipped], notes: RowNotes | None = None) -> None:
         """Write the index. Only now the store can be read."""
         for file in self._files.values():
             file.close()
@@ -111,8 +120,12 @@ class StoreWriter:
         index = {"costs": np.asarray(self._costs, dtype=np.int64)}
         for name, shapes in self._shapes.items():
             index[f"{name}.shapes"] = np.asarray(shapes, dtype=np.int64).reshape(count, -1)
+        kinds = []
+        for number, (what, rows, counts) in enumerate((notes or RowNotes()).items()):
+            kinds.append(what)
+            index[f"notes.{number}"] = np.stack((rows, counts))
         save_file(index, self._folder / "index.safetensors")
-        info = StoreInfo(count=count, dtypes=self._dtypes, skipped=tuple(skipped))
+        info = StoreInfo(count=count, dtypes=self._dtypes, skipped=tuple(skipped), notes=tuple(kinds))
         write_json(self._folder / "store.json", info.model_dump(mode="json"))
 
 
@@ -125,6 +138,9 @@ class ExampleStore:
         self.count = info.count
         self.skipped: tuple[Skipped, ...] = info.skipped
         self.costs: NDArray[np.int64] = index["costs"]
+        self.notes = RowNotes()
+        for number, what in enumerate(info.notes):
+            self.notes.extend(what, *index[f"notes.{number}"].tolist())
         self._flat: dict[str, Tensor] = {}
         self._shapes: dict[str, list[list[int]]] = {}
         self._ends: dict[str, list[int]] = {}

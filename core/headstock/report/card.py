@@ -29,7 +29,7 @@ Before tuning, the head is untrained and the backbone has its {origin} weights.
 ## Training
 
 {train} training, {validation} validation and {test} test examples{skipped}. {steps} optimizer steps; the weights are
-those of step {best_step}, which had the best validation {best_metric} ({best_value}).{notes}
+those of step {best_step}, which had the best validation {best_metric} ({best_value}).{notes}{data_notes}
 
 ![loss and validation curve](plots/curves.png)
 {confusion}
@@ -119,6 +119,7 @@ def model_card(
         recipe=recipe,
         **result.examples,
         notes="".join(f"\n{note}" for note in result.training.notes),
+        data_notes=_data_notes(result),
         best_value=figure(result.training.best_value),
         **result.training.model_dump(include={"steps", "best_step", "best_metric"}),
     )
@@ -137,6 +138,15 @@ def _details(test: TestResult) -> str:
     header, *rows = class_rows(test.details)
     lines = [_row(header), _row(["---", *("---:" for _ in header[1:])]), *map(_row, rows)]
     return "\n## Test metrics per class\n\n" + "\n".join(lines) + "\n"
+
+
+def _data_notes(result: RunResult) -> str:
+    """Return a list of what was cut, dropped or changed in the data; empty where nothing was."""
+    lines = [f"- {remark}" for remark in result.data_remarks]
+    lines += [
+        f"- {name}: {what}: {noted}" for name, notes in result.data_notes.items() for what, noted in notes.items()
+    ]
+    return "\n\nIn the data:\n\n" + "\n".join(lines) if lines else ""
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -36,6 +36,26 @@ class TestResult(BaseModel):
         return {name: finite(figure) for name, figure in value.items()} if isinstance(value, Mapping) else value
 
 
+class DataNote(BaseModel):
+    """How often something was cut, dropped or changed in a split's data.
+
+    Attributes:
+        count: How many things.
+        examples: Of how many examples.
+        share: ``examples`` by all examples of the split.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    count: int
+    examples: int
+    share: float
+
+    def __str__(self) -> str:
+        inside = "" if self.count == self.examples else f"{self.count:,}, in "
+        return f"{inside}{self.examples:,} examples ({self.share:.1%})"
+
+
 class TrainingSummary(BaseModel):
     """How training went. Times are of the last session of a resumed run.
 
@@ -80,6 +100,8 @@ class RunResult(BaseModel):
     """What a run gave. ``path`` is the run directory; it is not written to the file.
 
     ``trust_remote_code`` tells whether the caller let Python code run that came with the pretrained weights.
+    ``skipped`` has a line for each row that was left out, by split. ``data_notes`` says by split
+    what was cut, dropped or changed in examples, and how often; ``data_remarks`` are sentences on the data as a whole.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -94,6 +116,8 @@ class RunResult(BaseModel):
     examples: dict[str, int]
     skipped: dict[str, list[str]]
     trust_remote_code: bool = False
+    data_notes: dict[str, dict[str, DataNote]] = {}
+    data_remarks: list[str] = []
     training: TrainingSummary
     before: TestResult
     after: TestResult

@@ -16,6 +16,7 @@ from headstock.interfaces.padding import pad_stack
 from headstock.kits.pooling import masked_mean
 from headstock.kits.weights import load_weights, save_weights
 from headstock_text.attention import AttentionConfig, Block, sinusoids
+from headstock_text.backbones.cuts import note_cut, note_lost_words
 from headstock_text.splitting import clean
 from headstock_text.subwords import END, PADDING, UNKNOWN, Subwords
 
@@ -87,7 +88,9 @@ class SubwordTransformer(Backbone):
         """Return ``ids`` (T,), the last one the end mark, and for given words ``word_starts`` (W,)."""
         room = self.config.max_length - 1
         if "words" not in inputs:
-            return {"ids": torch.tensor([*self.subwords.numbers(_text(inputs))[:room], END], dtype=torch.int32)}
+            numbers = self.subwords.numbers(_text(inputs))
+            note_cut(len(numbers) > room, self.config.max_length)
+            return {"ids": torch.tensor([*numbers[:room], END], dtype=torch.int32)}
         ids: list[int] = []
         starts = []
         for word in inputs["words"]:
@@ -96,6 +99,7 @@ class SubwordTransformer(Backbone):
                 break
             starts.append(len(ids))
             ids.extend(pieces)
+        note_lost_words(len(inputs["words"]) - len(starts), self.config.max_length)
         return {
             "ids": torch.tensor([*ids, END], dtype=torch.int32),
             "word_starts": torch.tensor(starts, dtype=torch.int64),

@@ -17,6 +17,7 @@ from headstock.interfaces import Backbone, Config, Example, Features
 from headstock.interfaces.padding import pad_stack
 from headstock.kits.pooling import masked_mean
 from headstock.kits.pretrained import checkpoint_gradients, loading_call, quiet
+from headstock_text.backbones.cuts import note_cut, note_lost_words
 from headstock_text.backbones.pretrained import load_pretrained
 from headstock_text.splitting import clean
 
@@ -114,6 +115,7 @@ class TransformerText(Backbone):
         """Return ``input_ids`` (T,) and, as the case may be, ``token_type_ids`` (T,) and ``word_starts`` (W,)."""
         if "words" in inputs:
             encoded, starts = self._encode_words([clean(word) for word in inputs["words"]])
+            note_lost_words(len(inputs["words"]) - len(starts), self.max_length)
         else:
             encoded, starts = self._encode_texts(clean(inputs["text"]), inputs.get("text_pair")), None
         # A tokenizer without special tokens makes nothing of an empty text.
@@ -138,9 +140,16 @@ class TransformerText(Backbone):
 
     def _encode_texts(self, text: str, pair: str | None) -> Any:
         if pair is None:
-            return self._tokenize(text)
+            encoded = self._tokenize(text)
+            note_cut(bool(encoded.encodings[0].overflowing), self.max_length)
+            return encoded
         # The time that tokenizers take to truncate a pair grows with the product of the two lengths.
-        return self._tokenize(self._shortened(text), self._shortened(clean(pair)))
+        pair = clean(pair)
+        short, short_pair = self._shortened(text), self._shortened(pair)
+        encoded = self._tokenize(short, short_pair)
+        whole = short == text and short_pair == pair and not encoded.encodings[0].overflowing
+        note_cut(not whole, self.max_length)
+        return encoded
 
     def _shortened(self, text: str) -> str:
         """Return the part of a text of which any token could be kept."""

@@ -16,6 +16,7 @@ from headstock.interfaces import Backbone, Config, Example, Features
 from headstock.interfaces.padding import pad_stack
 from headstock.kits.pooling import masked_max
 from headstock.kits.weights import load_weights, save_weights
+from headstock_text.backbones.cuts import note_cut, note_lost_words
 from headstock_text.backbones.embedding import TokenEmbedding
 from headstock_text.backbones.vocabulary import PADDING, SEPARATOR, Vocabulary, normalise
 from headstock_text.splitting import split_words
@@ -129,6 +130,7 @@ class WordModel(Backbone):
         starts = None
         if "words" in inputs:
             pieces, starts = self._of_words(inputs["words"])
+            note_lost_words(len(inputs["words"]) - len(starts), self.config.max_length)
         else:
             pieces = self._of_texts(inputs["text"], inputs.get("text_pair"))
         # A text without any token still is an example: one unknown token.
@@ -154,11 +156,14 @@ class WordModel(Backbone):
 
     def _of_texts(self, text: str, pair: str | None) -> list[str | None]:
         """Return the pieces of a text, or of two with None between them; of two, the longer one is cut first."""
+        most = self.config.max_length
         first = self._split(text)
         if pair is None:
-            return [*first[: self.config.max_length]]
+            note_cut(len(first) > most, most)
+            return [*first[:most]]
         second = self._split(pair)
-        room = self.config.max_length - 1
+        room = most - 1
+        note_cut(len(first) + len(second) > room, most)
         kept = min(len(first), max(room - room // 2, room - len(second)))
         return [*first[:kept], None, *second[: room - kept]]
 

@@ -12,7 +12,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from torch import Tensor, nn
 
-from headstock import HeadstockError
+from headstock import HeadstockError, note
 from headstock.interfaces import (
     Backbone,
     Batch,
@@ -124,7 +124,9 @@ class Translation(Task):
             numbers = self._writer.target_numbers(reference)
         else:
             numbers = [*self._own().numbers(reference), END]
-        return {"tokens": torch.tensor([*numbers[:-1][: self._limits.longest - 1], numbers[-1]])}
+        longest = self._limits.longest
+        note(f"target texts cut to {longest} tokens (task.max_length)", int(len(numbers) > longest))
+        return {"tokens": torch.tensor([*numbers[:-1][: longest - 1], numbers[-1]])}
 
     def _own(self) -> Subwords:
         if self.subwords is None:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from transformers import AutoModel, AutoTokenizer
 
 from headstock import HeadstockError
+from headstock.interfaces.notes import noting
 from headstock_text.backbones.transformer import TransformerText, TransformerTextConfig
 
 Encoder = Callable[[str], str]
@@ -140,7 +141,23 @@ def test_pairs_are_cut_as_tokenizers_do(tiny_encoder: Encoder, architecture: str
     text, pair = "the cat " * first, "a dog " * second
     expected = backbone.tokenizer(text, pair, truncation=True, max_length=20)["input_ids"]
 
-    assert backbone.preprocess({"text": text, "text_pair": pair})["input_ids"].tolist() == expected
+    with noting() as found:
+        assert backbone.preprocess({"text": text, "text_pair": pair})["input_ids"].tolist() == expected
+    cut = len(backbone.tokenizer(text, pair, verbose=False)["input_ids"]) > 20
+    assert found == ({"texts cut to 20 tokens (backbone.max_length)": 1} if cut else {})
+
+
+@pytest.mark.parametrize("architecture", ["bert", "roberta", "t5"])
+def test_texts_and_words_that_do_not_fit_are_noted(tiny_encoder: Encoder, architecture: str) -> None:
+    backbone = make(tiny_encoder(architecture), max_length=20)
+    with noting() as found:
+        backbone.preprocess({"text": "the cat"})
+        backbone.preprocess({"words": ["the", "cat"]})
+        assert not found
+        backbone.preprocess({"text": "the cat " * 40})
+        kept = len(backbone.preprocess({"words": ["the"] * 70})["word_starts"])
+    lost = "words beyond 20 tokens left out, with their tags (backbone.max_length)"
+    assert found == {"texts cut to 20 tokens (backbone.max_length)": 1, lost: 70 - kept}
 
 
 def test_token_types_reach_the_model(bert: TransformerText) -> None:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from headstock.interfaces import Example, Features
+from headstock.interfaces.notes import noting
 from headstock_text.backbones.bilstm import BiLstm
 from headstock_text.backbones.textcnn import TextCnn
 from headstock_text.backbones.vocabulary import SEPARATOR, UNKNOWN
@@ -156,6 +157,27 @@ def test_a_pair_has_a_border_and_the_longer_text_is_cut() -> None:
     assert sides(50, 2) == (5, 2)
     assert sides(2, 50) == (2, 5)
     assert sum(sides(50, 50)) == 7
+
+
+CUT, LOST = "texts cut to 8 tokens (backbone.max_length)", "words beyond 8 tokens left out, with their tags"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "expected"),
+    [
+        ({"text": "cat " * 8}, {}),
+        ({"text": "cat " * 9}, {CUT: 1}),
+        ({"text": "cat " * 3, "text_pair": "dog " * 4}, {}),
+        ({"text": "cat " * 4, "text_pair": "dog " * 4}, {CUT: 1}),
+        ({"words": ["cat"] * 8}, {}),
+        ({"words": ["cat"] * 20}, {f"{LOST} (backbone.max_length)": 12}),
+    ],
+)
+def test_what_does_not_fit_is_noted(inputs: dict[str, Any], expected: dict[str, int]) -> None:
+    backbone = make(TextCnn, max_length=8)
+    with noting() as found:
+        backbone.preprocess(inputs)
+    assert found == expected
 
 
 @pytest.mark.parametrize("text", ["", " \n", "\u200b", "\ud83d", "x" * 100_000, "我" * 5000, "\x00", "🤷🏽‍♀️"])

@@ -17,6 +17,7 @@ from transformers import (
 
 from headstock import HeadstockError
 from headstock.interfaces import BadExampleError, Features
+from headstock.interfaces.notes import noting
 from headstock_text.backbones.bilstm import BiLstm
 from headstock_text.backbones.seq2seq import Seq2SeqText, Seq2SeqTextConfig
 from headstock_text.backbones.subword_transformer import SubwordTransformer
@@ -119,9 +120,22 @@ def test_a_search_does_not_depend_on_its_neighbours(beams: int) -> None:
         assert len(kept) <= 10 + 2 * length
 
 
+def test_long_sources_are_noted() -> None:
+    backbone = SubwordTransformer.create(SubwordTransformer.Config(max_length=8, dim=8, heads=2), [{"text": "a cat"}])
+    with noting() as found:
+        backbone.preprocess({"text": "a cat " * 20})
+        backbone.preprocess({"text": "a"})
+        kept = len(backbone.preprocess({"words": ["cat"] * 20})["word_starts"])
+    lost = "words beyond 8 tokens left out, with their tags (backbone.max_length)"
+    assert found == {"texts cut to 8 tokens (backbone.max_length)": 1, lost: 20 - kept}
+
+
 def test_long_targets_are_cut_and_keep_their_end() -> None:
     task = make(max_length=8)
-    tokens = task.encode("Wort " * 40, {})["tokens"]
+    with noting() as found:
+        tokens = task.encode("Wort " * 40, {})["tokens"]
+        task.encode("Wort", {})
+    assert found == {"target texts cut to 8 tokens (task.max_length)": 1}
     assert len(tokens) == 8
     assert tokens[-1] == END
 

@@ -1,0 +1,21 @@
+"""Counts what of a text does not fit into a backbone."""
+
+from __future__ import annotations
+
+from headstock import note
+
+
+def note_cut(cut: bool, max_length: int, of: str = "texts") -> None:
+    """Count an example of which the end was left out, if it was.
+
+    Args:
+        cut: Whether it was.
+        max_length: Tokens kept of an example.
+        of: What was cut, in the plural.
+    """
+    note(f"{of} cut to {max_length} tokens (backbone.max_length)", int(cut))
+
+
+def note_lost_words(lost: int, max_length: int) -> None:
+    """Count words that were left out because those before them fill the backbone."""
+    note(f"words beyond {max_length} tokens left out, with their tags (backbone.max_length)", lost)
