@@ -10,7 +10,6 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import peft
 from peft.tuners.tuners_utils import BaseTunerLayer
-from peft.utils import CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME
 from pydantic import Field
 from safetensors import SafetensorError
 from torch import nn
@@ -18,6 +17,7 @@ from transformers.pytorch_utils import Conv1D
 
 from headstock import HeadstockError
 from headstock.interfaces import Adapter, Backbone, Config
+from headstock_adapters.lora_files import read_lora
 from headstock_adapters.lora_targets import choose_targets
 from headstock_adapters.low_rank import LowRankLinear
 from headstock_adapters.statistics import train_with_fixed_statistics
@@ -111,13 +111,13 @@ class Lora(Adapter):
         Raises:
             HeadstockError: the files are missing, damaged or of another network.
         """
-        for name in (CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME):
-            if not (directory / name).is_file():
-                raise HeadstockError(f"cannot load the adapter: {directory} has no {name}")
+        config = read_lora(directory)
         backbone.requires_grad_(False)
         with _quiet():
             try:
-                backbone.body = peft.PeftModel.from_pretrained(backbone.body, str(directory), torch_device="cpu")
+                backbone.body = peft.PeftModel.from_pretrained(
+                    backbone.body, str(directory), config=config, torch_device="cpu"
+                )
             except (OSError, ValueError, RuntimeError, SafetensorError, UserWarning) as error:
                 raise HeadstockError(f"cannot load the adapter in {directory}: {_first_line(error)}") from error
         _leave_fast_path(backbone)

@@ -7,17 +7,20 @@ saves itself. A backbone that the adapter left as it was and that came from some
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from headstock.atomic import explain_write_errors, new_directory, write_json
-from headstock.digests import bytes_digest, file_digest
+from headstock.digests import bytes_digest, file_digest, folder_digests, json_digest
+from headstock.engine.model_check import check_link, check_model
 from headstock.engine.module import TuningModule
 from headstock.interfaces import Backbone, Task
 from headstock.interfaces.remote_code import without_consent
@@ -49,6 +52,8 @@ class SavedModel(BaseModel):
         source: Where the backbone's own weights are to be had, if they are not in ``backbone/``.
         source_digest: Digest of ``source``, if that is a file or folder.
         source_commit: Commit of ``source`` on the Hub, if it is there and the commit is known.
+        files: Digest of each other file in ``model/``; ``None`` in runs of earlier versions.
+        digest: Digest of all the rest of ``model.json``; without it, what the file says is not checked.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,6 +65,8 @@ class SavedModel(BaseModel):
     source: str | None
     source_digest: str | None = None
     source_commit: str | None = None
+    files: dict[str, str] | None = None
+    digest: str | None = None
 
 
 def save_base(backbone: Backbone, folder: Path) -> None:
@@ -99,8 +106,15 @@ def save_model(resolved: ResolvedRecipe, module: TuningModule, folder: Path, bas
             source=source,
             source_digest=None if source is None else _digest(Path(source)),
             source_commit=None if source is None else _commit(backbone, source),
+            files=folder_digests(beside),
         )
-        write_json(beside / "model.json", saved.model_dump(mode="json"))
+        write_json(beside / "model.json", sealed(saved.model_dump(mode="json")))
+
+
+def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a ``model.json`` with the digest of itself."""
+    rest = {key: value for key, value in content.items() if key != "digest"}
+    return {**rest, "digest": json_digest(rest)}
 
 
 def load_model(catalogue: Catalogue, folder: Path) -> tuple[SavedModel, TuningModule]:
@@ -110,13 +124,16 @@ def load_model(catalogue: Catalogue, folder: Path) -> tuple[SavedModel, TuningMo
         HeadstockError: the folder holds no tuned model or a damaged one, a component is not installed or its version
             does not fit, or the pretrained weights that the model builds on have changed.
     """
-    try:
-        saved = SavedModel.model_validate_json((folder / "model.json").read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise HeadstockError(f"{folder} holds no tuned model; give the folder of a finished run") from error
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
-        raise HeadstockError(f"cannot read {folder / 'model.json'}: {' '.join(str(error).split())}") from error
+    content, saved = _read_saved(folder / "model.json")
     task = _restore_task(catalogue, saved, folder)
+    for kind, part in (("backbone", saved.backbone), ("adapter", saved.adapter)):
+        _resolve(catalogue, kind, part)
+    if saved.digest is not None and sealed(content) != content:
+        raise HeadstockError(
+            f"{folder / 'model.json'} is not what the run wrote; copy the run again, or, if it was changed on purpose, "
+            "take the key 'digest' out of it"
+        )
+    check_model(folder, saved.files)
     backbone = _load_backbone(catalogue, saved, folder)
     task.bind(backbone)
     adapter = _make(catalogue, "adapter", saved.adapter)
@@ -131,6 +148,18 @@ def load_model(catalogue: Catalogue, folder: Path) -> tuple[SavedModel, TuningMo
     module.requires_grad_(False)
     module.eval()
     return saved, module
+
+
+def _read_saved(path: Path) -> tuple[dict[str, Any], SavedModel]:
+    """Return what a ``model.json`` holds, as plain values and typed."""
+    check_link(path, path.parent.parent)
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        return content, SavedModel.model_validate(content)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise HeadstockError(f"{path.parent} holds no tuned model; give the folder of a finished run") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise HeadstockError(f"cannot read {path}: {' '.join(str(error).split())}") from error
 
 
 def _saved_part(entry: Entry, config: BaseModel, path: str | None = None) -> SavedPart:

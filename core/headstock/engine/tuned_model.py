@@ -9,6 +9,7 @@ from typing import Any
 from headstock.console import Console
 from headstock.data import DataConfig, MemoryRows, Table, load_evaluation
 from headstock.engine.data_report import note_lines
+from headstock.engine.model_check import check_link
 from headstock.engine.model_files import SavedModel, load_model
 from headstock.engine.module import TuningModule
 from headstock.engine.passes import Evaluation, evaluate_split, predict_split
@@ -120,6 +121,7 @@ def load(
     directory = RunDirectory(Path(run_dir))
     if not directory.finished and (directory.recipe.exists() or directory.model.exists()):
         raise HeadstockError(f"{run_dir} is not finished; go on with: headstock run {run_dir} --resume")
+    check_link(directory.recipe)
     config, columns = _settings(directory.recipe)
     with trusting_remote_code(trust_remote_code):
         saved, module = load_model(catalogue or load_catalogue(), directory.model)

@@ -21,12 +21,16 @@ def locate(name: str, revision: str | None) -> str:
     """Return what to give to ``from_pretrained`` for a Hub id or a folder.
 
     Raises:
-        HeadstockError: it can only be a folder and is none, or a revision is given for a folder.
+        HeadstockError: it can only be a folder and is none, a revision is given for a folder, or the folder holds an
+            adapter.
     """
     path = Path(name).expanduser()
     if path.is_dir():
         if revision is not None:
             raise HeadstockError(f"backbone.revision '{revision}' is for models on the Hub, but '{name}' is a folder")
+        if (path / "adapter_config.json").exists():
+            # transformers would load the base that the file names, from wherever that is, and the adapter on it.
+            raise HeadstockError(f"'{name}' holds an adapter (adapter_config.json), not a whole model; merge it first")
         return str(path)
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         raise HeadstockError(f"cannot load '{name}': there is no such folder")

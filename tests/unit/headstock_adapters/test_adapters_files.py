@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -104,3 +105,36 @@ def test_entries_resolve_to_adapters() -> None:
         assert issubclass(getattr(importlib.import_module(module), attribute), Adapter)
         assert entry.kind == "adapter"
         assert entry.modality is None
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"target_modules": "(.*a)*(.*a)*(.*a)*b"}, "target_modules"),
+        ({"exclude_modules": "(a+)+$"}, "exclude_modules"),
+        ({"rank_pattern": {"(a+)+$": 4}}, "rank_pattern"),
+        ({"layers_to_transform": [0], "layers_pattern": "(a+)+"}, "layers_pattern"),
+        ({"modules_to_save": ["(a+)+"]}, "modules_to_save"),
+        ({"megatron_config": {"a": 1}, "megatron_core": "evil"}, "megatron_c"),
+        ({"peft_type": "XLORA", "adapters": {"0": "/somewhere"}}, "peft_type"),
+        ({"from_the_future": "something"}, "from_the_future"),
+        ({"r": 10**9}, "r is 1000000000, but"),
+        ({"r": "many"}, "r: "),
+    ],
+)
+def test_settings_are_names_and_numbers_that_nothing_evaluates(
+    backbones: SimpleNamespace, change: dict[str, object], problem: str, tmp_path: Path
+) -> None:
+    backbone = backbones.bert()
+    tuned(backbone).save(backbone, tmp_path)
+    path = tmp_path / "adapter_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(HeadstockError, match="cannot load the adapter") as caught:
+        Lora(Lora.Config()).load(backbones.bert(), tmp_path)
+    assert problem in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_name_in_a_recipe_is_no_pattern(backbones: SimpleNamespace) -> None:
+    with pytest.raises(HeadstockError, match="has no layer '\\(a\\+\\)\\+\\$'"):
+        Lora(Lora.Config(target_modules=["(a+)+$"])).attach(backbones.bert())
