@@ -85,8 +85,9 @@ class LazyGroup(click.Group):
         """
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        shell = Shell()
         try:
-            code = super().main(args, prog_name or "headstock", complete_var, standalone_mode=False, **extra)
+            code = super().main(args, prog_name or "headstock", complete_var, standalone_mode=False, obj=shell, **extra)
             _flush()
             sys.exit(code or 0)
         except HeadstockError as error:
@@ -102,6 +103,9 @@ class LazyGroup(click.Group):
             for note in getattr(error.__cause__, "__notes__", []) if leads() else []:
                 print_error(note)
             sys.exit(INTERRUPTED)
+        except Exception as error:
+            _say_whose(error, shell)
+            raise
 
 
 def _show(error: click.ClickException) -> None:
@@ -111,6 +115,16 @@ def _show(error: click.ClickException) -> None:
         print_error(f"{error.format_message()} (see '{error.ctx.command_path} --help')")
     else:
         print_error(error.format_message())
+
+
+def _say_whose(error: Exception, shell: Shell) -> None:
+    """Say before the traceback of a bug whose code it is, if it is a plugin's, and which rows it was at."""
+    from headstock.attribution import note_plugin, notes
+
+    note_plugin(error, shell.catalogue, shell.invoked)
+    said = notes(error)
+    if said:
+        print_error(f"{'; '.join(said)} (a bug; its traceback follows)")
 
 
 def _flush() -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from headstock.attribution import note_rows
 from headstock.console import Console
 from headstock.distributed import ALONE, Ranks
 from headstock.engine.decoding import Decoder
@@ -79,9 +80,13 @@ def predict_split(
 
     def predict(indices: Indices) -> None:
         batch = split.batch(indices, module.backbone, module.task)
-        with autocast(config, device):
-            output = module(transfer(batch))
-        decoder.push(indices, batch, output.outputs)
+        try:
+            with autocast(config, device):
+                output = module(transfer(batch))
+            decoder.push(indices, batch, output.outputs)
+        except Exception as error:
+            note_rows(error, map(split.where, indices))
+            raise
         if output.loss is not None:
             losses[-1] += torch.stack([output.loss.total.float(), output.loss.count.to(device).float()])
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 
 from headstock.atomic import write_json
+from headstock.attribution import noting_plugin
 from headstock.console import Console, on_interrupt
 from headstock.distributed import Ranks, joined, leads
 from headstock.engine.feature_cache import with_fixed_features
@@ -73,9 +74,9 @@ def run(
         HeadstockError: something the caller can put right; the message says what.
     """
     catalogue = catalogue or load_catalogue()
-    resolved = resolve_recipe(catalogue, recipe, overrides)
     place = None if out is None else Path(out)
-    with trusting_remote_code(trust_remote_code):
+    with noting_plugin(catalogue), trusting_remote_code(trust_remote_code):
+        resolved = resolve_recipe(catalogue, recipe, overrides)
         return run_resolved(catalogue, resolved, place, resume=resume, force=force, console=Console(quiet))
 
 

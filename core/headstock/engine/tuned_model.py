@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from headstock.attribution import noting_plugin
 from headstock.console import Console
 from headstock.data import DataConfig, MemoryRows, Table, load_evaluation
 from headstock.engine.data_report import note_lines
@@ -57,6 +58,7 @@ class TunedModel:
         columns = tuple(column.name for column in self.task.columns)
         return self.predict_table(Table(MemoryRows("input", rows, columns)), quiet=quiet)
 
+    @noting_plugin()
     def predict_table(self, table: Table, *, quiet: bool = True) -> list[Any]:
         """Return one prediction a row, in order. See :meth:`predict`."""
         if not len(table):
@@ -66,6 +68,7 @@ class TunedModel:
         predictions, _ = predict_split(self._module, split, self._config, console, "predict")
         return [self.task.to_pipeline(prediction, table[row]) for row, prediction in enumerate(predictions)]
 
+    @noting_plugin()
     def evaluate(self, data: str | Path | Mapping[str, Any], *, quiet: bool = True) -> Evaluation:
         """Return metrics, predictions and details on other data.
 

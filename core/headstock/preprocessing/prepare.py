@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from headstock.attribution import note_rows
 from headstock.console import Console
 from headstock.data import cache_dir
 from headstock.data.cached_folder import cached_folder
@@ -63,9 +64,13 @@ class PreparedSplit:
     def batch(self, indices: Sequence[int] | NDArray[np.int64], backbone: Backbone, task: Task) -> Batch:
         """Put examples together."""
         examples = [self.store[self.numbers[index]] for index in indices]
-        targets = task.collate([self.targets[index] for index in indices]) if self.targets else {}
         features = None if self.features is None else self.features.batch(indices)
-        return Batch(backbone.collate(examples), targets, len(examples), features)
+        try:
+            targets = task.collate([self.targets[index] for index in indices]) if self.targets else {}
+            return Batch(backbone.collate(examples), targets, len(examples), features)
+        except Exception as error:
+            note_rows(error, map(self.where, indices))
+            raise
 
 
 def prepare_split(
@@ -99,6 +104,9 @@ def prepare_split(
             continue
         except DataError as error:
             raise DataError(located(where, error)) from error
+        except Exception as error:
+            note_rows(error, [where])
+            raise
         numbers.append(number)
         kept.rows.append(row)
         kept.references.append(reference)
@@ -157,10 +165,14 @@ def _preprocess(
             try:
                 with noting() as found:
                     example = backbone.preprocess(inputs)
+                cost = backbone.cost(example)
             except BadExampleError as error:
                 skipped.append(Skipped(row=index, reason=str(error)))
+            except Exception as error:
+                note_rows(error, [split.table.where(split.rows[index])])
+                raise
             else:
-                take(example, backbone.cost(example))
+                take(example, cost)
                 notes.add(number, found)
                 number += 1
             bar.advance(1, 1)

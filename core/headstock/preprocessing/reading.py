@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from headstock.attribution import note_rows
 from headstock.data import Table
 from headstock.interfaces import BadExampleError, DataError, Task
 from headstock.interfaces.notes import noting
@@ -41,7 +42,11 @@ class ReadSplit:
     def inputs(self, task: Task) -> Iterator[Mapping[str, Any]]:
         """Yield the backbone inputs of the usable rows."""
         for row in self.rows:
-            yield task.inputs(self.table[row])
+            try:
+                yield task.inputs(self.table[row])
+            except Exception as error:
+                note_rows(error, [self.table.where(row)])
+                raise
 
 
 def read_split(name: str, table: Table, task: Task, policy: Policy | None, with_references: bool = True) -> ReadSplit:
@@ -64,6 +69,9 @@ def read_split(name: str, table: Table, task: Task, policy: Policy | None, with_
         except BadExampleError as error:
             split.skipped.append(skip_or_raise(table.where(number), error, policy))
             continue
+        except Exception as error:
+            note_rows(error, [table.where(number)])
+            raise
         split.rows.append(number)
         split.references.append(reference)
         split.digests.append(digest)

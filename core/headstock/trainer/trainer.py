@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import nn
 
 from headstock.atomic import WriteError
+from headstock.attribution import note_rows
 from headstock.console import Bar, Console
 from headstock.distributed import ALONE, Ranks
 from headstock.interfaces import Batch
@@ -293,7 +295,11 @@ class Trainer:
         state = self._state
         set_learning_rate(self._optimizer, learning_rate_factor(self._config, state.step, self._total_steps))
         outcome = None if self._recorded is None else self._recorded.try_replay(window.batches, state.step)
-        outcome = outcome or self._step.run(window.batches, state.step, tables)
+        try:
+            outcome = outcome or self._step.run(window.batches, state.step, tables)
+        except Exception as error:
+            note_rows(error, map(self._around.name_example, chain(*window.batches)))
+            raise
         if self._limit.value != state.cost_limit:
             self._around.console.line(
                 f"warning: memory ran out at step {state.step + 1}; batches of a cost above {self._limit.value} are "

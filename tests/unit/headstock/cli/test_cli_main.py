@@ -313,5 +313,10 @@ def test_a_reader_that_goes_away_is_no_error(commands, command_env):
 def test_a_bug_shows_its_traceback(commands, cli):
     result = cli("made-up-fail", "bug", pythonpath=[commands.folder])
     assert result.returncode == 1
-    assert "Traceback" in result.stderr
+    whose, *rest = result.stderr.splitlines()
+    assert whose == (
+        "error: the code of plugin 'commanding' (commanding 1.0) failed: command 'made-up-fail' (a bug; its traceback "
+        "follows)"
+    )
+    assert rest[0].startswith("Traceback")
     assert "ValueError: a bug" in result.stderr
