@@ -131,7 +131,10 @@ def test_predict_takes_texts_tables_and_standard_input(folder: Path, finished: A
     assert done.returncode == 0, done.stderr
     predictions = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(predictions) == 1 + 120 + 2
-    assert [predictions[number][0]["label"] for number in (0, 1, 2, -2, -1)] == ["5", "5", "1", "1", "5"]
+    rows = predictions[1:-2]
+    assert [row["example"] for row in rows] == [f"reviews.csv row {number}" for number in range(1, 121)]
+    alone = [predictions[0], rows[0]["prediction"], rows[1]["prediction"], *predictions[-2:]]
+    assert [labels[0]["label"] for labels in alone] == ["5", "5", "1", "1", "5"]
     assert set(predictions[0][0]) == {"label", "score"}
 
 

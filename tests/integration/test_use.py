@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 import headstock
+from headstock.cli.main import cli as command
 
-Use = Callable[..., subprocess.CompletedProcess[bytes]]
+Use = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
@@ -34,22 +36,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def use(folder: Path, command_env: Any) -> Use:
-    def run(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-        command = [sys.executable, "-m", "headstock", *arguments]
-        return subprocess.run(
-            command, cwd=folder, env=command_env(), input=stdin, capture_output=True, timeout=600, check=False
-        )
-
-    return run
+def use(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Use:
+    monkeypatch.chdir(folder)
+    return lambda *arguments, stdin=b"": CliRunner().invoke(command, arguments, input=stdin)
 
 
 def test_evaluate_tells_what_it_left_out(folder: Path, use: Use) -> None:
     (folder / "gaps.csv").write_text("review,stars\na good thing,yes\n,no\na bad thing,no\n,yes\n")
     arguments = ["evaluate", "run", "--data", "gaps.csv", "on_bad_example=skip", "--quiet"]
     table = use(*arguments)
-    assert table.returncode == 0, table.stderr
-    first = table.stdout.decode().splitlines()[0]
+    assert table.exit_code == 0, table.stderr
+    first = table.stdout.splitlines()[0]
     assert first.startswith("2 examples, 2 bad rows left out, the first: gaps.csv row 2")
     record = json.loads(use(*arguments, "--json").stdout)
     assert record["examples"] == 2
@@ -60,54 +57,81 @@ def test_predict_reads_a_file_as_one_text(folder: Path, use: Use) -> None:
     (folder / "letter.txt").write_text("a good thing\nand more\n", encoding="utf-8")
     long = "word " * 1000
     done = use("predict", "run", "letter.txt", "a good thing\nand more", "I lost all of my data.csv", long)
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    assert done.exit_code == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(lines) == 4
-    assert lines[0] == lines[1]
+    assert lines[0] == {"example": "letter.txt", "prediction": lines[1]}
+    assert done.stderr.startswith("letter.txt is read as one text of 2 lines; if each is a text: headstock")
 
 
 @pytest.mark.parametrize(
     ("arguments", "stdin", "message"),
     [
-        (["scan.bin"], b"", "scan.bin is not a text in UTF-8"),
+        (["scan.bin"], b"", "scan.bin is not UTF-8 text (invalid start byte); save it as UTF-8; the task takes text"),
         (["missing.csv"], b"", "cannot read missing.csv: no such file"),
         (["train.csvv"], b"", "cannot read train.csvv: no such file; if it is meant as a text"),
         (["train.cvs"], b"", "echo train.cvs | headstock predict run"),
         (["a good thing", "letters/one"], b"", "cannot read letters/one: no such file"),
-        (["run/model"], b"", "cannot read run/model: it is a folder"),
+        (["run/model"], b"", "run/model has no train, validation or test file"),
+        (["letters/one"], b"", "if it is a data set of the Hub, write --data letters/one"),
+        (["train.csv", "columns.text=nothing"], b"", "no column 'nothing', which data.columns.text names"),
+        (["train.csv", "data.colums.text=review"], b"", "unknown option 'data.colums.text'"),
+        (["a thing", "format=csv"], b"", "format=csv is an option of data in a file, and no such file is given"),
+        (["a thing", "on_bad_example=maybe"], b"", "data.on_bad_example"),
+        (
+            ["a thing", "--data", "train.csv"],
+            b"",
+            "'a thing' is no option of data, and with --data there are no other inputs",
+        ),
         (["photo.jpeg"], b"", "cannot read photo.jpeg: no such file"),
         (["-"], b"fine\n\xff\xfe\n", "standard input, line 2: not UTF-8"),
+        (["-"], b"fine\n\nfine\n", "standard input, line 2: the text in column 'text' is empty (on_bad_example=skip"),
+        (["-"], b'fine\n{"text": "a', "standard input, line 2 is not JSON"),
     ],
 )
 def test_predict_refuses_in_one_line(folder: Path, use: Use, arguments: list[str], stdin: bytes, message: str) -> None:
     (folder / "scan.bin").write_bytes(b"\xff\xd8\xff\xe0")
     done = use("predict", "run", *arguments, stdin=stdin)
-    assert done.returncode == 2
-    assert done.stdout == b""
-    assert message in done.stderr.decode()
+    assert done.exit_code == 2
+    assert done.stdout == ""
+    assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
 def test_predict_takes_texts_with_dots_and_slashes(use: Use) -> None:
     texts = ["Hello.", "e.g.", "U.S.A.", "example.com", "well...", "good and/or bad", "3.14", "价格是100元/斤，贵。"]
     done = use("predict", "run", *texts)
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     assert len(done.stdout.splitlines()) == len(texts)
     done = use("predict", "run", stdin=b"letters/one\ntrain.csvv\n")
     assert len(done.stdout.splitlines()) == 2, done.stderr
 
 
-def test_only_evaluate_speaks_of_skipping_rows(folder: Path, use: Use) -> None:
+def test_a_bad_input_is_an_error_or_null(folder: Path, use: Use) -> None:
     (folder / "gap.csv").write_text("review,stars\na good thing,yes\n,no\n")
     predicted = use("predict", "run", "gap.csv")
-    assert (predicted.returncode, predicted.stdout) == (2, b"")
-    assert predicted.stderr.decode() == "error: gap.csv row 2: the text in column 'text' is empty\n"
+    assert (predicted.exit_code, predicted.stdout) == (2, "")
+    reason = "gap.csv row 2: the text in column 'text' is empty"
+    assert predicted.stderr == f"error: {reason} (on_bad_example=skip gives null for such inputs)\n"
+    for skip in (["--on-bad-example", "skip"], ["on_bad_example=skip"]):
+        done = use("predict", "run", "gap.csv", "a good thing", "-", *skip, stdin=b"fine\n\n\xff\n{\n")
+        assert done.exit_code == 0, done.stderr
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        assert [line["example"] for line in lines[:2]] == ["gap.csv row 1", "gap.csv row 2"]
+        assert [line is None for line in (lines[1]["prediction"], *lines[2:])] == [True, False, False, True, True, True]
+        errors = done.stderr.splitlines()
+        assert errors[0] == f"null: {reason}"
+        assert errors[1].startswith("null: standard input, line 2: the text")
+        assert errors[-1] == "4 of 7 inputs cannot be used and have null"
+    (folder / "blanks.csv").write_text('review\n""\n""\n')
+    done = use("predict", "run", "blanks.csv", "on_bad_example=skip")
+    assert [json.loads(line)["prediction"] for line in done.stdout.splitlines()] == [None, None]
     evaluated = use("evaluate", "run", "--data", "gap.csv", "--quiet")
-    assert evaluated.returncode == 2
-    assert "data.on_bad_example=skip" in evaluated.stderr.decode()
+    assert evaluated.exit_code == 2
+    assert "data.on_bad_example=skip" in evaluated.stderr
     alone = use("evaluate", "run", "--data", "train.csv", "gap.csv")
-    assert alone.returncode == 2
-    assert "'gap.csv' is not an override; to score the model on it write --data gap.csv" in alone.stderr.decode()
+    assert alone.exit_code == 2
+    assert "'gap.csv' is not an override; to score the model on it write --data gap.csv" in alone.stderr
 
 
 def test_predict_says_on_a_terminal_that_it_reads(folder: Path, command_env: Any) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from headstock.cli.data_options import data_options, data_source, on_bad_example_option
 from headstock.cli.trust import trust_option
 
 
@@ -14,6 +15,7 @@ from headstock.cli.trust import trust_option
 @click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path))
 @click.option("--data", "path", required=True, metavar="PATH|HUB_ID", help="A file, a folder, or a Hub data set's id.")
 @click.argument("overrides", nargs=-1, metavar="[data.key=value …]")
+@on_bad_example_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
@@ -24,6 +26,7 @@ def evaluate(
     run_dir: Path,
     path: str,
     overrides: tuple[str, ...],
+    on_bad_example: str | None,
     as_json: bool,
     device: str,
     quiet: bool,
@@ -31,30 +34,20 @@ def evaluate(
 ) -> None:
     """Score the tuned model of RUN on other labelled data.
 
-    Of a folder with several splits, or of a Hub data set, the test split is taken. With on_bad_example=skip, rows that
-    cannot be used are left out and counted.
+    The data is read as the run read its own (format, columns …), unless options say otherwise. Of a folder with
+    several splits, or of a Hub data set, the test split is taken. With --on-bad-example skip, rows that cannot be used
+    are left out and counted.
 
     \b
     headstock evaluate runs/text-classification --data new_reviews.csv columns.text=review
     """
-    from headstock.data import DataConfig
     from headstock.engine.tuned_model import load
-    from headstock.recipe.errors import RecipeError
-    from headstock.recipe.source import parse_assignments
     from headstock.report.result import finite
     from headstock.report.table import metrics_table
 
-    data: dict[str, object] = {"path": path} if Path(path).exists() or _is_path(path) else {"hub": path}
-    for keys, value in parse_assignments(overrides, "to score the model on it write --data "):
-        inside = keys[1:] if keys[0] == "data" else keys
-        if inside[0] not in DataConfig.model_fields:
-            raise RecipeError(f"unknown option 'data.{'.'.join(inside)}'; only data options can be given here")
-        if len(inside) == 1:
-            data[inside[0]] = value
-        else:
-            nested = data.setdefault(inside[0], {})
-            if isinstance(nested, dict):
-                nested[".".join(inside[1:])] = value
+    data = {**data_source(path), **data_options(overrides, "to score the model on it write --data ")}
+    if on_bad_example is not None:
+        data["on_bad_example"] = on_bad_example
     model = load(run_dir, device=device, catalogue=context.obj.catalogue, trust_remote_code=trust_remote_code)
     evaluation = model.evaluate(data, quiet=quiet)
     if as_json:
@@ -71,7 +64,3 @@ def evaluate(
         left_out = f", {len(evaluation.skipped)} bad rows left out, the first: {evaluation.skipped[0]}"
     click.echo(f"{evaluation.examples} examples{left_out}\n")
     click.echo(metrics_table(evaluation.metrics, evaluation.details))
-
-
-def _is_path(text: str) -> bool:
-    return text.startswith((".", "/", "~")) or Path(text).suffix != ""

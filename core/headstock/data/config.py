@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -11,6 +11,11 @@ from headstock.interfaces import Config
 SplitName = Literal["train", "validation", "test"]
 
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+
+OF_THE_SOURCE = frozenset(("path", *SPLITS, "hub", "name", "revision", "splits"))
+"""Options that say where data is."""
+OF_THE_CUT = frozenset(("validation_fraction", "test_fraction", "split_seed", "limit"))
+"""Options that say which rows a run takes for what."""
 
 
 class DataConfig(Config):
@@ -63,3 +68,14 @@ class DataConfig(Config):
         if self.validation_fraction + self.test_fraction >= 1:
             raise ValueError("data.validation_fraction and data.test_fraction must leave something to train on")
         return self
+
+    def for_other_data(self, hub: str | None = None) -> dict[str, Any]:
+        """Return the options that hold for other data of the same form: how it is read, not where it is, not its cut.
+
+        Args:
+            hub: The other data's id on the Hub; where it is the same, its configuration, revision and splits hold too.
+        """
+        left_out = set(OF_THE_SOURCE | OF_THE_CUT)
+        if hub is not None and hub == self.hub:
+            left_out -= {"name", "revision", "splits"}
+        return self.model_dump(exclude=left_out)

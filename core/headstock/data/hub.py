@@ -50,7 +50,7 @@ def load_hub_splits(config: DataConfig, columns: Sequence[Column]) -> dict[Split
     return {split: _table(config, name, found, columns) for split, name in chosen.items()}
 
 
-def load_hub_split(config: DataConfig, columns: Sequence[Column], split: SplitName) -> Table:
+def load_hub_split(config: DataConfig, columns: Sequence[Column], split: SplitName, need_targets: bool = True) -> Table:
     """Return one split of a Hub data set.
 
     Raises:
@@ -62,13 +62,19 @@ def load_hub_split(config: DataConfig, columns: Sequence[Column], split: SplitNa
         raise DataError(
             f"{config.hub} has no {split} split; it has: {', '.join(found)}; say which to take with data.splits.{split}"
         )
-    return _table(config, name, found, columns)
+    return _table(config, name, found, columns, need_targets)
 
 
-def _table(config: DataConfig, name: str, found: Mapping[str, Dataset], columns: Sequence[Column]) -> Table:
+def _table(
+    config: DataConfig,
+    name: str,
+    found: Mapping[str, Dataset],
+    columns: Sequence[Column],
+    need_targets: bool = True,
+) -> Table:
     dataset = found[name] if name in found else _load(config, f"split '{name}' of", split=name)
     where = f"{config.hub} {name}"
-    sources = find_columns(where, dataset.column_names, columns, config.columns, need_targets=True)
+    sources = find_columns(where, dataset.column_names, columns, config.columns, need_targets)
     readers = {column: reader_of(dataset.features[source]) for column, source in sources.items()}
     needed = dataset.select_columns(list(dict.fromkeys(sources.values()))).with_format("arrow")
     if not len(needed):

@@ -155,7 +155,7 @@ def _folder(path: Path, formats: Formats, wanted: Wanted) -> Rows:
     metadata = metadata_file(path, formats)
     if metadata is not None:
         return _file(metadata, formats, wanted)
-    if formats.chosen not in (AUTO, FOLDER) or not reads_class_folders(wanted.columns):
+    if formats.chosen not in (AUTO, FOLDER) or not reads_class_folders(wanted.columns, wanted.need_targets):
         raise DataError(f"{path} has no {_expected(formats)} inside{_no_class_folders(formats, wanted)}")
     names_inside = [entry.name for entry in path.iterdir() if entry.is_dir() and not is_system_file(entry.name)]
     if wanted.need_targets and names_inside and all(is_split_name(name) for name in names_inside):

@@ -46,11 +46,16 @@ def load_splits(
 
 
 def load_evaluation(
-    config: DataConfig, columns: Sequence[Column], split: SplitName = "test", reader: OwnReader | None = None
+    config: DataConfig,
+    columns: Sequence[Column],
+    split: SplitName = "test",
+    reader: OwnReader | None = None,
+    need_targets: bool = True,
 ) -> Table:
-    """Return all rows of what ``config`` names, uncut, for evaluating a model that is tuned already.
+    """Return all rows of what ``config`` names, uncut, for a model that is tuned already.
 
-    That is ``path`` itself if it is one file or folder, and the given split if it has splits inside; the file of the
+    Without ``need_targets`` (prediction) target columns may be missing or empty, and a folder may just hold files. All
+    that is ``path`` itself if it is one file or folder, and the given split if it has splits inside; the file of the
     given split; the given split of the Hub data set. ``limit`` holds.
 
     Raises:
@@ -59,23 +64,24 @@ def load_evaluation(
     formats = formats_of(config, reader)
     formats.check()
     if config.hub is not None:
-        table = load_hub_split(config, columns, split)
+        table = load_hub_split(config, columns, split, need_targets)
     elif config.path is not None:
         folder = _path(config.path)
-        own = load_own(folder, config, columns, reader=reader, split=split)
+        own = load_own(folder, config, columns, reader=reader, split=split, need_targets=need_targets)
         splits = find_splits(folder, formats) if folder.is_dir() and not own else {}
         if splits and split not in splits:
             raise DataError(f"{folder} has no {split} data inside; it has: {_names(splits)}")
         if own:
             table = one_of(own, folder, split)
         else:
-            table = _load_parts(splits.get(split, (folder,)), split, config, columns, reader)
+            table = _load_parts(splits.get(split, (folder,)), split, config, columns, reader, need_targets)
     else:
         named = getattr(config, split)
         if named is None:
             raise DataError(f"no data to evaluate: set data.{split}, data.path or data.hub")
-        table = load_table(_path(named), config, columns, reader=reader, split=split)
-    _require_targets(table, columns, config)
+        table = load_table(_path(named), config, columns, reader=reader, split=split, need_targets=need_targets)
+    if need_targets:
+        _require_targets(table, columns, config)
     return _limited(table, config, columns)
 
 
@@ -111,9 +117,16 @@ def _named_splits(
 
 
 def _load_parts(
-    parts: Sequence[Path], split: SplitName, config: DataConfig, columns: Sequence[Column], reader: OwnReader | None
+    parts: Sequence[Path],
+    split: SplitName,
+    config: DataConfig,
+    columns: Sequence[Column],
+    reader: OwnReader | None,
+    need_targets: bool = True,
 ) -> Table:
-    tables = [load_table(part, config, columns, reader=reader, split=split) for part in parts]
+    tables = [
+        load_table(part, config, columns, reader=reader, split=split, need_targets=need_targets) for part in parts
+    ]
     if len(tables) == 1:
         return tables[0]
     first = tables[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from headstock.attribution import noting_plugin
 from headstock.console import Console
@@ -27,24 +27,37 @@ from headstock.trainer.step.precision import settle_precision
 from headstock_registry import Catalogue, HeadstockError, load_catalogue
 
 
+class Predictions(NamedTuple):
+    """What a model says of the rows of a table.
+
+    Attributes:
+        values: One prediction a row, in order; ``None`` for a row that cannot be used.
+        skipped: One line for each row that cannot be used, with its place.
+    """
+
+    values: list[Any]
+    skipped: list[str]
+
+
 class TunedModel:
     """The model of a finished run. Made by :func:`load`."""
 
-    def __init__(self, saved: SavedModel, module: TuningModule, config: TrainerConfig, columns: dict[str, str]) -> None:
+    def __init__(self, saved: SavedModel, module: TuningModule, config: TrainerConfig, data: DataConfig) -> None:
         self._saved, self._module, self._config = saved, module, config
-        self.columns = columns
-        """Column of the data for a column of the task, as the run had it; the default for other data."""
+        self.data = data
+        """The run's own data options. How they say that data is read holds for other data too."""
 
     @property
     def task(self) -> Task:
         """The task, with what it learnt."""
         return self._module.task
 
-    def predict(self, inputs: Sequence[Any], *, quiet: bool = True) -> list[Any]:
+    def predict(self, inputs: Sequence[Any], *, on_bad_example: Policy = "error", quiet: bool = True) -> list[Any]:
         """Return one prediction an input, in order, in Hugging Face's wire format.
 
         Args:
             inputs: Values of the task's main column (texts, file paths, arrays), or mappings of several columns.
+            on_bad_example: ``skip`` gives ``None`` for an input that cannot be used, instead of an error.
             quiet: Show no progress.
 
         Raises:
@@ -56,17 +69,38 @@ class TunedModel:
         main = self.task.columns[0].name
         rows = [dict(value) if isinstance(value, Mapping) and main in value else {main: value} for value in inputs]
         columns = tuple(column.name for column in self.task.columns)
-        return self.predict_table(Table(MemoryRows("input", rows, columns)), quiet=quiet)
+        table = Table(MemoryRows("input", rows, columns))
+        return self.predict_table(table, on_bad_example=on_bad_example, quiet=quiet).values
+
+    def table(self, data: str | Path | Mapping[str, Any]) -> Table:
+        """Return rows to predict, read as a run reads its data; what is right for them need not be known.
+
+        Args:
+            data: As :meth:`evaluate` takes it; a folder may also just hold files.
+
+        Raises:
+            DataError: the data cannot be used.
+        """
+        return self._read(self._data_config(data), need_targets=False)
 
     @noting_plugin()
-    def predict_table(self, table: Table, *, quiet: bool = True) -> list[Any]:
-        """Return one prediction a row, in order. See :meth:`predict`."""
-        if not len(table):
-            return []
+    def predict_table(self, table: Table, *, on_bad_example: Policy | None = None, quiet: bool = True) -> Predictions:
+        """Return one prediction a row, in order. See :meth:`predict`.
+
+        Args:
+            table: What :meth:`table` returns.
+            on_bad_example: What to do with a row that cannot be used; by default what the run did.
+            quiet: Show no progress.
+        """
         console = Console(quiet)
-        split = self._prepare("input", table, console, with_references=False)
-        predictions, _ = predict_split(self._module, split, self._config, console, "predict")
-        return [self.task.to_pipeline(prediction, table[row]) for row, prediction in enumerate(predictions)]
+        policy = on_bad_example or self.data.on_bad_example
+        split = self._prepare("input", table, console, policy, predicting=True)
+        values: list[Any] = [None] * len(table)
+        if len(split):
+            predictions, _ = predict_split(self._module, split, self._config, console, "predict")
+            for row, prediction in zip(split.split.rows, predictions, strict=True):
+                values[row] = self.task.to_pipeline(prediction, table[row])
+        return Predictions(values, split.split.skipped)
 
     @noting_plugin()
     def evaluate(self, data: str | Path | Mapping[str, Any], *, quiet: bool = True) -> Evaluation:
@@ -74,29 +108,38 @@ class TunedModel:
 
         Args:
             data: A file or folder, or a mapping as in a recipe's ``data`` section. Of a folder with several splits,
-                or of a Hub data set, the test split is taken. ``columns`` are added to the run's own.
+                or of a Hub data set, the test split is taken. How the run read its data (``format``, ``columns`` …)
+                holds where the mapping says nothing else; ``columns`` are added to the run's own.
             quiet: Show no progress.
 
         Raises:
             DataError: the data cannot be used.
         """
-        given: dict[str, Any] = {"path": str(data)} if isinstance(data, str | Path) else dict(data)
-        columns = given.get("columns") or {}
-        if isinstance(columns, Mapping):
-            given["columns"] = {**self.columns, **columns}
-        config = validated(DataConfig, given, "data")
+        config = self._data_config(data)
         console = Console(quiet)
         with console.current():
-            table = load_evaluation(config, self.task.columns, reader=self.task)
+            table = self._read(config)
         for note in table.notes:
             console.line(note)
-        split = self._prepare("evaluation", table, console, with_references=True, policy=config.on_bad_example)
+        split = self._prepare("evaluation", table, console, config.on_bad_example)
         return evaluate_split(self._module, split, self._config, console, "evaluate")
 
+    def _data_config(self, data: str | Path | Mapping[str, Any]) -> DataConfig:
+        """Return what is said of other data, above what the run said of the form of its own."""
+        given: dict[str, Any] = {"path": str(data)} if isinstance(data, str | Path) else dict(data)
+        options = {**self.data.for_other_data(given.get("hub")), **given}
+        columns = given.get("columns") or {}
+        if isinstance(columns, Mapping):
+            options["columns"] = {**self.data.columns, **columns}
+        return validated(DataConfig, options, "data")
+
+    def _read(self, config: DataConfig, need_targets: bool = True) -> Table:
+        return load_evaluation(config, self.task.columns, reader=self.task, need_targets=need_targets)
+
     def _prepare(
-        self, name: str, table: Table, console: Console, with_references: bool, policy: Policy | None = None
+        self, name: str, table: Table, console: Console, policy: Policy, predicting: bool = False
     ) -> PreparedSplit:
-        split = read_split(name, table, self.task, policy, with_references)
+        split = read_split(name, table, self.task, policy, predicting)
         prepared = prepare_split(split, self._module.backbone, self.task, policy, console, cached=False)
         for line in note_lines(name, prepared):
             console.line(line)
@@ -125,21 +168,20 @@ def load(
     if not directory.finished and (directory.recipe.exists() or directory.model.exists()):
         raise HeadstockError(f"{run_dir} is not finished; go on with: headstock run {run_dir} --resume")
     check_link(directory.recipe)
-    config, columns = _settings(directory.recipe)
+    config, data = _settings(directory.recipe)
     with trusting_remote_code(trust_remote_code):
         saved, module = load_model(catalogue or load_catalogue(), directory.model)
     place = choose_device(device)
     module.to(place)
-    return TunedModel(saved, module, settle_precision(config, module, place), columns)
+    return TunedModel(saved, module, settle_precision(config, module, place), data)
 
 
-def _settings(path: Path) -> tuple[TrainerConfig, dict[str, str]]:
-    """Return how the run made batches and which columns it read; the defaults where its recipe was not kept."""
+def _settings(path: Path) -> tuple[TrainerConfig, DataConfig]:
+    """Return how the run made batches and read its data; the defaults where its recipe was not kept."""
     if not path.exists():
-        return TrainerConfig(), {}
+        return TrainerConfig(), DataConfig.model_validate({})
     recipe = parse_recipe(read_yaml(path), str(path))
     try:
-        columns = validated(DataConfig, {"columns": recipe.data.get("columns", {})}, "data").columns
-        return validated(TrainerConfig, recipe.trainer, "trainer"), columns
+        return validated(TrainerConfig, recipe.trainer, "trainer"), validated(DataConfig, recipe.data, "data")
     except HeadstockError as error:
         raise HeadstockError(f"{path}: {error}") from error

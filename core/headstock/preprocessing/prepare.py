@@ -74,7 +74,7 @@ class PreparedSplit:
 
 
 def prepare_split(
-    split: ReadSplit, backbone: Backbone, task: Task, policy: Policy | None, console: Console, cached: bool = True
+    split: ReadSplit, backbone: Backbone, task: Task, policy: Policy, console: Console, cached: bool = True
 ) -> PreparedSplit:
     """Preprocess a split, or read it from the cache, and encode its references.
 
@@ -86,12 +86,11 @@ def prepare_split(
     """
     store = _through_cache(split, backbone, task, console) if cached else _in_memory(split, backbone, task, console)
     failed = {skipped.row: skipped.reason for skipped in store.skipped}
-    kept = ReadSplit(split.name, split.table, [], [], [], list(split.skipped))
+    kept = ReadSplit(split.name, split.table, [], [], [], list(split.skipped), split.predicting)
     numbers: list[int] = []
     targets: list[dict[str, Tensor]] = []
     number = -1
     for index, (row, reference, digest) in enumerate(zip(split.rows, split.references, split.digests, strict=True)):
-        where = split.table.where(row)
         try:
             if index in failed:
                 raise BadExampleError(failed[index])
@@ -100,12 +99,12 @@ def prepare_split(
                 if reference is not None:
                     targets.append(task.encode(reference, store[number]))
         except BadExampleError as error:
-            kept.skipped.append(skip_or_raise(where, error, policy))
+            kept.skipped.append(skip_or_raise(split, row, error, policy))
             continue
         except DataError as error:
-            raise DataError(located(where, error)) from error
+            raise DataError(located(split.table.where(row), error)) from error
         except Exception as error:
-            note_rows(error, [where])
+            note_rows(error, [split.table.where(row)])
             raise
         numbers.append(number)
         kept.rows.append(row)

@@ -14,7 +14,7 @@ from headstock.preprocessing.fingerprint import content_digest
 from headstock.preprocessing.notes import RowNotes
 
 Policy = Literal["error", "skip"]
-"""What ``data.on_bad_example`` says; where there is no such option (prediction), ``None`` stands for an error."""
+"""What ``data.on_bad_example`` says of a row that cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class ReadSplit:
         references: What is right for each usable row; ``None`` where that is not known (prediction).
         digests: A digest of each usable row's input.
         skipped: One line for each unusable row, with file and row.
+        predicting: Whether the rows are only to be predicted: there are no references, and no row need be usable.
         notes: What was noted of usable rows, by number in ``table``.
     """
 
@@ -37,6 +38,7 @@ class ReadSplit:
     references: list[Any]
     digests: list[bytes]
     skipped: list[str]
+    predicting: bool = False
     notes: RowNotes = field(default_factory=RowNotes)
 
     def inputs(self, task: Task) -> Iterator[Mapping[str, Any]]:
@@ -49,25 +51,25 @@ class ReadSplit:
                 raise
 
 
-def read_split(name: str, table: Table, task: Task, policy: Policy | None, with_references: bool = True) -> ReadSplit:
-    """Read a split.
+def read_split(name: str, table: Table, task: Task, policy: Policy, predicting: bool = False) -> ReadSplit:
+    """Read a split; where it is only to be predicted, references are not looked at.
 
     Raises:
         BadExampleError: a row cannot be used and ``policy`` is not ``skip``; names file and row.
         DataError: no row can be used.
     """
     columns = [column for column in task.columns if column.role == "input"]
-    split = ReadSplit(name, table, [], [], [], [])
+    split = ReadSplit(name, table, [], [], [], [], predicting)
     for number in range(len(table)):
         try:
             with noting() as found:
                 row = table[number]
                 inputs = task.inputs(row)
-                reference = task.reference(row) if with_references else None
+                reference = None if predicting else task.reference(row)
             parts = [content_digest(row.get(column.name), column.content == "file") for column in columns]
             digest = content_digest([dict(inputs), *(part.hex() for part in parts)], files=False)
         except BadExampleError as error:
-            split.skipped.append(skip_or_raise(table.where(number), error, policy))
+            split.skipped.append(skip_or_raise(split, number, error, policy))
             continue
         except Exception as error:
             note_rows(error, [table.where(number)])
@@ -80,13 +82,14 @@ def read_split(name: str, table: Table, task: Task, policy: Policy | None, with_
     return split
 
 
-def skip_or_raise(where: str, error: BadExampleError, policy: Policy | None) -> str:
+def skip_or_raise(split: ReadSplit, row: int, error: BadExampleError, policy: Policy) -> str:
     """Return the line that reports a skipped row, or raise it when rows must not be skipped."""
-    line = located(where, error)
+    line = located(split.table.where(row), error)
     if policy == "skip":
         return line
-    hint = " (data.on_bad_example=skip leaves such rows out)" if policy == "error" else ""
-    raise BadExampleError(f"{line}{hint}") from error
+    if split.predicting:
+        raise BadExampleError(f"{line} (on_bad_example=skip gives null for such inputs)") from error
+    raise BadExampleError(f"{line} (data.on_bad_example=skip leaves such rows out)") from error
 
 
 def located(where: str, error: DataError) -> str:
@@ -96,7 +99,7 @@ def located(where: str, error: DataError) -> str:
 
 
 def require_rows(split: ReadSplit) -> None:
-    """Raise :class:`DataError` when a split has no usable row."""
-    if not split.rows:
+    """Raise :class:`DataError` when a split has no usable row, and needs one."""
+    if not split.rows and not split.predicting:
         why = f": all {len(split.skipped)} were skipped, the first because {split.skipped[0]}" if split.skipped else ""
         raise DataError(f"the {split.name} data has no usable row{why}")

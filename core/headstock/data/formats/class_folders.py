@@ -13,9 +13,12 @@ from headstock.data.values import plain
 from headstock.interfaces import Column, DataError
 
 
-def reads_class_folders(columns: Sequence[Column]) -> bool:
-    """Tell whether a task's data can be a folder for each class: it has one input, a file, and one class."""
-    return _file_column(columns) is not None and _class_column(columns) is not None
+def reads_class_folders(columns: Sequence[Column], need_targets: bool = True) -> bool:
+    """Tell whether a task's data can be a folder for each class: it has one input, a file, and one class.
+
+    Where targets are not needed, a folder of files will do for every task whose one input is a file.
+    """
+    return _file_column(columns) is not None and (_class_column(columns) is not None or not need_targets)
 
 
 def read_class_folders(root: Path, columns: Sequence[Column], need_targets: bool) -> FileRows:
@@ -46,7 +49,7 @@ def read_class_folders(root: Path, columns: Sequence[Column], need_targets: bool
         for folder in folders:
             inside = LeftOut()
             files = list(_files(root / folder, source.suffixes, inside))
-            if not files:
+            if not files and need_targets:
                 raise _none(root / folder, source.suffixes, inside)
             left_out.add(inside)
             paths += files

@@ -14,6 +14,7 @@ from torch import nn
 
 import headstock
 from headstock import HeadstockError
+from headstock.data import DataConfig
 from headstock.engine import model_files
 from headstock.engine.model_files import load_model
 from headstock_registry import load_catalogue
@@ -103,7 +104,7 @@ def test_a_run_without_results_is_not_finished_but_its_model_is_a_model(run: Pat
 def test_columns_given_for_evaluation_are_added_to_those_of_the_run(run: Path, tmp_path: Path) -> None:
     model = headstock.load(run, device="cpu")
     labels = model.task.state()["labels"]
-    model.columns = {"text": "review", "label": "stars"}
+    model.data = DataConfig.model_validate({"columns": {"text": "review", "label": "stars"}})
     path = tmp_path / "other.csv"
     path.write_text(f"review,class\ngood,{labels[0]}\n,{labels[0]}\nbad,{labels[1]}\n")
     given = {"path": str(path), "columns": {"label": "class"}, "on_bad_example": "skip"}
