@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
-from headstock import HeadstockError
+from headstock import Config, HeadstockError
 from headstock.error_text import shown
 from headstock.files import ReadError, read_utf8
 from headstock.recipe.errors import RecipeError, describe
@@ -31,10 +31,8 @@ class SuiteError(HeadstockError):
     """A suite that cannot be used."""
 
 
-class Case(BaseModel):
+class Case(Config):
     """A recipe without its seed: sections as in a recipe file, checked when the suite is put to use."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     task: Any = Field(None, description="name of the task, or a mapping with its name and options")
     backbone: Any = Field(None, description="name of the backbone, or a mapping with its name and options")
@@ -58,10 +56,8 @@ class Case(BaseModel):
         return {section: options for section, options in content.items() if options}
 
 
-class Suite(BaseModel):
+class Suite(Config):
     """Recipes by case name, and the seeds that each runs with."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: FolderName = Field(description="name of the suite, also of the folder of its results")
     summary: str = Field(description="what the suite measures, in a line")

@@ -16,7 +16,7 @@ def reason(error: BaseException) -> str:
         return "it holds half of a surrogate pair, which is no character"
     if isinstance(error, RecursionError):
         return "nested too deeply"
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) and not str(error):
         return "it does not fit into memory"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror

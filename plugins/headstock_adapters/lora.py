@@ -29,8 +29,10 @@ PLAIN = {kind.forward for kind in (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, n
 class LoraOptions(Config):
     """Options of :class:`Lora`."""
 
-    r: int = Field(8, ge=1, description="rank of the added matrices")
-    alpha: int = Field(16, ge=1, description="the update is scaled by alpha / r, or with rslora by alpha / sqrt(r)")
+    r: int = Field(8, ge=1, le=4096, description="rank of the added matrices")
+    alpha: int = Field(
+        16, ge=1, le=65_536, description="the update is scaled by alpha / r, or with rslora by alpha / sqrt(r)"
+    )
     dropout: float = Field(0.05, ge=0, lt=1, description="dropout on the input of the added matrices")
     target_modules: Literal["auto"] | Annotated[list[str], Field(min_length=1)] = Field(
         "auto",

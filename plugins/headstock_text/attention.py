@@ -19,9 +19,9 @@ Memory = dict[str, Tensor]
 class AttentionConfig(Config):
     """Options of an encoder or decoder from scratch."""
 
-    dim: int = Field(192, ge=8, description="size of the vectors")
-    heads: int = Field(4, ge=1, description="attention heads")
-    layers: int = Field(3, ge=1, description="layers")
+    dim: int = Field(192, ge=8, le=4096, description="size of the vectors")
+    heads: int = Field(4, ge=1, le=128, description="attention heads")
+    layers: int = Field(3, ge=1, le=48, description="layers")
     dropout: float = Field(0.2, ge=0, lt=1, description="dropout on embeddings and behind each part of a layer")
 
     @model_validator(mode="after")

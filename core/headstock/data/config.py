@@ -23,16 +23,25 @@ class DataConfig(Config):
 
     path: str | None = Field(
         None,
+        min_length=1,
         description="one file or folder, cut into splits; or a folder that has train, validation (or valid, val, dev) "
         "and test inside, as files or as folders. A split that is not there is cut from train",
     )
-    train: str | None = Field(None, description="file or folder of the training split")
-    validation: str | None = Field(None, description="file or folder of the validation split; default: cut from train")
-    test: str | None = Field(None, description="file or folder of the test split; default: cut from train")
-    hub: str | None = Field(None, description="id of a data set on the Hugging Face Hub, e.g. stanfordnlp/imdb")
-    name: str | None = Field(None, description="configuration of the Hub data set, e.g. sst2 of nyu-mll/glue")
+    train: str | None = Field(None, min_length=1, description="file or folder of the training split")
+    validation: str | None = Field(
+        None, min_length=1, description="file or folder of the validation split; default: cut from train"
+    )
+    test: str | None = Field(
+        None, min_length=1, description="file or folder of the test split; default: cut from train"
+    )
+    hub: str | None = Field(
+        None, min_length=1, description="id of a data set on the Hugging Face Hub, e.g. stanfordnlp/imdb"
+    )
+    name: str | None = Field(
+        None, min_length=1, description="configuration of the Hub data set, e.g. sst2 of nyu-mll/glue"
+    )
     revision: str | None = Field(
-        None, description="branch, tag or commit of the Hub data set; default: its main branch"
+        None, min_length=1, description="branch, tag or commit of the Hub data set; default: its main branch"
     )
     splits: dict[SplitName, str] = Field(
         {},
@@ -53,7 +62,9 @@ class DataConfig(Config):
     on_bad_example: Literal["error", "skip"] = Field(
         "error", description="what to do with a row that cannot be used; skipped rows are counted and reported"
     )
-    limit: int | None = Field(None, ge=1, description="at most so many rows of each split, picked evenly over classes")
+    limit: int | None = Field(
+        None, ge=1, le=2**40, description="at most so many rows of each split, picked evenly over classes"
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

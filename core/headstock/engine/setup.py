@@ -16,6 +16,7 @@ from headstock.data import load_splits
 from headstock.digests import bytes_digest
 from headstock.engine.data_report import split_lines
 from headstock.engine.model_files import save_base
+from headstock.engine.model_size import model_that_fits
 from headstock.engine.module import TuningModule
 from headstock.interfaces import Backbone, Splits, Task
 from headstock.interfaces.notes import noting
@@ -101,7 +102,8 @@ def prepare_data(
     read = {name: read_split(name, table, task, policy) for name, table in tables.items()}
     task.learn(read["train"].references)
     torch.manual_seed(resolved.seed)
-    backbone = resolved.backbone.cls.create(resolved.backbone.config, read["train"].inputs(task))
+    with model_that_fits(resolved):
+        backbone = resolved.backbone.cls.create(resolved.backbone.config, read["train"].inputs(task))
     task.bind(backbone)
     splits = {name: prepare_split(split, backbone, task, policy, console) for name, split in read.items()}
     say([line for name, split in splits.items() for line in split_lines(name, split)])
@@ -124,12 +126,13 @@ def build_module(
     adapter = resolved.adapter.cls(resolved.adapter.config)
     if base is not None and adapter.keeps_base and backbone.source is None:
         save_base(backbone, base)
-    torch.manual_seed(resolved.seed)
-    adapter.attach(backbone)
-    torch.manual_seed(resolved.seed)
-    head = task.build_head(backbone)
-    _apply_options(resolved, backbone)
-    return TuningModule(backbone, adapter, task, head).to(device or choose_device(resolved.trainer.device))
+    with model_that_fits(resolved):
+        torch.manual_seed(resolved.seed)
+        adapter.attach(backbone)
+        torch.manual_seed(resolved.seed)
+        head = task.build_head(backbone)
+        _apply_options(resolved, backbone)
+        return TuningModule(backbone, adapter, task, head).to(device or choose_device(resolved.trainer.device))
 
 
 def count(parameters: Iterable[nn.Parameter]) -> int:

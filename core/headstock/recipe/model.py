@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from headstock.interfaces import Config
+
 DEFAULT_ADAPTER = "full"
 """The adapter of a recipe that names none; it must be installed like any other."""
 
@@ -23,14 +25,12 @@ class Section(BaseModel):
         return dict(self.model_extra or {})
 
 
-class Recipe(BaseModel):
+class Recipe(Config):
     """One run.
 
     ``task``, ``backbone`` and ``adapter`` are a name, or a mapping with ``name`` and the component's options; ``data``
     and ``trainer`` are mappings. What is left out is filled in from the components' defaults when the run starts.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     task: Section = Field(description="what is learned")
     backbone: Section | None = Field(None, description="the encoder; default: the task's own small one, from scratch")

@@ -90,7 +90,7 @@ class _Loader(yaml.SafeLoader):
         self._level = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        event = self.peek_event()
+        event = self.peek_event()  # type: ignore[no-untyped-call]
         is_alias = self.check_event(yaml.AliasEvent)
         self._level += 1
         if self._level > DEEPEST:
@@ -120,7 +120,7 @@ class _Loader(yaml.SafeLoader):
         extents = [self._extent[id(part)] for part in parts]
         return 1 + sum(size for size, _ in extents), 1 + max((depth for _, depth in extents), default=0)
 
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
         seen: set[str] = set()
         pairs: list[tuple[yaml.Node, yaml.Node]] = []

@@ -8,27 +8,31 @@ from pydantic import Field
 
 from headstock.interfaces.component import Config
 
+MANY = 2**40
+"""More steps or examples than any run has; numbers stay exact on the way."""
+
 
 class TrainerConfig(Config):
     """Options of the trainer."""
 
-    epochs: int = Field(3, ge=1, description="passes over the training data")
-    max_steps: int | None = Field(None, ge=1, description="optimizer steps at most; the schedule ends there")
-    batch_size: int = Field(32, ge=1, description="examples in a batch; with a cost budget, on average")
+    epochs: int = Field(3, ge=1, le=10_000, description="passes over the training data")
+    max_steps: int | None = Field(None, ge=1, le=MANY, description="optimizer steps at most; the schedule ends there")
+    batch_size: int = Field(32, ge=1, le=1_000_000, description="examples in a batch; with a cost budget, on average")
     batch_cost: int | None = Field(
         None,
         ge=1,
+        le=MANY,
         description="budget of a batch in the backbone's cost unit, padding included; by default what batch_size "
         "examples need on average",
     )
     gradient_accumulation_steps: int = Field(
-        1, ge=1, description="batches per optimizer step; the gradient is that of one large batch"
+        1, ge=1, le=1_000_000, description="batches per optimizer step; the gradient is that of one large batch"
     )
-    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
+    learning_rate: float = Field(1e-3, gt=0, le=100, description="peak learning rate of AdamW")
     head_learning_rate: float | None = Field(
-        None, gt=0, description="peak learning rate of the head; by default the same as learning_rate"
+        None, gt=0, le=100, description="peak learning rate of the head; by default the same as learning_rate"
     )
-    weight_decay: float = Field(0.01, ge=0, description="decoupled weight decay (L2); none on norms and biases")
+    weight_decay: float = Field(0.01, ge=0, le=100, description="decoupled weight decay (L2); none on norms and biases")
     schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="learning rate after warm-up")
     warmup_ratio: float = Field(0.1, ge=0, le=1, description="share of all steps in which the learning rate rises")
     max_grad_norm: float | None = Field(1.0, gt=0, description="clip the gradient's global norm; null: do not clip")
@@ -64,14 +68,14 @@ class TrainerConfig(Config):
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="'auto': a GPU when there is one")
     evaluate_every: int | None = Field(
-        None, ge=1, description="optimizer steps between validations; by default at the end of each epoch"
+        None, ge=1, le=MANY, description="optimizer steps between validations; by default at the end of each epoch"
     )
     metric: str | None = Field(
         None, description="validation metric that chooses the best checkpoint, or 'loss'; default: the task's first"
     )
     patience: int | None = Field(
-        5, ge=1, description="validations without improvement before training stops; null: never stop early"
+        5, ge=1, le=MANY, description="validations without improvement before training stops; null: never stop early"
     )
-    checkpoint_every: int = Field(200, ge=1, description="optimizer steps between checkpoints during an epoch")
-    log_every: int = Field(20, ge=1, description="optimizer steps between logged losses")
+    checkpoint_every: int = Field(200, ge=1, le=MANY, description="optimizer steps between checkpoints during an epoch")
+    log_every: int = Field(20, ge=1, le=MANY, description="optimizer steps between logged losses")
     tensorboard: bool = Field(False, description="also write TensorBoard event files (needs headstock[tensorboard])")

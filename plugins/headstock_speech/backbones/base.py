@@ -22,7 +22,9 @@ SCALE = 32768
 class SpeechConfig(Config):
     """Options of every speech backbone."""
 
-    max_seconds: float = Field(30.0, gt=0, description="longest clip that is taken; longer ones are bad examples")
+    max_seconds: float = Field(
+        30.0, gt=0, le=86_400, description="longest clip that is taken; longer ones are bad examples"
+    )
 
 
 class SpeechBackbone(Backbone):

@@ -24,15 +24,15 @@ class CrnnConfig(SpeechConfig):
     sampling_rate: int = Field(16000, ge=4000, le=48000, description="samples a second; audio is resampled to it")
     mel_bands: int = Field(40, ge=8, le=128, description="bands of the log-mel spectrogram, one frame every 10 ms")
     time_reduction: Literal[2, 4] = Field(2, description="spectrogram frames that become one output frame")
-    channels: int = Field(16, ge=1, description="channels of the two convolutions")
-    hidden_size: int = Field(96, ge=1, description="units of each direction of a recurrent layer")
-    layers: int = Field(2, ge=1, description="recurrent layers")
+    channels: int = Field(16, ge=1, le=1024, description="channels of the two convolutions")
+    hidden_size: int = Field(96, ge=1, le=4096, description="units of each direction of a recurrent layer")
+    layers: int = Field(2, ge=1, le=16, description="recurrent layers")
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout around the recurrent layers")
-    frequency_masks: int = Field(2, ge=0, description="SpecAugment: bands of frequency blanked in training")
+    frequency_masks: int = Field(2, ge=0, le=100, description="SpecAugment: bands of frequency blanked in training")
     frequency_mask_share: float = Field(
         0.15, ge=0, le=1, description="SpecAugment: share of the mel bands in such a band at most"
     )
-    time_masks: int = Field(2, ge=0, description="SpecAugment: stretches of time blanked in training")
+    time_masks: int = Field(2, ge=0, le=1000, description="SpecAugment: stretches of time blanked in training")
     time_mask_share: float = Field(0.05, ge=0, le=1, description="SpecAugment: share of a clip in a stretch at most")
 
 

@@ -15,7 +15,7 @@ from headstock_text.backbones.wordmodel import WordModel, WordModelConfig
 class BiLstmConfig(WordModelConfig):
     """Options of the ``bilstm`` backbone."""
 
-    hidden_size: int = Field(128, ge=1, description="size of the state in each direction")
+    hidden_size: int = Field(128, ge=1, le=4096, description="size of the state in each direction")
     layers: int = Field(1, ge=1, le=8, description="number of layers")
 
 

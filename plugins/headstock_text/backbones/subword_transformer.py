@@ -24,8 +24,8 @@ from headstock_text.subwords import END, PADDING, UNKNOWN, Subwords
 class SubwordTransformerConfig(AttentionConfig):
     """Options of the ``subword-transformer`` backbone."""
 
-    vocabulary: int = Field(4000, ge=300, description="subwords at most, the 256 bytes among them")
-    max_length: int = Field(128, ge=8, description="subwords kept of a text")
+    vocabulary: int = Field(4000, ge=300, le=1_000_000, description="subwords at most, the 256 bytes among them")
+    max_length: int = Field(128, ge=8, le=65_536, description="subwords kept of a text")
 
 
 class SubwordTransformer(Backbone):

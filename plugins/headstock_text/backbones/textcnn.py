@@ -19,9 +19,9 @@ class TextCnnConfig(WordModelConfig):
     """Options of the ``textcnn`` backbone."""
 
     widths: tuple[Annotated[int, Field(ge=1, le=25)], ...] = Field(
-        (2, 3, 4), min_length=1, description="widths of the convolutions, in tokens"
+        (2, 3, 4), min_length=1, max_length=32, description="widths of the convolutions, in tokens"
     )
-    filters: int = Field(100, ge=1, description="number of filters of each width")
+    filters: int = Field(100, ge=1, le=4096, description="number of filters of each width")
 
 
 class TextCnn(WordModel):

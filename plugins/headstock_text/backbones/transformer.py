@@ -30,7 +30,9 @@ class TransformerTextConfig(Config):
 
     model: str = Field(min_length=1, description="Hub id (such as google-bert/bert-base-uncased) or folder")
     revision: str | None = Field(None, min_length=1, description="branch, tag or commit on the Hub")
-    max_length: int = Field(256, ge=8, description="tokens kept of an example, at most as many as the model can take")
+    max_length: int = Field(
+        256, ge=8, le=1_000_000, description="tokens kept of an example, at most as many as the model can take"
+    )
     pooling: Literal["mean", "cls", "pooler"] = Field(
         "mean", description="vector of an example: mean of its tokens, its first token, or the model's own pooler"
     )

@@ -31,13 +31,17 @@ class WordModelConfig(Config):
     unit: Literal["auto", "word", "char"] = Field(
         "auto", description="what a token is; auto takes characters if most training text is Chinese or Japanese"
     )
-    max_vocabulary: int = Field(30_000, ge=2, description="most frequent tokens of the training text that are kept")
-    min_count: int = Field(2, ge=1, description="how often the training text must have a token for it to be kept")
+    max_vocabulary: int = Field(
+        30_000, ge=2, le=10_000_000, description="most frequent tokens of the training text that are kept"
+    )
+    min_count: int = Field(
+        2, ge=1, le=1_000_000, description="how often the training text must have a token for it to be kept"
+    )
     lower_case: bool = Field(True, description="take upper and lower case of a token as one")
-    max_length: int = Field(256, ge=8, description="tokens kept of an example")
-    embedding_dim: int = Field(128, ge=1, description="size of a token's vector")
+    max_length: int = Field(256, ge=8, le=1_000_000, description="tokens kept of an example")
+    embedding_dim: int = Field(128, ge=1, le=4096, description="size of a token's vector")
     character_dim: int = Field(
-        32, ge=0, description="size of the vector made of a word's characters (0: none; not for unit char)"
+        32, ge=0, le=4096, description="size of the vector made of a word's characters (0: none; not for unit char)"
     )
     word_dropout: float = Field(
         0.05, ge=0, lt=1, description="share of training tokens replaced by the unknown token, so that it is learnt"

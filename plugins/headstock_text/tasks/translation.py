@@ -39,13 +39,16 @@ IGNORED = -100
 class TranslationConfig(AttentionConfig):
     """Options of the ``translation`` task; those of layers are for a decoder from scratch."""
 
-    vocabulary: int = Field(4000, ge=300, description="target subwords at most; a backbone that writes brings its own")
+    vocabulary: int = Field(
+        4000, ge=300, le=1_000_000, description="target subwords at most; a backbone that writes brings its own"
+    )
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of the target spread evenly over all subwords")
     beams: int = Field(4, ge=1, le=32, description="hypotheses that are kept while a translation is searched for")
-    max_length: int = Field(128, ge=8, description="target subwords at most")
+    max_length: int = Field(128, ge=8, le=65_536, description="target subwords at most")
     length_ratio: float = Field(
         2.0,
         gt=0,
+        le=1000,
         description="target subwords at most for each of the source, beside ten; unless the backbone writes",
     )
     bleu_tokenizer: Literal["13a", "intl", "zh", "char"] = Field(

@@ -50,10 +50,13 @@ class ObjectDetectionConfig(Config):
         description="what four numbers of a box mean: xywh (left, top, width, height, as in COCO) or xyxy (the edges); "
         "boxes with named edges need no telling",
     )
-    dim: int = Field(128, ge=8, description="channels of the head; a detection network has its own head")
-    layers: int = Field(2, ge=0, description="layers of the head, for labels and for boxes each")
+    dim: int = Field(128, ge=8, le=4096, description="channels of the head; a detection network has its own head")
+    layers: int = Field(2, ge=0, le=64, description="layers of the head, for labels and for boxes each")
     cells: int = Field(
-        16, ge=1, description="cells along an edge that a backbone's single feature map is enlarged to have, at least"
+        16,
+        ge=1,
+        le=256,
+        description="cells along an edge that a backbone's single feature map is enlarged to have, at least",
     )
     horizontal_flip: bool = Field(True, description="mirror half of the training images left to right")
     vertical_flip: bool = Field(
@@ -64,7 +67,7 @@ class ObjectDetectionConfig(Config):
     )
     score_threshold: float = Field(0.05, ge=0, lt=1, description="objects with a lower score are not scored at all")
     predict_threshold: float = Field(0.3, ge=0, lt=1, description="objects with a lower score are not given to users")
-    max_objects: int = Field(100, ge=1, description="objects of an image at most, the best first")
+    max_objects: int = Field(100, ge=1, le=10_000, description="objects of an image at most, the best first")
 
 
 class ObjectDetection(Task):

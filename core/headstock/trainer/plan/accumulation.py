@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from headstock.trainer.config import TrainerConfig
+from headstock.trainer.config import MANY, TrainerConfig
 from headstock.trainer.plan.batches import BatchPlan, Indices
 
 
@@ -37,9 +37,12 @@ def windows(plan: BatchPlan, config: TrainerConfig, epoch: int = 0, batch: int =
 
 def total_steps(plan: BatchPlan, config: TrainerConfig) -> int:
     """Return how many optimizer steps a full run takes: those of all epochs, ``max_steps`` at most."""
+    size = config.gradient_accumulation_steps
+    if plan.uniform:
+        return min(config.epochs * -(-len(plan.epoch(0)) // size), config.max_steps or MANY)
     steps = 0
     for epoch in range(config.epochs):
-        steps += -(-len(plan.epoch(epoch)) // config.gradient_accumulation_steps)
+        steps += -(-len(plan.epoch(epoch)) // size)
         if config.max_steps is not None and steps >= config.max_steps:
             return config.max_steps
     return steps

@@ -68,6 +68,11 @@ class BatchPlan:
             factor *= GROWTH
         return best
 
+    @cached_property
+    def uniform(self) -> bool:
+        """Whether all examples cost the same; every epoch then has as many batches."""
+        return len(self.costs) == 0 or bool((self.costs == self.costs[0]).all())
+
     @property
     def _mean_budget(self) -> float:
         return self.batch_size * float(self.costs.mean()) if len(self.costs) else float(self.batch_size)
