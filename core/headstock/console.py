@@ -96,6 +96,10 @@ class Console:
             tqdm.write(text, file=self._stream)
             self._stream.flush()
 
+    def warn(self, text: str) -> None:
+        """Show a warning in one line, also when quiet; a live bar is kept below it."""
+        tqdm.write(f"warning: {text}", file=self._stream or sys.stderr)
+
     @contextmanager
     def current(self) -> Iterator[None]:
         """Show here what :func:`tell` is given meanwhile."""

@@ -21,7 +21,7 @@ from headstock.engine.model_files import save_model
 from headstock.engine.module import TuningModule
 from headstock.engine.passes import cost_limit, evaluate_split
 from headstock.engine.run_directory import DirectoryLock, RunDirectory, claim_directory, lock_directory
-from headstock.engine.run_report import make_result, write_predictions, write_report
+from headstock.engine.run_report import complete_report, make_result, write_predictions, write_report
 from headstock.engine.setup import PreparedData, build_module, check_options, choose_device, count, prepare_data
 from headstock.interfaces import Batch
 from headstock.interfaces.padding import round_lengths, rounded
@@ -116,7 +116,7 @@ def run_resolved(
         _locked(out, resolved, resume, force, ranks) as directory,
     ):
         if resume and ranks.from_first(lambda: directory.finished):
-            return _shared(ranks, directory, lambda: _finished_before(directory, console))
+            return _shared(ranks, directory, lambda: _finished_before(catalogue, resolved, directory, console))
         with on_interrupt(lambda: _stopped(directory, goes_on=True)):
             return _run_locked(catalogue, resolved, directory, resume=resume, force=force, console=console, ranks=ranks)
 
@@ -140,10 +140,14 @@ def _locked(
             lock.release()
 
 
-def _finished_before(directory: RunDirectory, console: Console) -> RunResult:
+def _finished_before(
+    catalogue: Catalogue, resolved: ResolvedRecipe, directory: RunDirectory, console: Console
+) -> RunResult:
     console.line(f"{directory.path} is finished already")
     CheckpointFolder(directory.checkpoints).remove()
-    return RunResult.read(directory.path)
+    result = RunResult.read(directory.path)
+    complete_report(directory, result, resolved, catalogue, console)
+    return result
 
 
 def _shared(ranks: Ranks, directory: RunDirectory, make: Callable[[], RunResult]) -> RunResult:
@@ -254,9 +258,9 @@ def _tune(run: _Run) -> RunResult:
 
     def finish() -> RunResult:
         save_model(resolved, module, directory.model, directory.base if directory.base.exists() else None)
-        write_predictions(directory.predictions, module.task, data.splits["test"], after)
-        write_report(directory, result, resolved, data, module.backbone)
+        write_predictions(directory.predictions, module.task, data.splits["test"], after, console)
         write_json(directory.results, result.model_dump(mode="json"))
+        write_report(directory, result, resolved, module, console)
         CheckpointFolder(directory.checkpoints).remove()
         return result
 

@@ -5,24 +5,30 @@ from __future__ import annotations
 import json
 import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
 import torch
 
-from headstock.atomic import explain_write_errors, write_text
+from headstock.atomic import WriteError, write_text
+from headstock.console import Console
 from headstock.engine.data_report import data_notes
+from headstock.engine.model_files import load_model
 from headstock.engine.module import TuningModule
 from headstock.engine.passes import Evaluation
 from headstock.engine.run_directory import RunDirectory
 from headstock.engine.setup import PreparedData, count
-from headstock.interfaces import Backbone, Task, trusts_remote_code
+from headstock.error_text import printable, reason
+from headstock.interfaces import Task, trusts_remote_code
 from headstock.preprocessing.prepare import PreparedSplit
 from headstock.recipe.resolve import ResolvedRecipe
 from headstock.report.card import model_card, plain_loading
 from headstock.report.plots import plot_confusion, plot_curves, read_metrics
 from headstock.report.result import RunResult, TestResult, TrainingSummary
 from headstock.trainer.trainer import TrainResult
+from headstock_registry import Catalogue
 
 
 def make_result(
@@ -67,8 +73,19 @@ def make_result(
     )
 
 
-def write_predictions(path: Path, task: Task, test: PreparedSplit, evaluation: Evaluation) -> None:
-    """Write a line of JSON for each example of a split: where it comes from, what is right, what was predicted."""
+def write_predictions(path: Path, task: Task, test: PreparedSplit, evaluation: Evaluation, console: Console) -> None:
+    """Write a line of JSON for each example of a split: where it comes from, what is right, what was predicted.
+
+    A prediction that cannot be written is a warning; it must not cost the whole run.
+
+    Raises:
+        WriteError: the file cannot be written; the run can be resumed when it can.
+    """
+    with _warned("the test predictions could not be written", console, but=(WriteError,)):
+        _write_predictions(path, task, test, evaluation)
+
+
+def _write_predictions(path: Path, task: Task, test: PreparedSplit, evaluation: Evaluation) -> None:
     split = test.split
     lines = []
     for row, reference, prediction in zip(split.rows, split.references, evaluation.predictions, strict=True):
@@ -78,31 +95,54 @@ def write_predictions(path: Path, task: Task, test: PreparedSplit, evaluation: E
 
 
 def write_report(
-    directory: RunDirectory, result: RunResult, resolved: ResolvedRecipe, data: PreparedData, backbone: Backbone
+    directory: RunDirectory, result: RunResult, resolved: ResolvedRecipe, module: TuningModule, console: Console
 ) -> None:
-    """Write the plots, then the model card that shows them."""
-    with explain_write_errors(directory.plots):
+    """Write the plots, then the model card that shows them.
+
+    Results and weights are on disk by then, so whatever fails here is one warning and the run is finished.
+    """
+    training, confusion = result.training, result.after.details.confusion
+    curves, matrix = directory.plots / "curves.png", directory.plots / "confusion.png"
+    with _warned("the training curve could not be drawn", console):
         directory.plots.mkdir(exist_ok=True)
-        plot_curves(
-            read_metrics(directory.metrics),
-            result.training.best_metric,
-            result.training.best_step,
-            directory.plots / "curves.png",
+        plot_curves(read_metrics(directory.metrics), training.best_metric, training.best_step, curves)
+    if confusion is not None:
+        with _warned("the confusion matrix could not be drawn", console):
+            plot_confusion(confusion, matrix)
+    with _warned("the model card could not be written", console):
+        files = {str(path.relative_to(directory.path)) for path in directory.path.rglob("*") if path.is_file()}
+        card = model_card(
+            result,
+            resolved.to_yaml(),
+            metadata.version("headstock"),
+            module.task.pipeline_tag,
+            module.backbone.source,
+            _data_name(resolved),
+            plain_loading(module.backbone, files),
+            plots=[plot.name for plot in (curves, matrix) if plot.is_file()],
         )
-        if result.after.details.confusion is not None:
-            plot_confusion(result.after.details.confusion, directory.plots / "confusion.png")
-    files = {str(path.relative_to(directory.path)) for path in directory.path.rglob("*") if path.is_file()}
-    card = model_card(
-        result,
-        resolved.to_yaml(),
-        metadata.version("headstock"),
-        data.task.pipeline_tag,
-        backbone.source,
-        _data_name(resolved),
-        plain_loading(backbone, files),
-        confusion=result.after.details.confusion is not None,
-    )
-    write_text(directory.card, card)
+        write_text(directory.card, card)
+
+
+def complete_report(
+    directory: RunDirectory, result: RunResult, resolved: ResolvedRecipe, catalogue: Catalogue, console: Console
+) -> None:
+    """Write the report of a finished run that has none, because it was killed meanwhile or the report failed."""
+    if directory.card.exists():
+        return
+    with _warned("the report could not be made", console):
+        write_report(directory, result, resolved, load_model(catalogue, directory.model)[1], console)
+
+
+@contextmanager
+def _warned(what: str, console: Console, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Turn whatever is raised into one warning, ``but`` some; plugins' labels and predictions may be anything."""
+    try:
+        yield
+    except but:
+        raise
+    except Exception as error:
+        console.warn(f"{what}: {printable(reason(error))}; weights and results of the run are not touched by that")
 
 
 def _data_name(resolved: ResolvedRecipe) -> str:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
+from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 from sklearn.preprocessing import MultiLabelBinarizer
 from torch import Tensor, nn
 
@@ -195,8 +195,10 @@ class Classification(Labelled):
         }
         if self.multi_label:
             return Details(per_class=per_class)
-        counts = confusion_matrix(truth, chosen, labels=labels).tolist()
-        matrix = ConfusionMatrix(labels=self.labels.names, counts=tuple(tuple(row) for row in counts))
+        place = {label: index for index, label in enumerate(labels)}
+        known = (pair for pair in zip(truth, chosen, strict=True) if pair[0] in place and pair[1] in place)
+        pairs = ((place[reference], place[predicted]) for reference, predicted in known)
+        matrix = ConfusionMatrix.count(self.labels.names, pairs)
         return Details(per_class=per_class, confusion=matrix)
 
 

@@ -30,9 +30,7 @@ Before tuning, the head is untrained and the backbone has its {origin} weights.
 
 {train} training, {validation} validation and {test} test examples{skipped}. {steps} optimizer steps; the weights are
 those of step {best_step}, which had the best validation {best_metric} ({best_value}).{notes}{data_notes}
-
-![loss and validation curve](plots/curves.png)
-{confusion}
+{plots}
 ## Use
 
 ```python
@@ -50,6 +48,8 @@ or `headstock predict path/to/this/folder INPUT…`. {plain}{trust}
 {recipe}```
 """
 
+PLOTS = {"curves.png": "loss and validation curve", "confusion.png": "confusion matrix"}
+"""What plots show."""
 TRUSTED = """
 
 **Code.** The run was started with `--trust-remote-code`, so Python code that came with the pretrained weights could
@@ -65,7 +65,7 @@ def model_card(
     source: str | None,
     data: str,
     plain: str = "",
-    confusion: bool = False,
+    plots: Sequence[str] = (),
 ) -> str:
     """Return the text of the card.
 
@@ -77,7 +77,7 @@ def model_card(
         source: Where the backbone's pretrained weights came from.
         data: What the data is, in words.
         plain: How the weights are loaded with no Headstock installed.
-        confusion: Whether there is a plot of the confusion matrix.
+        plots: Names of the plots in ``plots/``.
     """
     card = ModelCardData(
         library_name="headstock",
@@ -113,7 +113,7 @@ def model_card(
         origin="pretrained" if source else "random",
         details=_details(result.after),
         skipped=f" ({skipped} unusable rows left out)" if skipped else "",
-        confusion="\n![confusion matrix](plots/confusion.png)\n" if confusion else "",
+        plots="".join(f"\n![{PLOTS[name]}](plots/{name})\n" for name in plots),
         plain=plain,
         trust=TRUSTED if result.trust_remote_code else "",
         recipe=recipe,

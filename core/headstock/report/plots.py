@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,12 +12,18 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.ft2font import FT2Font
+from matplotlib.text import Text
 
+from headstock.error_text import printable
 from headstock.interfaces import ConfusionMatrix
 
 DOTS_PER_INCH = 120
 NUMBERS_SHOWN = 20
 """Above this many classes a cell's number would not be readable."""
+LABELS_DRAWN, MOST_CONFUSED = 60, 20
+"""So many labels are drawn at most, and of more than that so many."""
+LONGEST_LABEL = 32
+"""Characters of a label that are drawn."""
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
@@ -68,40 +75,76 @@ def plot_curves(records: list[dict[str, Any]], metric: str, best_step: int, path
     if all(value is None or 0 <= value <= 1 for value in values):
         low, high = right.get_ylim()
         right.set_ylim(max(low, 0), min(high, 1))
-    right.set(title=f"validation {metric}", xlabel="optimizer step")
+    right.set(title=f"validation {printable(metric)}", xlabel="optimizer step")
     for axes in (left, right):
         axes.axvline(best_step, color="grey", linestyle=":", linewidth=1)
         axes.grid(alpha=0.3)
         axes.set_xlim(left=0)
     right.text(best_step, 0.02, "best ", transform=right.get_xaxis_transform(), color="grey", ha="right")
-    figure.savefig(path, dpi=DOTS_PER_INCH)
+    _save(figure, path)
 
 
 def plot_confusion(matrix: ConfusionMatrix, path: Path) -> None:
-    """Draw a confusion matrix, each row as shares of its reference label, with counts where they are readable."""
-    labels = list(matrix.labels)
-    if not _drawable("".join(labels)):
-        labels = [str(number) for number in range(len(labels))]
+    """Draw a confusion matrix, each row as shares of its reference label, with counts where they are readable.
+
+    Of many labels those are drawn that are confused most; the title says how many of how many.
+    """
+    drawn = _most_confused(matrix)
+    font = FT2Font(findfont(FontProperties(family=mpl.rcParams["font.family"])))
+    labels = [_drawable(matrix.labels[index], index, font) for index in drawn]
+    totals: Counter[int] = Counter()
+    for reference, _, count in matrix.pairs:
+        totals[reference] += count
+    position = {index: place for place, index in enumerate(drawn)}
+    cells = {
+        (position[reference], position[predicted]): (count, count / totals[reference])
+        for reference, predicted, count in matrix.pairs
+        if reference in position and predicted in position
+    }
+    shares = [[cells.get((row, column), (0, 0.0))[1] for column in range(len(labels))] for row in range(len(labels))]
     size = min(max(3.0, 0.45 * len(labels) + 1), 13)
     figure = Figure(figsize=(size + 1.2, size))
     axes = figure.subplots()
-    totals = [max(sum(row), 1) for row in matrix.counts]
-    shares = [[count / total for count in row] for row, total in zip(matrix.counts, totals, strict=True)]
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, label="share of the reference label", fraction=0.046)
-    axes.set(xlabel="predicted", ylabel="reference", title="test split")
+    fewer = len(drawn) < len(matrix.labels)
+    title = f"test split, the {len(drawn)} most confused of {len(matrix.labels):,} labels" if fewer else "test split"
+    axes.set(xlabel="predicted", ylabel="reference", title=title)
     crowded = max(map(len, labels)) * len(labels) > 4 * size * 2
     axes.set_xticks(range(len(labels)), labels, rotation=45 if crowded else 0, ha="right" if crowded else "center")
     axes.set_yticks(range(len(labels)), labels)
     if len(labels) <= NUMBERS_SHOWN:
-        for row, counts in enumerate(matrix.counts):
-            for column, count in enumerate(counts):
-                colour = "white" if shares[row][column] > 0.5 else "black"
+        for row in range(len(labels)):
+            for column in range(len(labels)):
+                count, share = cells.get((row, column), (0, 0.0))
+                colour = "white" if share > 0.5 else "black"
                 axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
-    figure.savefig(path, dpi=DOTS_PER_INCH, bbox_inches="tight")
+    _save(figure, path, bbox_inches="tight")
 
 
-def _drawable(text: str) -> bool:
-    """Whether the plot's font has a glyph for every character."""
-    font = FT2Font(findfont(FontProperties(family=mpl.rcParams["font.family"])))
-    return all(font.get_char_index(ord(character)) for character in text)
+def _most_confused(matrix: ConfusionMatrix) -> list[int]:
+    """Return the labels to draw, in their order: all, or those that most wrong predictions are about."""
+    if len(matrix.labels) <= LABELS_DRAWN:
+        return list(range(len(matrix.labels)))
+    wrong: Counter[int] = Counter()
+    for reference, predicted, count in matrix.pairs:
+        if reference != predicted:
+            wrong[reference] += count
+            wrong[predicted] += count
+    return sorted(sorted(range(len(matrix.labels)), key=lambda index: (-wrong[index], index))[:MOST_CONFUSED])
+
+
+def _drawable(label: str, index: int, font: FT2Font) -> str:
+    """Return a label in one short line, or its number where the plot's font lacks a glyph of it."""
+    text = printable(label)
+    text = text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
+    return text if all(font.get_char_index(ord(character)) for character in text) else str(index)
+
+
+def _save(figure: Figure, path: Path, **options: Any) -> None:
+    """Write a figure; no text in it is taken for a formula, whatever the labels and metrics are called."""
+    for text in figure.findobj(Text):
+        if isinstance(text, Text):
+            text.set_parse_math(False)
+            text.set_usetex(False)
+    figure.savefig(path, dpi=DOTS_PER_INCH, **options)

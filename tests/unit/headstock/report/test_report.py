@@ -12,6 +12,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import filter_repo_objects
 from matplotlib.figure import Figure
 from PIL import Image
+from pydantic import ValidationError
 
 from headstock import ConfusionMatrix, Details, HeadstockError, RunResult
 from headstock.report.card import model_card
@@ -98,14 +99,64 @@ def test_plots_are_pictures(tmp_path: Path) -> None:
         {"kind": "validation", "step": 20, "loss": 1.5, "f1": 0.5},
     ]
     plot_curves(records, "f1", 20, tmp_path / "curves.png")
-    plot_confusion(ConfusionMatrix(labels=("好", "坏"), counts=((3, 1), (0, 2))), tmp_path / "chinese.png")
+    plot_confusion(
+        ConfusionMatrix(labels=("好", "坏"), pairs=((0, 0, 3), (0, 1, 1), (1, 1, 2))), tmp_path / "chinese.png"
+    )
     many = tuple(f"class number {number}" for number in range(30))
-    counts = tuple(tuple(int(row == column) for column in range(30)) for row in range(30))
-    plot_confusion(ConfusionMatrix(labels=many, counts=counts), tmp_path / "many.png")
+    plot_confusion(ConfusionMatrix.count(many, ((row, row) for row in range(30))), tmp_path / "many.png")
     for name in ("curves", "chinese", "many"):
         with Image.open(tmp_path / f"{name}.png") as picture:
             assert min(picture.size) > 200
             assert len(set(picture.convert("L").tobytes())) > 5
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ("$\\foo$", "$<5%$"),
+        ("_x", "__"),
+        ("a\nb\r\x1b[31m", ""),
+        ("x" * 100_000, "\ud800"),
+        ("$", "$$"),
+        ("<b>", "&amp;"),
+        ("\u202eabc", "\\"),
+        ("only",),
+    ],
+)
+def test_nothing_that_is_drawn_is_parsed(labels: tuple[str, ...], tmp_path: Path) -> None:
+    matrix = ConfusionMatrix.count(labels, ((index, 0) for index in range(len(labels))))
+    plot_confusion(matrix, tmp_path / "confusion.png")
+    records: list[dict[str, Any]] = [
+        {"kind": "train", "step": 10, "loss": 2.0},
+        {"kind": "validation", "step": 20, "loss": 1.5, "$\\foo$\n": 0.5},
+    ]
+    plot_curves(records, "$\\foo$\n", 20, tmp_path / "curves.png")
+    for name in ("confusion", "curves"):
+        with Image.open(tmp_path / f"{name}.png") as picture:
+            assert 200 < max(picture.size) < 3000
+
+
+def test_of_many_labels_the_most_confused_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures: list[Figure] = []
+    write = Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda figure, *given, **more: (figures.append(figure), write(figure, *given, **more))
+    )
+    pairs = [(index, index) for index in range(1000)] + [(7, 990), (7, 990), (500, 7)]
+    matrix = ConfusionMatrix.count([f"label {index}" for index in range(1000)], pairs)
+    assert len(matrix.pairs) == 1002
+    assert len(matrix.model_dump_json()) < 40_000
+    plot_confusion(matrix, tmp_path / "confusion.png")
+    axes = figures[0].axes[0]
+    assert axes.get_title() == "test split, the 20 most confused of 1,000 labels"
+    assert {"label 7", "label 990", "label 500"} <= {text.get_text() for text in axes.get_yticklabels()}
+
+
+def test_the_record_of_an_earlier_version_is_read() -> None:
+    old = {"labels": ["a", "b"], "counts": [[3, 1], [0, 2]]}
+    assert ConfusionMatrix.model_validate(old).pairs == ((0, 0, 3), (0, 1, 1), (1, 1, 2))
+    with pytest.raises(ValidationError, match="2 labels"):
+        ConfusionMatrix(labels=("a", "b"), pairs=((0, 2, 1),))
 
 
 def drawn(records: list[dict[str, Any]], path: Path, monkeypatch: pytest.MonkeyPatch) -> Figure:
