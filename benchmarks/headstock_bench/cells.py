@@ -9,9 +9,8 @@ from typing import Any
 
 import yaml
 
-from headstock import HeadstockError, json_digest
+from headstock import HeadstockError, Metric, json_digest
 from headstock.engine.run import resolve_recipe
-from headstock.interfaces import Metric
 from headstock_bench.suite import SuiteError
 from headstock_registry import Catalogue
 

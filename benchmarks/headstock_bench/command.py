@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from headstock.atomic import write_text
-from headstock.cli.commands import Shell, pass_shell
-from headstock.cli.output import print_json, print_table, warn
+from headstock import Shell, pass_shell, print_json, print_table, warn, write_text
 from headstock_bench.ray_options import RayOptions, ray_options
 from headstock_registry import HeadstockError, nearest
 

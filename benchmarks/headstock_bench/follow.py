@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import runpy
 import signal
 import sys
 
@@ -26,9 +27,7 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = [program, *arguments]
-    from headstock.cli.main import main as headstock
-
-    headstock()
+    runpy.run_module("headstock", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -16,10 +16,8 @@ from typing import NamedTuple
 import torch
 import yaml
 
-from headstock import HeadstockError
-from headstock.atomic import explain_write_errors, write_text
+from headstock import HeadstockError, RunResult, explain_write_errors, write_text
 from headstock.report.environment import describe_environment
-from headstock.report.result import RunResult
 from headstock_bench.cells import Cell, CellFiles, digest_of_run
 from headstock_bench.jobs import Attempt, Executor, Finished, Job
 from headstock_bench.ordered import InOrder

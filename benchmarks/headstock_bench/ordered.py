@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from headstock.atomic import explain_write_errors
+from headstock import explain_write_errors
 from headstock_bench.records import Record, Results
 
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple, Protocol, Self
 
-from headstock import HeadstockError
-from headstock.atomic import explain_write_errors
+from headstock import HeadstockError, explain_write_errors
 
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

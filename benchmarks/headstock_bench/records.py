@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from headstock.atomic import explain_write_errors
+from headstock import explain_write_errors
 from headstock_bench.cells import Cell
 
 Key = tuple[str, int, str]

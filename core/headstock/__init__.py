@@ -1,7 +1,8 @@
 """Headstock tunes pretrained models for many tasks on one engine; a task is a plugin.
 
-Everything in ``__all__`` is public; nothing else is. Names that need torch are imported when first used, so that
-``import headstock`` in a plugin's entry module stays light.
+What ``__all__`` lists here, in :mod:`headstock.testing` and in the modules of :mod:`headstock.kits` is public; nothing
+else is. Names that need torch are imported when first used, so that ``import headstock`` in a plugin's entry module
+stays light.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 from headstock_registry import API_VERSION, Entry, HeadstockError, hookimpl
 
 if TYPE_CHECKING:
+    from headstock.atomic import explain_write_errors, new_directory, write_text
+    from headstock.cli.commands import Shell, pass_shell
+    from headstock.cli.output import print_json, print_table, warn
     from headstock.digests import file_digest, json_digest
     from headstock.engine.run import run
     from headstock.engine.tuned_model import TunedModel, load
@@ -28,11 +32,14 @@ if TYPE_CHECKING:
         Details,
         Example,
         Features,
+        FileValue,
         Loss,
         Metric,
         Request,
+        Row,
         Splits,
         Task,
+        is_file_value,
         note,
         pad_stack,
         read_bytes,
@@ -42,7 +49,12 @@ if TYPE_CHECKING:
     from headstock.recipe.model import Recipe
     from headstock.report.result import RunResult
 
+    __version__: str
+
 _LAZY = {
+    "headstock.atomic": ("explain_write_errors", "new_directory", "write_text"),
+    "headstock.cli.commands": ("Shell", "pass_shell"),
+    "headstock.cli.output": ("print_json", "print_table", "warn"),
     "headstock.digests": ("file_digest", "json_digest"),
     "headstock.engine.run": ("run",),
     "headstock.engine.tuned_model": ("TunedModel", "load"),
@@ -59,11 +71,14 @@ _LAZY = {
         "Details",
         "Example",
         "Features",
+        "FileValue",
         "Loss",
         "Metric",
         "Request",
+        "Row",
         "Splits",
         "Task",
+        "is_file_value",
         "note",
         "pad_stack",
         "read_bytes",
@@ -92,32 +107,55 @@ __all__ = [
     "Entry",
     "Example",
     "Features",
+    "FileValue",
     "HeadstockError",
     "LabelSet",
     "Loss",
     "Metric",
     "Recipe",
     "Request",
+    "Row",
     "RunResult",
+    "Shell",
     "Splits",
     "Task",
     "TunedModel",
+    "__version__",
+    "explain_write_errors",
     "file_digest",
     "hookimpl",
+    "is_file_value",
     "json_digest",
     "load",
+    "new_directory",
     "note",
     "pad_stack",
+    "pass_shell",
+    "print_json",
+    "print_table",
     "read_bytes",
     "run",
     "trusts_remote_code",
+    "warn",
+    "write_text",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
     if name not in _HOME:
         raise AttributeError(f"module 'headstock' has no attribute '{name}'")
     return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version("headstock")
+    except metadata.PackageNotFoundError:
+        raise AttributeError("headstock is not installed, only importable; its version is in pyproject.toml") from None
 
 
 def __dir__() -> list[str]:

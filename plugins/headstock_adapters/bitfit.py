@@ -6,8 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from headstock import HeadstockError
-from headstock.interfaces import Adapter, Backbone
+from headstock import Adapter, Backbone, HeadstockError
 from headstock_adapters.statistics import train_with_fixed_statistics
 
 BIAS = re.compile(r"(^|[._])bias$|(^|\.)bias_[a-z]+(_l\d+(_reverse)?)?$")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headstock.interfaces import Adapter, Backbone
+from headstock import Adapter, Backbone
 
 
 class Full(Adapter):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from headstock.interfaces import Adapter, Backbone
+from headstock import Adapter, Backbone
 
 
 class LinearProbe(Adapter):

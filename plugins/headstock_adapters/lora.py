@@ -15,8 +15,7 @@ from safetensors import SafetensorError
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from headstock import HeadstockError
-from headstock.interfaces import Adapter, Backbone, Config
+from headstock import Adapter, Backbone, Config, HeadstockError
 from headstock_adapters.lora_files import read_lora
 from headstock_adapters.lora_targets import choose_targets
 from headstock_adapters.low_rank import LowRankLinear

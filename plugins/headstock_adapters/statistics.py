@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headstock.interfaces import Backbone
+from headstock import Backbone
 
 
 def train_with_fixed_statistics(backbone: Backbone, training: bool) -> None:

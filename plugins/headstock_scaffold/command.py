@@ -8,8 +8,7 @@ from pathlib import Path
 
 import click
 
-from headstock import API_VERSION
-from headstock.cli.commands import Shell, pass_shell
+from headstock import API_VERSION, Shell, pass_shell
 from headstock_scaffold.names import names_for
 from headstock_scaffold.render import render
 

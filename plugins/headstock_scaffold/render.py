@@ -8,8 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from headstock import HeadstockError
-from headstock.atomic import new_directory
+from headstock import HeadstockError, new_directory
 
 SUFFIX = ".jinja"
 

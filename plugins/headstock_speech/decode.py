@@ -13,7 +13,7 @@ import soundfile
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
-from headstock.interfaces import BadExampleError, is_file_value, read_bytes
+from headstock import BadExampleError, is_file_value, read_bytes
 
 Samples = NDArray[np.float32]
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from headstock.interfaces import Config
+from headstock import Config
 
 Memory = dict[str, Tensor]
 """Keys and values that a layer has seen so far."""

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from headstock.interfaces import Features
+from headstock import Features
 from headstock_text.attention import Block, Memory, sinusoids
 from headstock_text.subwords import END, PADDING, START
 

@@ -15,7 +15,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from headstock.interfaces import BadExampleError, is_file_value, read_bytes
+from headstock import BadExampleError, is_file_value, read_bytes
 
 _HEIF_LIBRARY = next((name for name in ("pi_heif", "pillow_heif") if find_spec(name) is not None), None)
 """What teaches Pillow the photographs of iPhones, if it is there (``pip install 'headstock[heif]'``)."""

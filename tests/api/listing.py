@@ -11,7 +11,14 @@ from pathlib import Path
 import griffe
 
 ROOT = Path(__file__).parents[2]
-MODULES = ("headstock", "headstock.testing")
+MODULES = (
+    "headstock",
+    "headstock.testing",
+    "headstock.kits",
+    "headstock.kits.pooling",
+    "headstock.kits.pretrained",
+    "headstock.kits.weights",
+)
 
 
 def listing() -> list[str]:

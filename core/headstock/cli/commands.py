@@ -43,7 +43,9 @@ CORE: Final[Mapping[str, CoreCommand]] = MappingProxyType(
 
 
 class Shell:
-    """What the commands of one invocation share: click's context object.
+    """What one invocation of ``headstock`` knows: the installed plugins, and whether it is strict about broken ones.
+
+    It is click's context object; a command takes it by :func:`pass_shell`.
 
     Attributes:
         strict: A broken plugin or a name that two plugins claim is an error, whatever the command.

@@ -10,6 +10,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+import headstock
 from headstock.cli.commands import Shell
 from headstock.cli.output import print_error, warn
 from headstock.distributed import launched, leads, leave, quieten, speaks
@@ -139,13 +140,10 @@ def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> N
     del param
     if not value or ctx.resilient_parsing:
         return
-    from importlib import metadata
-
     try:
-        version = metadata.version("headstock")
-    except metadata.PackageNotFoundError:
-        raise HeadstockError("headstock is not installed, only importable; its version is in pyproject.toml") from None
-    click.echo(f"headstock {version}")
+        click.echo(f"headstock {headstock.__version__}")
+    except AttributeError as error:
+        raise HeadstockError(str(error)) from None
     ctx.exit()
 
 

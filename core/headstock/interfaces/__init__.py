@@ -12,7 +12,7 @@ from headstock.interfaces.padding import pad_stack
 from headstock.interfaces.remote_code import trusts_remote_code
 from headstock.interfaces.request import Request
 from headstock.interfaces.schema import Column, Metric
-from headstock.interfaces.task import Splits, Task
+from headstock.interfaces.task import Row, Splits, Task
 
 __all__ = [
     "Adapter",
@@ -31,6 +31,7 @@ __all__ = [
     "Loss",
     "Metric",
     "Request",
+    "Row",
     "Splits",
     "StepOutput",
     "Task",

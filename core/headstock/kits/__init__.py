@@ -1,14 +1,20 @@
-"""Parts that several tasks have in common, for plugin authors: label sets, classification, reading of data."""
+"""Parts that several plugins have in common: label sets, classification, reading of data.
+
+Public beside these names: :mod:`headstock.kits.pooling`, :mod:`headstock.kits.pretrained` (loading through
+transformers) and :mod:`headstock.kits.weights` (safetensors).
+"""
 
 from headstock.data.cached_rows import cached_rows
 from headstock.data.formats.text_file import open_text
 from headstock.data.placed_rows import PlacedRows
+from headstock.data.split_names import ALIASES as SPLIT_NAMES
 from headstock.data.split_names import split_of
 from headstock.kits.classification import Classification, ClassificationConfig
 from headstock.kits.labelled import Labelled, LabelledConfig
 from headstock.kits.labels import LabelSet, balanced_weights
 
 __all__ = [
+    "SPLIT_NAMES",
     "Classification",
     "ClassificationConfig",
     "LabelSet",

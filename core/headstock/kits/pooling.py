@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+__all__ = ["masked_max", "masked_mean"]
+
 
 def masked_mean(sequence: Tensor, mask: Tensor) -> Tensor:
     """Return the mean (B, D) over the true positions of ``mask`` (B, T); zero where there are none."""

@@ -13,6 +13,17 @@ from transformers.utils import logging as transformers_logging
 from headstock.interfaces.remote_code import ADVICE, trusts_remote_code
 from headstock_registry import HeadstockError
 
+__all__ = [
+    "address",
+    "checkpoint_gradients",
+    "explain",
+    "loading",
+    "loading_call",
+    "locate",
+    "quiet",
+    "require_weights",
+]
+
 SHOWN_NAMES = 3
 """How many missing weights an error names."""
 

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from headstock_registry import HeadstockError
 
+__all__ = ["WEIGHTS_FILE", "load_exactly", "load_weights", "read_weights", "save_weights"]
+
 WEIGHTS_FILE = "model.safetensors"
 """The name under which transformers, too, looks for weights."""
 

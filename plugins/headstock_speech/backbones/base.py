@@ -11,8 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from headstock.interfaces import Backbone, BadExampleError, Config, Example
-from headstock.interfaces.padding import pad_stack
+from headstock import Backbone, BadExampleError, Config, Example, pad_stack
 from headstock_speech.decode import decode_audio
 
 SCALE = 32768

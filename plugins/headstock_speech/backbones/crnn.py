@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import Field
 from torch import Tensor
 
-from headstock.interfaces import Features
+from headstock import Features
 from headstock.kits.pooling import masked_mean
 from headstock.kits.weights import load_weights, save_weights
 from headstock_speech.backbones.base import SpeechBackbone, SpeechConfig, samples_of, within

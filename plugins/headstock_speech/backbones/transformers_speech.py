@@ -9,7 +9,7 @@ from typing import Any, Self
 from pydantic import Field
 from torch import Tensor, nn
 
-from headstock.interfaces import Features
+from headstock import Features
 from headstock.kits.pooling import masked_mean
 from headstock.kits.pretrained import checkpoint_gradients, loading_call
 from headstock_speech.backbones.base import SpeechBackbone, SpeechConfig, samples_of, within

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from headstock.interfaces import BadExampleError, is_file_value
-from headstock.interfaces.task import Row
+from headstock import BadExampleError, Row, is_file_value
 
 SUFFIXES = (
     *(".wav", ".wave", ".bwf", ".rf64", ".w64", ".flac", ".mp3", ".mp2", ".ogg", ".oga", ".opus"),

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from headstock.interfaces import Column, Splits
-from headstock.interfaces.task import Row
+from headstock import Column, Row, Splits
 from headstock.kits import Classification
 from headstock_speech.samples.instruments import instrument_splits
 from headstock_speech.tasks.audio import SUFFIXES, audio_input

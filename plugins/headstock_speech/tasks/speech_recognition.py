@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from headstock.interfaces import (
+from headstock import (
     Backbone,
     BadExampleError,
     Batch,
@@ -23,10 +23,10 @@ from headstock.interfaces import (
     Features,
     Loss,
     Metric,
+    Row,
     Splits,
     Task,
 )
-from headstock.interfaces.task import Row
 from headstock_speech.samples.morse import morse_splits
 from headstock_speech.tasks.audio import SUFFIXES, audio_input
 from headstock_speech.tasks.transcripts import BLANK, Alphabet, normalise, shortened

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Literal
 
-from headstock.interfaces import BadExampleError, DataError
+from headstock import BadExampleError, DataError
 
 BLANK = 0
 """Number that stands for no character; CTC puts it between and around characters."""

@@ -12,8 +12,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
 from transformers.modeling_outputs import BaseModelOutput
 
-from headstock import HeadstockError
-from headstock.interfaces import Features
+from headstock import Features, HeadstockError
 from headstock.kits.pooling import masked_mean
 from headstock.kits.pretrained import address, loading, loading_call, quiet, require_weights
 from headstock_text.backbones.pretrained import check_tokenizer

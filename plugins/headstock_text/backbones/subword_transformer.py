@@ -10,9 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from headstock import HeadstockError
-from headstock.interfaces import Backbone, Example, Features
-from headstock.interfaces.padding import pad_stack
+from headstock import Backbone, Example, Features, HeadstockError, pad_stack
 from headstock.kits.pooling import masked_mean
 from headstock.kits.weights import load_weights, save_weights
 from headstock_text.attention import AttentionConfig, Block, sinusoids

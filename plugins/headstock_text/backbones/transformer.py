@@ -12,9 +12,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from headstock import HeadstockError, json_digest
-from headstock.interfaces import Backbone, Config, Example, Features
-from headstock.interfaces.padding import pad_stack
+from headstock import Backbone, Config, Example, Features, HeadstockError, json_digest, pad_stack
 from headstock.kits.pooling import masked_mean
 from headstock.kits.pretrained import checkpoint_gradients, loading_call, quiet
 from headstock_text.backbones.cuts import note_cut, note_lost_words

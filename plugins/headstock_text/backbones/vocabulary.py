@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from headstock import json_digest
-from headstock.interfaces import DataError
+from headstock import DataError, json_digest
 from headstock_text.splitting import count_cjk, split_words
 
 PADDING, UNKNOWN, SEPARATOR = 0, 1, 2

@@ -11,9 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from headstock import HeadstockError
-from headstock.interfaces import Backbone, Config, Example, Features
-from headstock.interfaces.padding import pad_stack
+from headstock import Backbone, Config, Example, Features, HeadstockError, pad_stack
 from headstock.kits.pooling import masked_max
 from headstock.kits.weights import load_weights, save_weights
 from headstock_text.backbones.cuts import note_cut, note_lost_words

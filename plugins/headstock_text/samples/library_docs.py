@@ -14,7 +14,7 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
-from headstock.interfaces import DataError
+from headstock import DataError
 
 FIELDS = {
     "concurrency": "asyncio concurrent multiprocessing queue sched selectors subprocess threading",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from headstock.interfaces import BadExampleError
-from headstock.interfaces.task import Row
+from headstock import BadExampleError, Row
 
 
 def read_text(row: Row, column: str) -> str:

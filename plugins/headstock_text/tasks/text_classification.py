@@ -7,8 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from headstock.interfaces import Column, Splits
-from headstock.interfaces.task import Row
+from headstock import Column, Row, Splits
 from headstock.kits import Classification, ClassificationConfig
 from headstock_text.samples import library_docs
 from headstock_text.tasks.cells import read_text

@@ -12,8 +12,7 @@ from seqeval.metrics import accuracy_score
 from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
 from torch import Tensor, nn
 
-from headstock import HeadstockError
-from headstock.interfaces import (
+from headstock import (
     Backbone,
     BadExampleError,
     Batch,
@@ -22,12 +21,13 @@ from headstock.interfaces import (
     Details,
     Example,
     Features,
+    HeadstockError,
     Loss,
     Metric,
     Request,
+    Row,
     Splits,
 )
-from headstock.interfaces.task import Row
 from headstock.kits import Labelled, LabelledConfig, LabelSet, balanced_weights
 from headstock_text.formats.conll import read_conll
 from headstock_text.iob2 import entities, entity_types, to_iob2

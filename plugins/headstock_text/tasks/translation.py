@@ -12,19 +12,20 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from torch import Tensor, nn
 
-from headstock import HeadstockError, note
-from headstock.interfaces import (
+from headstock import (
     Backbone,
     Batch,
     Column,
     Example,
     Features,
+    HeadstockError,
     Loss,
     Metric,
+    Row,
     Splits,
     Task,
+    note,
 )
-from headstock.interfaces.task import Row
 from headstock_text.attention import AttentionConfig
 from headstock_text.samples.number_words import number_splits
 from headstock_text.splitting import clean

@@ -13,8 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as image_ops
 
-from headstock import HeadstockError, file_digest
-from headstock.interfaces import Backbone, Config, Example
+from headstock import Backbone, Config, Example, HeadstockError, file_digest
 from headstock_vision import decode
 
 Channels = tuple[float, float, float]

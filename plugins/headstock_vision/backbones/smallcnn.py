@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from headstock.interfaces import Features
+from headstock import Features
 from headstock.kits.weights import load_weights
 from headstock_vision.backbones.base import ImageBackbone, ImageConfig, ImageFacts, all_true, flatten_map
 from headstock_vision.backbones.checkpointing import checkpoint_stages

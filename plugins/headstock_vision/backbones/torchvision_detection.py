@@ -11,7 +11,7 @@ import torchvision
 from pydantic import Field
 from torch import Tensor, nn
 
-from headstock.interfaces import Features
+from headstock import Features
 from headstock.kits.weights import load_exactly, load_weights, read_weights
 from headstock_registry import UnknownNameError, nearest
 from headstock_vision.backbones.base import ImageBackbone, ImageConfig, ImageFacts, all_true, flatten_map

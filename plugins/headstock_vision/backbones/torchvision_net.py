@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from headstock.interfaces import Features
+from headstock import Features
 from headstock.kits.weights import load_weights
 from headstock_vision.backbones.base import ImageBackbone, ImageConfig, ImageFacts, all_true, flatten_map
 from headstock_vision.backbones.checkpointing import checkpoint_stages

@@ -10,8 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import Field
 from torch import Tensor
 
-from headstock import HeadstockError
-from headstock.interfaces import Features
+from headstock import Features, HeadstockError
 from headstock.kits.pretrained import checkpoint_gradients, loading_call, quiet
 from headstock_vision.backbones.base import ImageBackbone, ImageConfig, ImageFacts, all_true, flatten_map
 from headstock_vision.backbones.pretrained import load_encoder, load_facts, save_facts

@@ -12,8 +12,7 @@ from pydantic import Field
 from torch import Tensor
 from transformers import AutoConfig, AutoModel, AutoModelForObjectDetection
 
-from headstock import HeadstockError
-from headstock.interfaces import Features
+from headstock import Features, HeadstockError
 from headstock.kits.pretrained import address, checkpoint_gradients, loading, loading_call, quiet, require_weights
 from headstock_vision.backbones.base import ImageBackbone, ImageConfig, ImageFacts, all_true
 from headstock_vision.backbones.pretrained import load_facts, save_facts

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from headstock import HeadstockError
-from headstock.interfaces import Backbone
+from headstock import Backbone, HeadstockError
 
 
 class Maps(NamedTuple):

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from headstock.interfaces import BadExampleError
+from headstock import BadExampleError
 
 BoxFormat = Literal["xywh", "xyxy"]
 SIDES = ("xmin", "ymin", "xmax", "ymax")

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from headstock.data.split_names import ALIASES
-from headstock.interfaces import DataError, Splits
+from headstock import DataError, Splits
+from headstock.kits import SPLIT_NAMES
 from headstock_vision.detection.objects import Box, as_object
 
 INSIDE = "_annotations.coco.json"
@@ -58,7 +58,7 @@ def read_coco(path: Path) -> Splits | None:
         return None
     if (path / INSIDE).is_file():
         return {"train": _rows(path / INSIDE)}
-    files = {split: _file_of(path, aliases) for split, aliases in ALIASES.items()}
+    files = {split: _file_of(path, aliases) for split, aliases in SPLIT_NAMES.items()}
     return {split: _rows(file) for split, file in files.items() if file is not None} if files["train"] else None
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from headstock.data.split_names import ALIASES
-from headstock.interfaces import DataError, Splits
+from headstock import DataError, Splits
+from headstock.kits import SPLIT_NAMES
 from headstock_vision.detection.objects import SIDES, Box, as_object
 
 IMAGES = "JPEGImages"
@@ -31,7 +31,7 @@ def read_voc(path: Path) -> Splits | None:
     if (path / ANNOTATIONS).is_dir():
         return _listed(path)
     folders = {
-        split: [path / alias for alias in aliases if _holds_xml(path / alias)] for split, aliases in ALIASES.items()
+        split: [path / alias for alias in aliases if _holds_xml(path / alias)] for split, aliases in SPLIT_NAMES.items()
     }
     if folders["train"]:
         return {split: _rows(sorted(found[0].glob("*.xml"))) for split, found in folders.items() if found}
@@ -44,7 +44,7 @@ def _holds_xml(folder: Path) -> bool:
 
 def _listed(path: Path) -> Splits:
     splits: dict[str, list[dict[str, Any]]] = {}
-    for split, aliases in ALIASES.items():
+    for split, aliases in SPLIT_NAMES.items():
         files = [path / place / f"{alias}.txt" for place in LISTS for alias in aliases]
         file = next((file for file in files if file.is_file()), None)
         if file is None:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from headstock.interfaces import Splits
+from headstock import Splits
 
 TRAIN, VALIDATION = 1100, 300
 """Images of the first two splits; the other 397 are for testing."""

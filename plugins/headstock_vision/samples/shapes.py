@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from headstock.interfaces import Splits
+from headstock import Splits
 
 SIZES = {"train": 240, "validation": 40, "test": 40}
 SIDE = 64

@@ -8,8 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from headstock.interfaces import Batch, Column, Metric, Splits
-from headstock.interfaces.task import Row
+from headstock import Batch, Column, Metric, Row, Splits
 from headstock.kits import Classification, ClassificationConfig
 from headstock_vision.samples.digits import load_sample
 from headstock_vision.tasks.augmentation import Strong, shift_and_flip

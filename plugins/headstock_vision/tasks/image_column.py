@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headstock.interfaces import BadExampleError
-from headstock.interfaces.task import Row
+from headstock import BadExampleError, Row
 from headstock_vision.decode import HEIF_SUFFIXES
 
 SUFFIXES = (

@@ -10,8 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from headstock import HeadstockError
-from headstock.interfaces import (
+from headstock import (
     Backbone,
     BadExampleError,
     Batch,
@@ -20,14 +19,15 @@ from headstock.interfaces import (
     Details,
     Example,
     Features,
+    HeadstockError,
     Loss,
     Metric,
     Request,
+    Row,
     Splits,
     Task,
     pad_stack,
 )
-from headstock.interfaces.task import Row
 from headstock.kits import LabelSet
 from headstock_vision.detection.dense import DenseHead
 from headstock_vision.detection.heads import NOTHING, Detector, Limits
