@@ -3,17 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 
+from headstock.error_text import printable
+from headstock.interfaces import Task
 from headstock.preprocessing.notes import Noted
 from headstock.preprocessing.prepare import PreparedSplit
 from headstock.report.result import DataNote
 
+SHOWN = 20
+"""Labels that are listed with their counts."""
+LONGEST = 40
+"""Characters that are shown of a label."""
 
-def split_lines(name: str, split: PreparedSplit) -> list[str]:
-    """Return the lines to show of one split."""
+
+def split_lines(name: str, split: PreparedSplit, task: Task) -> list[str]:
+    """Return the lines to show of one split: its labels, what was left out of it, what was cut."""
     skipped = split.split.skipped
     left_out = [f"{name}: left out {len(skipped)} bad rows, the first: {skipped[0]}"] if skipped else []
-    return left_out + note_lines(name, split)
+    return label_lines(name, split, task) + left_out + note_lines(name, split)
+
+
+def label_lines(name: str, split: PreparedSplit, task: Task) -> list[str]:
+    """Return a line with the labels of a split and their counts, and a warning where there is only one."""
+    counts = task.label_counts(split.split.references)
+    if not counts:
+        return []
+    listed = ", ".join(f"{_label(label)} {count:,}" for label, count in islice(counts.items(), SHOWN))
+    more = f" and {len(counts) - SHOWN:,} more" if len(counts) > SHOWN else ""
+    lines = [f"{name} {task.labels_are}: {listed}{more}"]
+    if len(counts) == 1 and name in ("validation", "test"):
+        lines.append(f"warning: {name} has one label only; its metrics say little")
+    return lines
+
+
+def _label(label: str) -> str:
+    shown = printable(label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…")
+    return shown if shown.strip() else f"'{shown}'"
 
 
 def note_lines(name: str, split: PreparedSplit) -> list[str]:

@@ -49,7 +49,10 @@ class PreparedData:
 
     def lines(self) -> list[str]:
         """Return what to tell people of the data before training."""
-        return self.remarks + [line for name, split in self.splits.items() for line in split_lines(name, split)]
+        lines = list(self.remarks)
+        for name, split in self.splits.items():
+            lines += split_lines(name, split, self.task)
+        return lines
 
     def digests(self) -> dict[str, str]:
         """Return a digest of each split's inputs and references."""
@@ -100,13 +103,17 @@ def prepare_data(
     remarks += [f"{what}: {count:,}" for what, count in loading.items()]
     say(remarks)
     read = {name: read_split(name, table, task, policy) for name, table in tables.items()}
-    task.learn(read["train"].references)
+    with noting() as learning:
+        task.learn(read["train"].references)
+    learnt = [f"{what}: {count:,}" for what, count in learning.items()]
+    say(learnt)
+    remarks += learnt
     torch.manual_seed(resolved.seed)
     with model_that_fits(resolved):
         backbone = resolved.backbone.cls.create(resolved.backbone.config, read["train"].inputs(task))
     task.bind(backbone)
     splits = {name: prepare_split(split, backbone, task, policy, console) for name, split in read.items()}
-    say([line for name, split in splits.items() for line in split_lines(name, split)])
+    say([line for name, split in splits.items() for line in split_lines(name, split, task)])
     return PreparedData(task, backbone, splits, remarks)
 
 

@@ -38,6 +38,7 @@ class Task(Component):
         columns: The data's columns, the main input first.
         metrics: What :meth:`score` returns; the first one chooses the best checkpoint unless the recipe names another.
         default_backbone: Name of the backbone taken when a recipe names none: small, from scratch.
+        labels_are: What :meth:`label_counts` counts, in the plural, for people.
         pipeline_tag: The Hub's name for this task, for the model card; ``None`` where the Hub has none.
         formats: Forms of data that :meth:`read` reads beyond the common ones: name for ``data.format``, and the endings
             by which files of that form are found in a folder (none for a form that is a whole folder).
@@ -47,6 +48,7 @@ class Task(Component):
     columns: ClassVar[tuple[Column, ...]]
     metrics: ClassVar[tuple[Metric, ...]]
     default_backbone: ClassVar[str]
+    labels_are: ClassVar[str] = "labels"
     pipeline_tag: ClassVar[str | None] = None
     formats: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
@@ -100,6 +102,23 @@ class Task(Component):
     @abstractmethod
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take back what :meth:`state` returned."""
+
+    def canonical(self, reference: Any) -> Any:
+        """Return a reference in the spelling that was learnt, where one value has several (``1.0``, ``1``).
+
+        Asked of every reference, also in evaluation, after :meth:`learn` or :meth:`restore` and before it is encoded
+        and scored; the default changes nothing.
+        """
+        return reference
+
+    def label_counts(self, references: Sequence[Any]) -> Mapping[str, int]:
+        """Return how often each label occurs: classes, types of entities, characters.
+
+        It is shown by split before training, and asked of single references when splits are cut, before :meth:`learn`,
+        so that every label stays in the training data. The default is no labels.
+        """
+        del references
+        return {}
 
     def bind(self, backbone: Backbone) -> None:
         """Take from the backbone what references are encoded with (its tokens, say).

@@ -30,6 +30,7 @@ from headstock.interfaces import (
 from headstock.interfaces.task import Row
 from headstock.kits.labelled import Labelled, LabelledConfig
 from headstock.kits.labels import LabelSet, balanced_weights
+from headstock.kits.spelling import bare
 
 KEPT_SCORES = 10
 """How many of the best labels a prediction lists."""
@@ -71,9 +72,10 @@ class Classification(Labelled):
             raise BadExampleError("no label")
         if not isinstance(value, str | int | float | np.generic):
             raise BadExampleError(f"column '{self.label_column}' holds {type(value).__name__}, not one label")
-        if not str(value).strip():
+        label = bare(str(value))
+        if not label:
             raise BadExampleError("no label")
-        return str(value).strip()
+        return label
 
     def _many(self, value: Any) -> list[str]:
         if isinstance(value, str) and value.strip().startswith("["):
@@ -84,7 +86,7 @@ class Classification(Labelled):
         if value is None:
             raise BadExampleError("no label; an example with no label at all is written as an empty list: []")
         parts = value if isinstance(value, list | tuple) else str(value).split(self.label_separator)
-        return sorted({str(part).strip() for part in parts} - {""})
+        return sorted({bare(str(part)) for part in parts} - {""})
 
     @property
     def label_separator(self) -> str:
@@ -96,7 +98,13 @@ class Classification(Labelled):
         seen = [label for reference in references for label in _listed(reference)]
         self.labels = LabelSet.learn(seen)
         if self.config.class_weights == "balanced":
-            self.weights = balanced_weights(self.labels.names, seen)
+            self.weights = balanced_weights(self.labels.names, map(self.labels.canonical, seen))
+
+    def canonical(self, reference: str | list[str]) -> str | list[str]:
+        """Return the label or labels in the spelling that was learnt; of several, each once and in sorted order."""
+        if isinstance(reference, str):
+            return self.labels.canonical(reference)
+        return sorted({self.labels.canonical(label) for label in reference})
 
     def encode(self, reference: str | list[str], example: Example) -> dict[str, Tensor]:
         """Return ``label``: a label number, or for multi-label a float vector of zeros and ones."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -48,6 +49,19 @@ class Labelled(Task):
         self.labels = LabelSet(state["labels"])
         self.weights = state["weights"]
 
+    def canonical(self, reference: Any) -> Any:
+        """Return a label, or each of a list of labels, in the spelling that was learnt; anything else as it is."""
+        if isinstance(reference, str):
+            return self.labels.canonical(reference)
+        if isinstance(reference, list):
+            return [self.canonical(part) for part in reference]
+        return reference
+
+    def label_counts(self, references: Sequence[Any]) -> dict[str, int]:
+        """Return how many references are a label or have it in their list; labels in their order, then unknown ones."""
+        counts = Counter(label for reference in references for label in _labels(self.canonical(reference)))
+        return {name: counts.pop(name) for name in self.labels.names if name in counts} | dict(counts)
+
     def weights_on(self, device: torch.device) -> Tensor | None:
         """Return the class weights as a tensor, made once: a copy to the GPU in every step would stop the host."""
         if self.weights is None:
@@ -55,3 +69,9 @@ class Labelled(Task):
         if self._placed is None or self._placed[0] is not self.weights or self._placed[1].device != device:
             self._placed = self.weights, torch.tensor(self.weights, device=device)
         return self._placed[1]
+
+
+def _labels(reference: Any) -> Iterable[str]:
+    if isinstance(reference, str):
+        return (reference,)
+    return (part for part in reference if isinstance(part, str)) if isinstance(reference, list) else ()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from headstock.interfaces import DataError
+from headstock.interfaces import DataError, note
+from headstock.kits.spelling import counts_on, spelling_key
 from headstock_registry import nearest
 
 MANY = 50
@@ -13,25 +14,39 @@ MANY = 50
 UNIQUE = 0.9
 """From this share of labels that differ, it is."""
 LONGEST = 60
-"""Characters that an error shows of a label."""
+"""Characters that a message shows of a label."""
+SHOWN = 5
+"""Labels that a message shows as examples."""
 
 
 class LabelSet:
-    """Labels in sorted order and the number of each."""
+    """Labels in sorted order and the number of each.
+
+    Other spellings of a label's value are that label: ``1.0`` is ``1``, ``True`` is ``true``; blanks around it and the
+    way in which Unicode composes its characters do not count. Upper and lower case of words do.
+    """
 
     def __init__(self, names: Iterable[str]) -> None:
         self.names = tuple(names)
         self._index = {name: number for number, name in enumerate(self.names)}
+        self._by_key: dict[str, str | None] = {}
+        for name in self.names:
+            key = spelling_key(name)
+            # Two labels of one key were told apart on purpose: which one another spelling means is not certain.
+            self._by_key[key] = None if key in self._by_key else name
         self._seen: int | None = None
 
     @classmethod
     def learn(cls, seen: Iterable[str], least: int = 2) -> LabelSet:
-        """Make the set of all labels seen; numbers sort as numbers.
+        """Make the set of all labels seen, each in its most frequent spelling; numbers sort as numbers.
+
+        What was united, and labels that differ only in case, are noted (:func:`headstock.note`).
 
         Raises:
             DataError: fewer than ``least`` labels.
         """
-        counts = Counter(seen)
+        counts = _united(Counter(seen))
+        _note_similar(counts)
         names = sorted(counts, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
         if len(names) < least:
             have = f"only '{names[0]}'" if names else "none"
@@ -46,14 +61,21 @@ class LabelSet:
         return len(self.names)
 
     def number(self, name: str) -> int:
-        """Return a label's number.
+        """Return the number of a label, in any spelling.
 
         Raises:
             DataError: the training data did not have the label.
         """
+        name = self.canonical(name)
         if name not in self._index:
             raise DataError(f"label '{_short(name)}' is not in the training data{self._why_not(name)}")
         return self._index[name]
+
+    def canonical(self, name: str) -> str:
+        """Return the label of which ``name`` is a spelling, or ``name`` itself if it is of none."""
+        if name in self._index or counts_on(name, self._index):
+            return name
+        return self._by_key.get(spelling_key(name)) or name
 
     def _why_not(self, name: str) -> str:
         if self._seen is None or len(self) <= MANY or len(self) < UNIQUE * self._seen:
@@ -62,6 +84,38 @@ class LabelSet:
             f"; {len(self)} different labels among {self._seen} look like free text: "
             "say with data.columns.label which column holds the label"
         )
+
+
+def _united(counts: Counter[str]) -> Counter[str]:
+    """Return counts by value: of each value's spellings, the most frequent one stands for all."""
+    spellings: dict[str, list[str]] = {}
+    for name in counts:
+        key = f"version {name}" if counts_on(name, counts) else spelling_key(name)
+        spellings.setdefault(key, []).append(name)
+    united: Counter[str] = Counter()
+    changed: list[str] = []
+    rows = 0
+    for names in spellings.values():
+        chosen, *others = sorted(names, key=lambda name: (-counts[name], len(name), name))
+        united[chosen] = sum(counts[name] for name in names)
+        changed += [f"'{_short(name)}' as '{_short(chosen)}'" for name in others]
+        rows += sum(counts[name] for name in others)
+    note(f"labels read as another spelling of the same value ({_examples(changed)})", rows)
+    return united
+
+
+def _note_similar(names: Iterable[str]) -> None:
+    """Note labels that differ only in case, which may be one label or not."""
+    similar: dict[str, list[str]] = {}
+    for name in names:
+        similar.setdefault(name.casefold(), []).append(name)
+    found = [" and ".join(f"'{_short(name)}'" for name in sorted(same)) for same in similar.values() if len(same) > 1]
+    note(f"warning: labels that differ only in upper and lower case are kept apart ({_examples(found)})", len(found))
+
+
+def _examples(found: Sequence[str]) -> str:
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return ", ".join(found[:SHOWN]) + more
 
 
 def _short(name: str) -> str:

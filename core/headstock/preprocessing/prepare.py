@@ -90,12 +90,13 @@ def prepare_split(
     numbers: list[int] = []
     targets: list[dict[str, Tensor]] = []
     number = -1
-    for index, (row, reference, digest) in enumerate(zip(split.rows, split.references, split.digests, strict=True)):
+    for index, (row, written, digest) in enumerate(zip(split.rows, split.references, split.digests, strict=True)):
         try:
             if index in failed:
                 raise BadExampleError(failed[index])
             number += 1
             with noting() as found:
+                reference = None if written is None else task.canonical(written)
                 if reference is not None:
                     targets.append(task.encode(reference, store[number]))
         except BadExampleError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar, Literal
@@ -70,6 +71,7 @@ class SpeechRecognition(Task):
         Metric(name="exact_match", better="higher", summary="share of recordings without any error"),
     )
     default_backbone: ClassVar[str] = "crnn"
+    labels_are: ClassVar[str] = "characters"
     pipeline_tag: ClassVar[str | None] = "automatic-speech-recognition"
 
     def __init__(self, config: SpeechRecognitionConfig) -> None:
@@ -132,6 +134,10 @@ class SpeechRecognition(Task):
                 f"the recording is too short for '{shortened(reference)}': {frames} frames, {needed} are needed"
             )
         return {"characters": torch.tensor(numbers)}
+
+    def label_counts(self, references: Sequence[str]) -> dict[str, int]:
+        """Return how often each character occurs, the most frequent first."""
+        return dict(Counter(character for reference in references for character in reference).most_common())
 
     # Model
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any, ClassVar
@@ -52,6 +54,7 @@ class TokenClassification(Labelled):
 
     Config = TokenClassificationConfig
     modality: ClassVar[str] = "text"
+    labels_are: ClassVar[str] = "entities"
     pipeline_tag: ClassVar[str | None] = "token-classification"
     default_backbone: ClassVar[str] = "bilstm"
     columns: ClassVar[tuple[Column, ...]] = (
@@ -100,7 +103,7 @@ class TokenClassification(Labelled):
         if len(tags) != words:
             raise BadExampleError(f"{words} words but {len(tags)} tags; each word needs one tag")
         try:
-            return to_iob2(tags)
+            return to_iob2([unicodedata.normalize("NFC", tag.strip()) for tag in tags])
         except ValueError as error:
             raise BadExampleError(str(error)) from error
 
@@ -123,6 +126,11 @@ class TokenClassification(Labelled):
             raise HeadstockError("this backbone gives no word_starts, without which words cannot be tagged")
         kept = len(example["word_starts"])
         return {"tags": torch.tensor([self.labels.number(tag) for tag in reference][:kept], dtype=torch.int64)}
+
+    def label_counts(self, references: Sequence[list[str]]) -> dict[str, int]:
+        """Return the number of entities of each type."""
+        counts = Counter(tag[2:] for reference in references for tag in reference if tag.startswith("B-"))
+        return {name: counts[name] for name in sorted(counts)}
 
     # Model
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -83,6 +84,7 @@ class ObjectDetection(Task):
     Config = ObjectDetectionConfig
     config: ObjectDetectionConfig
     modality: ClassVar[str] = "image"
+    labels_are: ClassVar[str] = "objects"
     pipeline_tag: ClassVar[str | None] = "object-detection"
     default_backbone: ClassVar[str] = "smallcnn"
     columns: ClassVar[tuple[Column, ...]] = (
@@ -127,6 +129,15 @@ class ObjectDetection(Task):
     def learn(self, references: Sequence[list[dict[str, Any]]]) -> None:
         """Learn the label set."""
         self.labels = LabelSet.learn((each["label"] for objects in references for each in objects), least=1)
+
+    def canonical(self, reference: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the objects with labels in the spelling that was learnt."""
+        return [{**each, "label": self.labels.canonical(each["label"])} for each in reference]
+
+    def label_counts(self, references: Sequence[list[dict[str, Any]]]) -> dict[str, int]:
+        """Return the number of objects of each label."""
+        counts = Counter(self.labels.canonical(each["label"]) for objects in references for each in objects)
+        return {name: counts[name] for name in sorted(counts)}
 
     def state(self) -> dict[str, Any]:
         """Return the labels."""
