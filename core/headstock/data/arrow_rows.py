@@ -87,8 +87,9 @@ class TextRows(ArrowRows):
         return self._read(stored)
 
     def where(self, index: int) -> str:
-        """Return the line at which the row begins."""
-        return f"{self.name} line {self.dataset[index].column(LINE)[0].as_py()}"
+        """Return the line at which the row begins, or its number where no line was kept."""
+        line = self.dataset[index].column(LINE)[0].as_py()
+        return super().where(index) if line is None else f"{self.name} line {line}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headstock.data.arrow_rows import LINE, PROBLEM, TextRows
 from headstock.data.store import stored
 from headstock.data.table import Table
 from headstock.data.values import from_json
 from headstock.interfaces import BadExampleError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+Record = tuple[int | None, Mapping[str, str | None] | BadExampleError]
+"""A row's cells, or what is wrong with it; and its line in the file, which may be left out where all is well."""
 
 
 def cached_rows(
@@ -35,18 +41,39 @@ def cached_rows(
     Raises:
         DataError: the file cannot be read, or the cache cannot be written.
     """
+
+    def cells() -> Iterator[Record]:
+        for line, row in read():
+            if isinstance(row, BadExampleError):
+                yield line, row
+            else:
+                yield line, {column: json.dumps(row.get(column)) for column in columns}
+
+    dataset = stored_text(path, ["own", form, list(columns)], columns, cells)
+    return Table(TextRows(str(path), dataset, {name: name for name in columns}, dict.fromkeys(columns, from_json)))
+
+
+def stored_text(path: Path, how: Any, columns: Collection[str], records: Callable[[], Iterable[Record]]) -> Dataset:
+    """Return the rows of a text file with the columns that :class:`headstock.data.arrow_rows.TextRows` needs.
+
+    Args:
+        path: The file.
+        how: JSON value of everything else that the rows depend on.
+        columns: The columns that rows have; each value is a text.
+        records: Yields the rows.
+    """
     from datasets import Features, Value
     from datasets.arrow_writer import ArrowWriter
 
+    nothing = dict.fromkeys(columns)
+
     def fill(writer: ArrowWriter) -> None:
-        for line, row in read():
-            if isinstance(row, BadExampleError):
-                writer.write({**dict.fromkeys(columns), LINE: line, PROBLEM: str(row)})
+        for line, record in records():
+            if isinstance(record, BadExampleError):
+                writer.write({**nothing, LINE: line, PROBLEM: str(record)})
             else:
-                cells = {column: json.dumps(row.get(column)) for column in columns}
-                writer.write({**cells, LINE: line, PROBLEM: None})
+                writer.write({**record, LINE: line, PROBLEM: None})
 
     types = {**dict.fromkeys(columns, "string"), LINE: "int64", PROBLEM: "string"}
     features = Features({name: Value(kind) for name, kind in types.items()})
-    dataset = stored(path, ["own", form, list(columns)], features, fill).with_format("arrow")
-    return Table(TextRows(str(path), dataset, {name: name for name in columns}, dict.fromkeys(columns, from_json)))
+    return stored(path, how, features, fill).with_format("arrow")

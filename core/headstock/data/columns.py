@@ -16,6 +16,10 @@ SHOWN = 12
 """How many column names an error lists."""
 
 
+class MissingColumnError(DataError):
+    """A column that is wanted is not among those that the data has."""
+
+
 @dataclass(frozen=True)
 class Wanted:
     """The columns that are wanted of data.
@@ -33,6 +37,20 @@ class Wanted:
     def find(self, name: str, available: Sequence[str]) -> dict[str, str]:
         """Return the data's column for each of the task's columns. See :func:`find_columns`."""
         return find_columns(name, available, self.columns, self.mapping, self.need_targets)
+
+    def fits(self, available: Sequence[str]) -> bool:
+        """Tell whether the data has all columns that must be there."""
+        try:
+            self.find("", available)
+        except DataError:
+            return False
+        return True
+
+    def count(self, available: Sequence[str]) -> int:
+        """Return how many of the task's columns the data has, under the name that the user gave or their own."""
+        folded = {_folded(name) for name in available}
+        names = ({column.name, self.mapping.get(column.name, column.name)} for column in self.columns)
+        return sum(not folded.isdisjoint(map(_folded, either)) for either in names)
 
     @property
     def files(self) -> frozenset[str]:
@@ -56,7 +74,8 @@ def find_columns(
         need_targets: Whether target columns must be there.
 
     Raises:
-        DataError: a column is missing or there twice, or ``mapping`` names a column that the task has not.
+        MissingColumnError: a column is missing.
+        DataError: a column is there twice, or ``mapping`` names a column that the task has not.
     """
     known = [column.name for column in columns]
     for key in mapping:
@@ -73,11 +92,11 @@ def find_columns(
         elif column.role == "target" and not need_targets:
             continue
         elif column.name in mapping:
-            raise DataError(
+            raise MissingColumnError(
                 f"{name} has no column '{wanted}', which data.columns.{column.name} names; it has: {listed(available)}"
             )
         elif column.required:
-            raise DataError(_missing(name, column.name, available, found))
+            raise MissingColumnError(_missing(name, column.name, available, found))
     return found
 
 

@@ -53,6 +53,11 @@ class DataConfig(Config):
         description="format of files: auto (by their ending), csv, tsv, jsonl, parquet, folder (one for each class), "
         "or one of the task's own",
     )
+    header: bool = Field(
+        True,
+        description="whether the first row of a CSV or TSV file names its columns; if not, they are called column_1, "
+        "column_2 … and data.columns says which is which: {label: column_1, text: column_2}",
+    )
     columns: dict[str, str] = Field(
         {}, description="column of the data to read for a column of the task, where names differ: {text: review}"
     )

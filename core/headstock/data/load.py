@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from headstock.data.columns import Wanted
 from headstock.data.config import SPLITS, DataConfig, SplitName
@@ -62,7 +62,8 @@ def load_table(
     formats = formats_of(config, reader)
     formats.check()
     wanted = Wanted(columns, config.columns, need_targets)
-    rows = _folder(path, formats, wanted) if path.is_dir() else _file(path, formats, wanted)
+    reading = Reading(formats, wanted, config.header)
+    rows = _folder(path, reading) if path.is_dir() else _file(path, reading)
     if not len(rows):
         raise DataError(f"{path} has no rows")
     return Table(rows)
@@ -130,15 +131,24 @@ def formats_of(config: DataConfig, reader: OwnReader | None) -> Formats:
     return Formats(config.format, {} if reader is None else reader.formats)
 
 
-def _file(path: Path, formats: Formats, wanted: Wanted) -> Rows:
+class Reading(NamedTuple):
+    """How a file or folder is to be read."""
+
+    formats: Formats
+    wanted: Wanted
+    header: bool
+
+
+def _file(path: Path, reading: Reading) -> Rows:
+    formats, wanted, header = reading
     require_regular(path)
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty")
     match formats.of(path):
         case "csv":
-            return read_csv(path, wanted)
+            return read_csv(path, wanted, header=header)
         case "tsv":
-            return read_csv(path, wanted, tabs=True)
+            return read_csv(path, wanted, tabs=True, header=header)
         case "jsonl":
             return read_json(path, wanted)
         case "parquet":
@@ -147,14 +157,15 @@ def _file(path: Path, formats: Formats, wanted: Wanted) -> Rows:
             raise DataError(f"{path} is not in the format {own}, as its ending says; set data.format")
 
 
-def _folder(path: Path, formats: Formats, wanted: Wanted) -> Rows:
+def _folder(path: Path, reading: Reading) -> Rows:
+    formats, wanted, _ = reading
     splits = find_splits(path, formats)
     if splits:
         names = ", ".join(str(part) for parts in splits.values() for part in parts)
         raise DataError(f"{path} has splits inside; give one of them: {names}")
     metadata = metadata_file(path, formats)
     if metadata is not None:
-        return _file(metadata, formats, wanted)
+        return _file(metadata, reading)
     if formats.chosen not in (AUTO, FOLDER) or not reads_class_folders(wanted.columns, wanted.need_targets):
         raise DataError(f"{path} has no {_expected(formats)} inside{_no_class_folders(formats, wanted)}")
     names_inside = [entry.name for entry in path.iterdir() if entry.is_dir() and not is_system_file(entry.name)]

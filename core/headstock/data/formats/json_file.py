@@ -1,84 +1,128 @@
-"""JSON: one object a line, or one list of objects. Values keep the types that they are written with."""
+"""JSON: one object a line, or one value that holds a table. Values keep the types that they are written with."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from headstock.data.arrow_rows import ArrowRows
+from headstock.data.arrow_rows import TextRows
+from headstock.data.cached_rows import Record, stored_text
 from headstock.data.columns import Wanted
+from headstock.data.formats.json_layout import find_rows
 from headstock.data.formats.text_file import open_text
-from headstock.data.store import stored
 from headstock.data.values import FilePath, from_json
-from headstock.interfaces import DataError
+from headstock.error_text import reason
+from headstock.interfaces import BadExampleError, DataError
+
+LINE_ENDINGS = (".jsonl", ".ndjson")
+LOOKED_AT = 20
+"""Lines by which JSON Lines are told from one value that is written over many lines."""
+
+Item = tuple[int | None, dict[str, Any] | BadExampleError]
+"""A row and its line, which is left out where the number of the row says as much."""
 
 
-def read_json(path: Path, wanted: Wanted) -> ArrowRows:
-    """Return the rows of a JSON Lines file, or of a JSON file that holds a list of objects.
+def read_json(path: Path, wanted: Wanted) -> TextRows:
+    """Return the rows of a JSON Lines file, or of a JSON file that holds a table (:mod:`.json_layout`).
 
-    A value is stored as the JSON text it is, because Arrow would want one type for the whole column.
+    Whatever the file is called, what it holds says which of the two it is. A line that is no JSON object cannot be
+    used; the others can. A value is stored as the JSON text it is, because Arrow would want one type for the column.
 
     Raises:
-        DataError: not UTF-8, a line that is no JSON object, or a column is missing.
+        DataError: not UTF-8, no JSON, or a column is missing.
     """
-    from datasets import Features, Value
-    from datasets.arrow_writer import ArrowWriter
+    whole = _whole(path, wanted)
+    items, layout = (None, "") if whole is None else whole
+
+    def read() -> Iterable[Item]:
+        return _lines(path) if items is None else items
 
     keys: dict[str, None] = {}
+    problem: tuple[int | None, BadExampleError] | None = None
     empty = True
-    for record in _records(path):
-        keys.update(dict.fromkeys(record))
+    for line, row in read():
         empty = False
+        if isinstance(row, BadExampleError):
+            problem = problem or (line, row)
+        else:
+            keys.update(dict.fromkeys(row))
     if empty:
         raise DataError(f"{path} is empty")
+    if not keys and problem is not None:
+        raise DataError(f"{path}{f' line {problem[0]}' if problem[0] else ''}: {problem[1]}")
     found = wanted.find(str(path), list(keys))
 
-    def fill(writer: ArrowWriter) -> None:
-        for record in _records(path):
-            writer.write({column: json.dumps(record.get(source)) for column, source in found.items()})
+    def records() -> Iterator[Record]:
+        for line, row in read():
+            if isinstance(row, BadExampleError):
+                yield line, row
+            else:
+                yield None, {column: json.dumps(row.get(source)) for column, source in found.items()}
 
-    features = Features({column: Value("string") for column in found})
-    dataset = stored(path, ["json", found], features, fill)
+    dataset = stored_text(path, ["json", found, layout], found, records)
     readers = {column: FilePath(path.parent, from_json) if column in wanted.files else from_json for column in found}
-    return ArrowRows(str(path), dataset.with_format("arrow"), {column: column for column in found}, readers)
+    notes = (f"{path}: {len(dataset)} rows were read from {layout}",) if layout else ()
+    return TextRows(str(path), dataset, {column: column for column in found}, readers, notes)
 
 
-def _records(path: Path) -> Iterator[dict[str, Any]]:
+def _whole(path: Path, wanted: Wanted) -> tuple[list[Item], str] | None:
+    """Return the rows of a file that is one JSON value, and in words where they were; ``None`` for JSON Lines."""
     with open_text(path) as stream:
-        line, text = 0, ""
-        while not text.strip():
-            line, text = line + 1, stream.readline()
-            if not text:
-                return
-        if text.lstrip().startswith("["):
-            yield from _listed(path, "\n" * (line - 1) + text + stream.read())
-            return
-        yield _record(path, line, text)
-        for number, later in enumerate(stream, start=line + 1):
-            if later.strip():
-                yield _record(path, number, later)
-
-
-def _record(path: Path, line: int, text: str) -> dict[str, Any]:
+        head = list(islice((line for line in stream if line.strip()), LOOKED_AT))
+    if not head or (len(head) > 1 and _is_complete(head[0])) or any(map(_is_object, head[1:])):
+        return None
+    with open_text(path) as stream:
+        text = stream.read()
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
         raise DataError(
-            f"{path} line {line} is not JSON ({error.msg}, column {error.colno}); one object a line is expected"
+            f"{path} line {error.lineno} is not JSON ({error.msg}, column {error.colno}); one object a line, or one "
+            "list of objects, is expected"
         ) from error
-    if not isinstance(value, dict):
-        raise DataError(f"{path} line {line} holds {type(value).__name__}; one JSON object a line is expected")
-    return value
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is not JSON that can be read: {reason(error)}") from error
+    if not isinstance(value, list | dict):
+        raise DataError(f"{path} holds {type(value).__name__}; one object a line, or one list of objects, is expected")
+    found = find_rows(str(path), value, wanted.fits, lines=path.suffix.casefold() in LINE_ENDINGS)
+    return [(None, _row(value)) for value in found.rows], found.layout
 
 
-def _listed(path: Path, text: str) -> Iterator[dict[str, Any]]:
+def _lines(path: Path) -> Iterator[Item]:
+    with open_text(path) as stream:
+        for line, text in enumerate(stream, start=1):
+            if text.strip():
+                yield line, _parsed(text)
+
+
+def _parsed(text: str) -> dict[str, Any] | BadExampleError:
     try:
-        values = json.loads(text)
+        return _row(json.loads(text))
     except json.JSONDecodeError as error:
-        raise DataError(f"{path} line {error.lineno} is not JSON ({error.msg}, column {error.colno})") from error
-    for number, value in enumerate(values, start=1):
-        if not isinstance(value, dict):
-            raise DataError(f"{path} item {number} is {type(value).__name__}; a list of JSON objects is expected")
-        yield value
+        return BadExampleError(f"not JSON ({error.msg}, column {error.colno}); one object a line is expected")
+    except (ValueError, RecursionError) as error:
+        return BadExampleError(f"not JSON that can be read: {reason(error)}")
+
+
+def _row(value: Any) -> dict[str, Any] | BadExampleError:
+    if isinstance(value, dict):
+        return value
+    return BadExampleError(f"it holds {type(value).__name__} where a JSON object is expected")
+
+
+def _is_complete(text: str) -> bool:
+    try:
+        json.loads(text)
+    except json.JSONDecodeError:
+        return False
+    except (ValueError, RecursionError):
+        return True
+    return True
+
+
+def _is_object(text: str) -> bool:
+    """Tell whether a line is an object of its own, and not the inside of one that is written over many lines."""
+    return text.startswith("{") and not isinstance(_parsed(text), BadExampleError)

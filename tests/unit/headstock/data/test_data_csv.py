@@ -8,7 +8,7 @@ import pytest
 
 from headstock.data import DataConfig, Table, load_table
 from headstock.data.cached_folder import CacheError
-from headstock.interfaces import Column, DataError
+from headstock.interfaces import BadExampleError, Column, DataError
 
 Columns = tuple[Column, ...]
 
@@ -64,8 +64,11 @@ def test_a_quote_may_be_just_a_character_in_tsv(texts: Columns) -> None:
     assert list(quoted.values("text")) == ['a\t"b"']
     bare = read('text\tlabel\n"never closed\tpos\n"so" he said\tneg\n', texts, "reviews.tsv")
     assert list(bare.values("text")) == ['"never closed', '"so" he said']
-    with pytest.raises(DataError, match=r"^reviews\.tsv line 2: a double quote is opened and never closed"):
-        read('text\tlabel\n"never closed\n', texts, "reviews.tsv")
+    broken = read('text\tlabel\n"never closed\nx\ty\n"a" b\tc\td\n', texts, "reviews.tsv")
+    assert problems(broken) == {
+        "reviews.tsv line 2": "1 field where the header has 2",
+        "reviews.tsv line 4": "3 fields where the header has 2; a value that holds a tab must stand in double quotes",
+    }
 
 
 def test_very_long_values_are_read_and_pythons_limit_is_left_alone(texts: Columns) -> None:
@@ -77,10 +80,8 @@ def test_very_long_values_are_read_and_pythons_limit_is_left_alone(texts: Column
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("text,label\ngood,pos\nbad\n", r"reviews\.csv line 3: 1 field where the header has 2"),
-        ('text,label\n"a\nb",pos\nc,d,e\n', r"reviews\.csv line 4: 3 fields where the header has 2; .* ','"),
         ('text,label\na,b\n"never,closed\nx,y\n', r"reviews\.csv line 3: a double quote is opened and never closed"),
-        ('text,label\n"say "hi"",pos\n', r"reviews\.csv line 2: .*quote written twice"),
+        ("te\0xt,label\na,b\n", r"reviews\.csv line 1: it holds a NUL, as UTF-16 and binary files do"),
         ("text,label\n", r"reviews\.csv has no rows"),
         ("\n\n", r"reviews\.csv is empty"),
         ("", r"reviews\.csv is empty"),
@@ -96,10 +97,87 @@ def test_a_broken_file_is_one_line_that_says_where(content: str | bytes, message
     assert "\n" not in str(caught.value)
 
 
-def test_a_broken_file_leaves_nothing_in_the_cache(texts: Columns, stored: Path) -> None:
-    with pytest.raises(DataError):
-        read("text,label\ngood,pos\nbad\n", texts)
-    assert list(stored.iterdir()) == []
+def problems(table: Table) -> dict[str, str]:
+    """Return the rows that cannot be used: what is wrong, by place."""
+    found = {}
+    for index in range(len(table)):
+        try:
+            table[index]
+        except BadExampleError as error:
+            found[table.where(index)] = str(error)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("row", "where", "message"),
+    [
+        ("bad", 3, "1 field where the header has 2"),
+        ("c,d,e", 3, "3 fields where the header has 2; a value that holds ',' must stand in double quotes"),
+        ('"say "hi"",pos', 3, "',' expected after '\"'; a value that holds a double quote must stand in quotes, with "
+         "the quote written twice"),
+        ("a\0b,pos", 3, "it holds a NUL, as UTF-16 and binary files do; text in UTF-8 is expected"),
+    ],
+)  # fmt: skip
+def test_a_row_that_cannot_be_used_leaves_the_others(row: str, where: int, message: str, texts: Columns) -> None:
+    table = read(f'text,label\n"good\n",pos\n{row}\nlast,neg\n', texts)
+    assert (table[0], table[2]) == ({"text": "good\n", "label": "pos"}, {"text": "last", "label": "neg"})
+    assert (table.where(0), table.where(2)) == ("reviews.csv row 1", "reviews.csv row 3")
+    assert problems(table) == {f"reviews.csv line {where + 1}": message}
+    assert list(table.values("label")) == ["pos", None, "neg"]
+
+
+def test_a_file_that_is_cut_off_loses_its_last_row(texts: Columns) -> None:
+    table = read('text,label\ngood,pos\n"never clo', texts)
+    assert problems(table) == {"reviews.csv line 3": "the file ends inside of a quoted value; is it cut off?"}
+
+
+def test_a_line_of_blanks_is_no_row(texts: Columns) -> None:
+    assert len(read("text,label\ngood,pos\n  \n\nbad,neg\n \n", texts)) == 2
+
+
+def test_a_file_without_header(texts: Columns) -> None:
+    Path("sms.csv").write_text("ham,see you\nspam,win now\nham,text\n")
+    mapped = DataConfig(header=False, columns={"label": "column_1", "text": "column_2"})
+    table = load_table(Path("sms.csv"), mapped, texts)
+    assert [tuple(row.values()) for row in table] == [("see you", "ham"), ("win now", "spam"), ("text", "ham")]
+    assert table.notes == ()
+    message = (
+        r"has no column 'text'; it has: column_1, column_2; map one with .*has: column_1 'ham', column_2 'see you'$"
+    )
+    with pytest.raises(DataError, match=message):
+        load_table(Path("sms.csv"), DataConfig(header=False), texts)
+    Path("named.csv").write_text("label,text\nham,see you\n")
+    note = "named.csv: the first row reads label, text; if that is a header, leave out data.header=false"
+    assert load_table(Path("named.csv"), mapped, texts).notes == (note,)
+
+
+@pytest.mark.parametrize(
+    "content", ["great film,1\nbad film,0\n", "ham,see you\nspam,win\nham,so long\n", "one two three four five,x\n"]
+)
+def test_a_first_row_that_looks_like_data_is_pointed_at(content: str, texts: Columns) -> None:
+    with pytest.raises(DataError, match=r"has no column 'text'.*; if the first row is data .*set data\.header=false$"):
+        read(content, texts)
+    with pytest.raises(DataError, match=r"map one with data\.columns\.text=review$"):
+        read("review,stars\ngood film,5\n", texts)
+
+
+def test_a_target_called_like_one_of_its_values_is_pointed_at(texts: Columns) -> None:
+    Path("sms.csv").write_text("ham,see you\nspam,win\nham,so long\n")
+    table = load_table(Path("sms.csv"), DataConfig(columns={"label": "ham", "text": "see you"}), texts)
+    assert table.notes == (
+        "sms.csv: the name of column 'ham' is also one of its values; if the first row is data and names no columns, "
+        "set data.header=false",
+    )
+    assert read("text,label\nlabel,a\ntext,b\n", texts).notes == ()
+
+
+def test_the_delimiter_is_the_one_that_finds_the_wanted_columns(texts: Columns) -> None:
+    assert read("text;label;a,b,c,d\ngood;pos;x\n", texts)[0] == {"text": "good", "label": "pos"}
+    Path("sms.csv").write_text("ham;a, b, c\nspam;d\nham;e, f\n")
+    table = load_table(
+        Path("sms.csv"), DataConfig(header=False, columns={"label": "column_1", "text": "column_2"}), texts
+    )
+    assert list(table.values("text")) == ["a, b, c", "d", "e, f"]
 
 
 def test_a_missing_file_is_named(texts: Columns) -> None:
