@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from headstock.cli.launch import Launch, launch_options
 from headstock.cli.trust import trust_option
 from headstock_registry import HeadstockError
+
+if TYPE_CHECKING:
+    from headstock_registry import Catalogue
 
 
 @click.command()
@@ -66,7 +70,7 @@ def run(
 
         console = Console(quiet)
         catalogue = context.obj.catalogue
-        recipe, out = _run_directory(target, out, resume)
+        recipe, out = _run_directory(catalogue, target, out, resume)
         resolved = resolve_recipe(catalogue, recipe, overrides)
         if launched is not None:  # checked before, so that a mistake shows here and not after hours in a queue
             flags = {"--resume": resume, "--force": force, "--quiet": quiet, "--trust-remote-code": trust_remote_code}
@@ -88,15 +92,33 @@ def run(
         click.echo(f"uploaded to {upload_run(result.path, push_to_hub)}")
 
 
-def _run_directory(target: str, out: Path | None, resume: bool) -> tuple[str, Path | None]:
-    """Return the recipe to run and the run directory; a run directory as target stands for its recipe."""
-    from headstock.engine.run_directory import RunDirectory
+def _run_directory(catalogue: Catalogue, target: str, out: Path | None, resume: bool) -> tuple[str, Path | None]:
+    """Return the recipe to run and the run directory; a run directory as target stands for its recipe.
 
-    directory = RunDirectory(Path(target))
-    if not directory.marker.is_file():
+    Raises:
+        HeadstockError: the target is a folder or the path of one, and no run that can be begun or resumed so.
+    """
+    from headstock.engine.run_directory import RunDirectory
+    from headstock.files import user_path
+
+    directory = RunDirectory(user_path(target))
+    if directory.marker.is_file() and directory.recipe.exists():
+        if out is None and not resume:
+            raise HeadstockError(
+                f"{target} is a run already; --resume goes on with it, --out runs its recipe again elsewhere"
+            )
+        return str(directory.recipe), out or directory.path
+    if target.endswith((".yaml", ".yml")) or target in catalogue.names("task"):
         return target, out
-    if out is None and not resume:
+    what = "there is no such folder"
+    if directory.path.is_dir():
+        what = "it was stopped before its recipe was kept" if directory.marker.is_file() else "the folder holds no run"
+    elif directory.path.exists():
+        what = "it is a file"
+    elif os.sep not in target and (out is not None or not resume):
+        return target, out  # a misspelt task
+    if resume:
         raise HeadstockError(
-            f"{target} is a run already; --resume goes on with it, --out runs its recipe again elsewhere"
+            f"there is nothing to resume in {target}: {what}; begin with: headstock run TASK|RECIPE.yaml --out {target}"
         )
-    return str(directory.recipe), out or directory.path
+    raise HeadstockError(f"cannot run {target}: {what}; give a task's name, a recipe (.yaml), or a run with --resume")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -12,9 +11,10 @@ from typing import Any, NamedTuple
 
 import torch
 
-from headstock.atomic import write_json
+from headstock.atomic import write_json, write_text
 from headstock.attribution import noting_plugin
 from headstock.console import Console, on_interrupt
+from headstock.digests import seal, unseal
 from headstock.distributed import Ranks, joined, leads
 from headstock.engine.feature_cache import with_fixed_features
 from headstock.engine.model_files import save_model
@@ -134,7 +134,7 @@ def _locked(
         return str(directory.path)
 
     try:
-        yield RunDirectory(Path(ranks.from_first(choose)))
+        yield RunDirectory(Path(ranks.from_first(choose))).hold()
     finally:
         if lock is not None:
             lock.release()
@@ -194,7 +194,7 @@ def _run_locked(
     rounds = ranks.from_first(lambda: _rounds(directory, resolved, device, resume))
     if ranks.first:
         place = describe_environment(catalogue, device, resolved.seed, ranks.size)
-        write_json(directory.environment, place | {"precision": settled, "round_costs": rounds})
+        write_text(directory.environment, seal(place | {"precision": settled, "round_costs": rounds}))
     trainable = count(parameter for parameter in module.parameters() if parameter.requires_grad)
     sizes = ", ".join(f"{len(split)} {name}" for name, split in data.splits.items())
     several = f", {ranks.size} of them" if ranks.size > 1 else ""
@@ -231,8 +231,8 @@ def _rounds(directory: RunDirectory, resolved: ResolvedRecipe, device: torch.dev
     if not (resume and directory.environment.exists()):
         return resolved.trainer.cuda_graphs and device.type == "cuda"
     try:
-        return bool(json.loads(directory.environment.read_bytes()).get("round_costs", False))
-    except (ValueError, AttributeError) as error:
+        return bool(unseal(directory.environment.read_bytes()).get("round_costs", False))
+    except ValueError as error:
         raise HeadstockError(f"{directory.environment} is not what was written; --force starts again") from error
 
 
@@ -257,9 +257,11 @@ def _tune(run: _Run) -> RunResult:
         gather(module, ranks)
 
     def finish() -> RunResult:
+        directory.require_held()
         save_model(resolved, module, directory.model, directory.base if directory.base.exists() else None)
         write_predictions(directory.predictions, module.task, data.splits["test"], after, console)
         write_json(directory.results, result.model_dump(mode="json"))
+        directory.record(directory.results)
         write_report(directory, result, resolved, module, console)
         CheckpointFolder(directory.checkpoints).remove()
         return result
@@ -298,14 +300,14 @@ def _test_before(
         evaluation = evaluate_split(module, test, resolved.trainer, console, "test before tuning", ranks)
         result = TestResult(metrics=evaluation.metrics, details=evaluation.details)
         if ranks.first:
-            write_json(directory.before, result.model_dump(mode="json"))
+            write_text(directory.before, seal(result.model_dump(mode="json")))
         return result
     return TestResult.model_validate(ranks.from_first(lambda: _read_before(directory).model_dump(mode="json")))
 
 
 def _read_before(directory: RunDirectory) -> TestResult:
     try:
-        return TestResult.model_validate_json(directory.before.read_bytes())
+        return TestResult.model_validate(unseal(directory.before.read_bytes()))
     except ValueError as error:
         raise HeadstockError(
             f"{directory.before} is not what was written; delete it, and --resume tests the untuned model again"
@@ -340,7 +342,7 @@ def _train(run: _Run) -> TrainResult:
         (name, better),
         Surroundings(
             validate=lambda: evaluate_split(module, validation, config, console, "validate", ranks, limit).metrics,
-            checkpoints=CheckpointFolder(directory.checkpoints),
+            checkpoints=CheckpointFolder(directory.checkpoints, directory.require_held),
             log=lambda keep: TrainingLog(directory.path, config.tensorboard, keep) if ranks.first else NoLog(),
             console=console,
             resume_hint=f"headstock run {directory.path} --resume{_on_any_number(ranks)}",

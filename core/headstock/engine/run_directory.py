@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 from pathlib import Path
+from typing import Self
 
-import yaml
+from filelock import FileLock, Timeout
 
-from headstock.atomic import explain_write_errors, write_json, write_text
+from headstock.atomic import explain_write_errors, remove_leftovers, write_json, write_text
+from headstock.digests import damage, file_digest, seal, unseal
+from headstock.files import read_json
 from headstock.recipe.resolve import ResolvedRecipe
+from headstock.recipe.source import read_yaml
 from headstock_registry import HeadstockError
 
 RUNS = Path("runs")
@@ -20,11 +22,13 @@ class RunDirectory:
     """One run's folder and the paths in it.
 
     ``marker`` tells a run from any other folder that happens to hold files of the same names; only a folder that has it
-    is ever resumed or replaced. Names that begin with a dot are for work in progress.
+    is ever resumed or replaced. It holds digests of files that a run reads again. Names that begin with a dot are for
+    work in progress.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._identity: tuple[int, int] | None = None
         self.marker = path / ".headstock-run"
         self.lock = path / ".lock"
         self.base = path / ".base"
@@ -53,6 +57,62 @@ class RunDirectory:
         if not self.path.is_dir():
             return self.path.exists()
         return self.marker.exists() or any(not entry.name.startswith(".") for entry in self.path.iterdir())
+
+    def hold(self) -> Self:
+        """Remember which folder is here now, for :meth:`require_held`."""
+        self._identity = self._found()
+        return self
+
+    @property
+    def held(self) -> bool:
+        """Whether the folder of :meth:`hold` is still here; true if none was held."""
+        return self._identity is None or self._identity == self._found()
+
+    def require_held(self) -> None:
+        """Raise :class:`HeadstockError` if the folder was deleted, moved or replaced since :meth:`hold`."""
+        if not self.held:
+            raise HeadstockError(
+                f"{self.path} was deleted, moved or replaced while the run was writing there; if it was moved, resume "
+                "it where it is now: headstock run NEW_PLACE --resume"
+            )
+
+    def _found(self) -> tuple[int, int] | None:
+        try:
+            status = self.path.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def record(self, *files: Path) -> None:
+        """Keep digests of files that are written once, so that damage to them is noticed.
+
+        Raises:
+            WriteError: the folder cannot be written.
+        """
+        with explain_write_errors(self.marker):
+            found = {file.relative_to(self.path).as_posix(): file_digest(file) for file in files}
+            write_text(self.marker, seal({"digests": {**self._digests(), **found}}))
+
+    def require_sound(self) -> None:
+        """Raise :class:`HeadstockError` if a file of :meth:`record` is not what was written; results may be gone."""
+        digests = self._digests()
+        if not self.finished:
+            digests.pop(self.results.name, None)
+        problem = damage(self.path, digests)
+        if problem is not None:
+            raise HeadstockError(f"{self.path / problem}; put it back as it was, or start the run again with --force")
+
+    def _digests(self) -> dict[str, str]:
+        try:
+            content = self.marker.read_bytes()
+            digests: dict[str, str] = unseal(content)["digests"] if content else {}
+        except FileNotFoundError:  # a run from elsewhere, such as the Hub
+            return {}
+        except OSError as error:
+            raise HeadstockError(f"cannot read {self.marker}: {error.strerror or error}") from error
+        except (ValueError, KeyError) as error:
+            raise HeadstockError(f"{self.marker} is not what was written; start the run again with --force") from error
+        return digests
 
     def clear(self) -> None:
         """Remove what a run leaves, and nothing else."""
@@ -84,38 +144,42 @@ class DirectoryLock:
 
     def __init__(self, directory: RunDirectory) -> None:
         self._directory = directory
-        self._descriptor: int | None = None
+        self._lock = FileLock(directory.lock, thread_local=False)
 
     def acquire(self) -> bool:
-        """Make the folder if need be and lock it; return False when another process holds it.
+        """Make the folder if need be, lock it and remove what a killed process left; False when another one holds it.
 
         Raises:
             WriteError: the folder cannot be written.
         """
-        with explain_write_errors(self._directory.path):
-            self._directory.path.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self._directory.lock, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return False
-        self._descriptor = descriptor
+        directory = self._directory
+        with explain_write_errors(directory.path):
+            directory.path.mkdir(parents=True, exist_ok=True)
+            try:
+                self._lock.acquire(blocking=False)
+            except Timeout:
+                return False
+            directory.hold()
+            for folder in (directory.path, directory.checkpoints):
+                remove_leftovers(folder)
+            if directory.base.exists():
+                shutil.rmtree(directory.base)
         return True
 
     def release(self) -> None:
         """Let go of the folder, and remove it if the run left nothing in it."""
-        if self._descriptor is None:
-            return
         directory = self._directory
-        if not directory.started and directory.base.exists():
-            shutil.rmtree(directory.base)
-        if not directory.started:
-            directory.lock.unlink(missing_ok=True)
-            if not any(directory.path.iterdir()):
-                directory.path.rmdir()
-        os.close(self._descriptor)
-        self._descriptor = None
+        if not self._lock.is_locked:
+            return
+        try:
+            if directory.held and not directory.started:
+                if directory.base.exists():
+                    shutil.rmtree(directory.base)
+                directory.lock.unlink(missing_ok=True)
+                if not any(directory.path.iterdir()):
+                    directory.path.rmdir()
+        finally:
+            self._lock.release()
 
 
 def lock_directory(
@@ -151,7 +215,7 @@ def check_directory(directory: RunDirectory, resolved: ResolvedRecipe, resume: b
 
     Raises:
         HeadstockError: it holds something and neither ``resume`` nor ``force`` is set; it holds no run; it is a run of
-            another recipe.
+            another recipe, or damaged.
     """
     path = directory.path
     if resume and force:
@@ -164,9 +228,10 @@ def check_directory(directory: RunDirectory, resolved: ResolvedRecipe, resume: b
         return
     if not resume:
         raise HeadstockError(f"{path} exists; --resume goes on with it, --force replaces it, --out chooses another")
+    directory.require_sound()
     if not directory.recipe.exists():
         return
-    before = yaml.safe_load(directory.recipe.read_text("utf-8"))
+    before = read_yaml(directory.recipe)
     differences = _differences(before, resolved.recipe.model_dump(mode="json"))
     if differences:
         raise HeadstockError(
@@ -189,8 +254,8 @@ def claim_directory(directory: RunDirectory, resolved: ResolvedRecipe, data: dic
     if force:
         directory.clear()
     if directory.data.exists():
-        before = yaml.safe_load(directory.data.read_text("utf-8"))
-        changed = [split for split in data if before.get(split) != data[split]]
+        before = read_json(directory.data)
+        changed = [split for split in data if not isinstance(before, dict) or before.get(split) != data[split]]
         if changed:
             raise HeadstockError(
                 f"the {' and '.join(changed)} data of {directory.path} has changed since the run began; "
@@ -202,6 +267,7 @@ def claim_directory(directory: RunDirectory, resolved: ResolvedRecipe, data: dic
         write_text(directory.recipe, resolved.to_yaml())
     if not directory.data.exists():
         write_json(directory.data, data)
+    directory.record(directory.recipe, directory.data)
 
 
 def _differences(before: object, now: object, key: str = "") -> list[str]:

@@ -168,6 +168,7 @@ def load(
     if not directory.finished and (directory.recipe.exists() or directory.model.exists()):
         raise HeadstockError(f"{run_dir} is not finished; go on with: headstock run {run_dir} --resume")
     check_link(directory.recipe)
+    directory.require_sound()
     config, data = _settings(directory.recipe)
     with trusting_remote_code(trust_remote_code):
         saved, module = load_model(catalogue or load_catalogue(), directory.model)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from headstock.files import read_json
 from headstock.interfaces import Details
+from headstock_registry import HeadstockError
 
 
 def finite(value: Any) -> Any:
@@ -127,7 +128,12 @@ class RunResult(BaseModel):
         """Read the record of a finished run.
 
         Raises:
-            OSError: there is none.
+            MissingFileError: there is none.
+            HeadstockError: it cannot be read, or is not what a run writes.
         """
-        content = json.loads((directory / "results.json").read_text("utf-8"))
-        return cls.model_validate({"path": directory, **content})
+        file = directory / "results.json"
+        content = read_json(file)
+        try:
+            return cls.model_validate({**(content if isinstance(content, dict) else {}), "path": directory})
+        except ValidationError as error:
+            raise HeadstockError(f"{file} is not the record of a run; start the run again with --force") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -76,10 +76,15 @@ class CheckpointFolder:
 
     Each checkpoint is a folder of its own with all that is needed to go on, the best weights so far included. No two
     that are kept share a file, so that what damages one leaves the other as it is.
+
+    Args:
+        folder: Where they go; it may not exist yet.
+        before_writing: Called before a checkpoint is written; raises if it must not be.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, before_writing: Callable[[], None] = lambda: None) -> None:
         self.folder = folder
+        self._before_writing = before_writing
         self._digests: dict[int, dict[str, str]] = {}
 
     def save(self, state: TrainerState, model: dict[str, Tensor], optimizer: dict[str, Tensor], is_best: bool) -> None:
@@ -144,6 +149,7 @@ class CheckpointFolder:
 
         On leaving without error the rest is written, the folder becomes a checkpoint, and the oldest is dropped.
         """
+        self._before_writing()
         earlier = [step for step in self.steps() if step != state.step]
         with new_directory(self._path(state.step)) as path, explain_write_errors(path):
             digests: dict[str, str] = {}

@@ -12,6 +12,7 @@ import torch
 
 import headstock
 from headstock import HeadstockError
+from headstock.digests import seal
 from headstock.engine.run import _rounds, resolve_recipe
 from headstock.engine.run_directory import RunDirectory
 from headstock.interfaces.padding import rounded
@@ -36,13 +37,13 @@ def test_costs_are_round_on_a_gpu(tmp_path: Path) -> None:
 @pytest.mark.parametrize("device", [GPU, CPU])
 @pytest.mark.parametrize("before", [True, False])
 def test_a_run_goes_on_as_it_began(tmp_path: Path, device: torch.device, before: bool) -> None:
-    (tmp_path / "environment.json").write_text(json.dumps({"round_costs": before}))
+    (tmp_path / "environment.json").write_text(seal({"round_costs": before}))
     assert rounds(tmp_path, device, True) is before
     assert rounds(tmp_path, device, False) is (device == GPU)
 
 
 def test_a_run_of_before_was_cut_by_plain_costs(tmp_path: Path) -> None:
-    (tmp_path / "environment.json").write_text("{}")
+    (tmp_path / "environment.json").write_text(seal({}))
     assert not rounds(tmp_path, GPU, True)
 
 
@@ -64,7 +65,7 @@ def test_batches_are_cut_as_the_run_began(tmp_path: Path, before: bool, monkeypa
     assert (given == rounded(np.array(given)).tolist()) is before
 
 
-@pytest.mark.parametrize("content", ["", "[]"])
+@pytest.mark.parametrize("content", ["", "[]", '{"round_costs": true}'])
 def test_a_record_that_was_changed_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "environment.json").write_text(content)
     with pytest.raises(HeadstockError, match=r"environment\.json is not what was written"):
