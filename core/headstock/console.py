@@ -16,6 +16,8 @@ from typing import Self, TextIO
 
 from tqdm import tqdm
 
+from headstock.error_text import printable
+
 PLAIN_INTERVAL = 10.0
 """Seconds between two lines of progress where there is no terminal."""
 
@@ -93,12 +95,12 @@ class Console:
     def line(self, text: str) -> None:
         """Show one line; a live bar is kept below it."""
         if self._stream is not None:
-            tqdm.write(text, file=self._stream)
+            tqdm.write(printable(text), file=self._stream)
             self._stream.flush()
 
     def warn(self, text: str) -> None:
         """Show a warning in one line, also when quiet; a live bar is kept below it."""
-        tqdm.write(f"warning: {text}", file=self._stream or sys.stderr)
+        tqdm.write(f"warning: {printable(text)}", file=self._stream or sys.stderr)
 
     @contextmanager
     def current(self) -> Iterator[None]:

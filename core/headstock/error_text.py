@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
+from typing import Any
 
 LONGEST_VALUE = 80
 """Characters that a value may take in an error."""
@@ -35,6 +37,17 @@ def shown(value: object, longest: int = LONGEST_VALUE) -> str:
 def printable(text: str) -> str:
     """Return text with line breaks, other control characters and halves of surrogate pairs as escapes."""
     return "".join(each if each.isprintable() or unicodedata.category(each) == "Zs" else _escape(each) for each in text)
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """Return a JSON value as text whose characters can all be printed; those that cannot are JSON's own escapes."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    lines = (line if line.isprintable() else "".join(map(_json_escape, line)) for line in text.split("\n"))
+    return "\n".join(lines)
+
+
+def _json_escape(character: str) -> str:
+    return character if printable(character) == character else json.dumps(character)[1:-1]
 
 
 def _escape(character: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from headstock.cli.data_options import data_options, data_source, on_bad_example_option
+from headstock.cli.output import print_json
 from headstock.cli.trust import trust_option
+from headstock.error_text import printable
 
 
 @click.command()
@@ -57,10 +58,10 @@ def evaluate(
             "examples": evaluation.examples,
             "skipped": evaluation.skipped,
         }
-        click.echo(json.dumps(record, ensure_ascii=False, indent=2))
+        print_json(record)
         return
     left_out = ""
     if evaluation.skipped:
         left_out = f", {len(evaluation.skipped)} bad rows left out, the first: {evaluation.skipped[0]}"
-    click.echo(f"{evaluation.examples} examples{left_out}\n")
+    click.echo(printable(f"{evaluation.examples} examples{left_out}") + "\n")
     click.echo(metrics_table(evaluation.metrics, evaluation.details))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from headstock.cli.data_options import data_options
+from headstock.cli.output import note
 from headstock.data import DataConfig, MemoryRows, Table
 from headstock.data.config import OF_THE_SOURCE
 from headstock.data.file_formats import AUTO, Formats
@@ -174,7 +175,7 @@ class Inputs:
         lines = text.count("\n") + 1
         if lines > 1:
             command = f"headstock predict {shlex.quote(str(self._run_dir))} < {shlex.quote(str(path))}"
-            click.echo(f"{path} is read as one text of {lines} lines; if each is a text: {command}", err=True)
+            note(f"{path} is read as one text of {lines} lines; if each is a text: {command}")
         return Given(str(path), {self._columns[0].name: text}, from_file=True)
 
     def _standard_input(self) -> list[Given]:

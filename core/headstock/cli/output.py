@@ -5,7 +5,6 @@ In a terminal tables fit its width; elsewhere they are plain aligned text of any
 
 from __future__ import annotations
 
-import json
 import sys
 import textwrap
 import unicodedata
@@ -14,7 +13,7 @@ from typing import Any
 
 import click
 
-from headstock.error_text import printable
+from headstock.error_text import json_text, printable
 
 Row = Sequence[str]
 
@@ -42,13 +41,19 @@ def warn(text: str) -> None:
     click.echo(f"warning: {printable(one_line(text))}", err=True)
 
 
+def note(text: str) -> None:
+    """Print a line on standard error."""
+    click.echo(printable(text), err=True)
+
+
 def print_json(value: Any) -> None:
     """Print JSON values."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    click.echo(json_text(value, indent=2))
 
 
 def print_table(header: Row, rows: Sequence[Row], indent: int = 0) -> None:
     """Print a table. In a terminal the widest columns wrap; nothing is ever cut off."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
         _print_rich(header, rows, indent)
     else:
@@ -57,6 +62,7 @@ def print_table(header: Row, rows: Sequence[Row], indent: int = 0) -> None:
 
 def print_facts(facts: Sequence[tuple[str, str]]) -> None:
     """Print names and values side by side."""
+    facts = [(name, printable(value)) for name, value in facts]
     if sys.stdout.isatty():
         _print_rich(None, facts, 0)
     else:

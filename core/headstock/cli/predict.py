@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from headstock.cli.data_options import data_options, data_source, on_bad_example_option
+from headstock.cli.output import note
 from headstock.cli.trust import trust_option
+from headstock.error_text import json_text
 from headstock_registry import HeadstockError
 
 if TYPE_CHECKING:
@@ -72,10 +73,10 @@ def predict(
     lines: list[str] = []
     skipped: list[str] = []
     for source in sources:
-        for note in source.table.notes:
-            click.echo(note, err=True)
+        for remark in source.table.notes:
+            note(remark)
         predictions, bad = model.predict_table(source.table, on_bad_example=policy)
-        lines += [json.dumps(_record(source, row, value), ensure_ascii=False) for row, value in enumerate(predictions)]
+        lines += [json_text(_record(source, row, value)) for row, value in enumerate(predictions)]
         skipped += bad
     for line in lines:
         click.echo(line)
@@ -91,7 +92,7 @@ def _record(source: Source, row: int, prediction: Any) -> Any:
 def _tell(skipped: list[str], inputs: int) -> None:
     """Say on standard error which inputs have no prediction."""
     for line in skipped[:SHOWN]:
-        click.echo(f"null: {line}", err=True)
+        note(f"null: {line}")
     if skipped:
         more = f", {len(skipped) - SHOWN} of them not shown" if len(skipped) > SHOWN else ""
         click.echo(f"{len(skipped)} of {inputs} inputs cannot be used and have null{more}", err=True)

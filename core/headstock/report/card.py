@@ -7,7 +7,9 @@ from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from headstock.error_text import printable
 from headstock.interfaces import Backbone
+from headstock.report.markdown import block, code, plain, table
 from headstock.report.result import RunResult, TestResult
 from headstock.report.table import changes, class_rows, figure
 
@@ -17,8 +19,8 @@ TEMPLATE = """---
 
 # {title}
 
-Tuned with [Headstock](https://pypi.org/project/headstock/) {version}: task `{task}`, backbone `{backbone}`,
-adapter `{adapter}`, {trainable} of {parameters} parameters trained, seed {seed}.
+Tuned with [Headstock](https://pypi.org/project/headstock/) {version}: task {task}, backbone {backbone},
+adapter {adapter}, {trainable} of {parameters} parameters trained, seed {seed}.
 
 ## Test metrics, before and after tuning
 
@@ -44,8 +46,7 @@ or `headstock predict path/to/this/folder INPUT…`. {plain}{trust}
 
 ## Recipe
 
-```yaml
-{recipe}```
+{recipe}
 """
 
 PLOTS = {"curves.png": "loss and validation curve", "confusion.png": "confusion matrix"}
@@ -64,7 +65,7 @@ def model_card(
     pipeline_tag: str | None,
     source: str | None,
     data: str,
-    plain: str = "",
+    loading: str = "",
     plots: Sequence[str] = (),
 ) -> str:
     """Return the text of the card.
@@ -76,7 +77,7 @@ def model_card(
         pipeline_tag: The Hub's name for the task.
         source: Where the backbone's pretrained weights came from.
         data: What the data is, in words.
-        plain: How the weights are loaded with no Headstock installed.
+        loading: How the weights are loaded with no Headstock installed.
         plots: Names of the plots in ``plots/``.
     """
     card = ModelCardData(
@@ -89,7 +90,7 @@ def model_card(
             EvalResult(
                 task_type=pipeline_tag or result.task,
                 dataset_type="custom",
-                dataset_name=data,
+                dataset_name=printable(data),
                 dataset_split="test",
                 metric_type=name,
                 metric_value=round(value, 6),
@@ -101,11 +102,11 @@ def model_card(
     skipped = sum(len(lines) for lines in result.skipped.values())
     return TEMPLATE.format(
         metadata=card.to_yaml().strip(),
-        title=f"{result.task}, {result.backbone}",
+        title=plain(f"{result.task}, {result.backbone}"),
         version=version,
-        task=result.task,
-        backbone=source or result.backbone,
-        adapter=result.adapter,
+        task=code(result.task),
+        backbone=code(source or result.backbone),
+        adapter=code(result.adapter),
         trainable=f"{result.trainable_parameters:,}",
         parameters=f"{result.parameters:,}",
         seed=result.seed,
@@ -114,43 +115,38 @@ def model_card(
         details=_details(result.after),
         skipped=f" ({skipped} unusable rows left out)" if skipped else "",
         plots="".join(f"\n![{PLOTS[name]}](plots/{name})\n" for name in plots),
-        plain=plain,
+        plain=loading,
         trust=TRUSTED if result.trust_remote_code else "",
-        recipe=recipe,
+        recipe=block(recipe, "yaml"),
         **result.examples,
         notes="".join(f"\n{note}" for note in result.training.notes),
         data_notes=_data_notes(result),
         best_value=figure(result.training.best_value),
-        **result.training.model_dump(include={"steps", "best_step", "best_metric"}),
+        best_metric=plain(result.training.best_metric),
+        **result.training.model_dump(include={"steps", "best_step"}),
     )
 
 
 def markdown_table(before: Mapping[str, float | None], after: Mapping[str, float | None]) -> str:
     """Return metrics before and after as a Markdown table."""
-    rows = ["| metric | before | after | change |", "| --- | ---: | ---: | ---: |"]
-    rows += [_row(row) for row in changes(before, after)]
-    return "\n".join(rows)
+    return table([("metric", "before", "after", "change"), *changes(before, after)])
 
 
 def _details(test: TestResult) -> str:
     if not test.details.per_class:
         return ""
-    header, *rows = class_rows(test.details)
-    lines = [_row(header), _row(["---", *("---:" for _ in header[1:])]), *map(_row, rows)]
-    return "\n## Test metrics per class\n\n" + "\n".join(lines) + "\n"
+    return f"\n## Test metrics per class\n\n{table(class_rows(test.details))}\n"
 
 
 def _data_notes(result: RunResult) -> str:
     """Return a list of what was cut, dropped or changed in the data; empty where nothing was."""
-    lines = [f"- {remark}" for remark in result.data_remarks]
+    lines = [f"- {plain(remark)}" for remark in result.data_remarks]
     lines += [
-        f"- {name}: {what}: {noted}" for name, notes in result.data_notes.items() for what, noted in notes.items()
+        f"- {plain(f'{name}: {what}: {noted}')}"
+        for name, notes in result.data_notes.items()
+        for what, noted in notes.items()
     ]
     return "\n\nIn the data:\n\n" + "\n".join(lines) if lines else ""
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _is_hub_id(source: str) -> bool:
@@ -165,9 +161,10 @@ def plain_loading(backbone: Backbone, files: set[str]) -> str:
         files: Paths within the run directory that exist.
     """
     kept = "model/backbone" if "model/backbone/model.safetensors" in files else backbone.source
-    code = backbone.loading_expression(kept) if kept is not None else None
-    if code is None:
+    call = backbone.loading_expression(kept) if kept is not None else None
+    if call is None:
         return ""
     if "model/adapter/adapter_config.json" in files:
-        return f"With no Headstock installed: `PeftModel.from_pretrained({code}, 'model/adapter')`."
-    return f"With no Headstock installed: `{code}` is the backbone."
+        whole = f"PeftModel.from_pretrained({call}, 'model/adapter')"
+        return f"With no Headstock installed: {code(whole)}."
+    return f"With no Headstock installed: {code(call)} is the backbone."

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from headstock.error_text import printable
 from headstock.interfaces import Details
 from headstock.report.result import RunResult
 
+LONGEST_CELL = 80
+"""Characters of a label that the tables show."""
 UNKNOWN = "–"
 """Printed for a metric that is not a finite number."""
 
@@ -16,15 +19,15 @@ def before_after(result: RunResult) -> str:
     """Return the test metrics before and after tuning, and where everything is."""
     lines = [f"{result.task} on {result.examples['test']} test examples", ""]
     lines += _aligned([("metric", "before", "after", "change"), *changes(result.before.metrics, result.after.metrics)])
-    training = result.training
+    training, path = result.training, printable(str(result.path))
     lines += [
         "",
         f"{result.trainable_parameters:,} of {result.parameters:,} parameters trained in {training.steps} steps, "
-        f"{training.examples_per_second:.0f} examples/s; best validation {training.best_metric} "
+        f"{training.examples_per_second:.0f} examples/s; best validation {printable(training.best_metric)} "
         f"{figure(training.best_value)} at step {training.best_step}"
         + (", stopped early" if training.stopped_early else ""),
         *training.notes,
-        f"everything is in {result.path}; use it: headstock predict {result.path} INPUT…",
+        f"everything is in {path}; use it: headstock predict {path} INPUT…",
     ]
     return "\n".join(lines)
 
@@ -66,7 +69,13 @@ def _is_count(values: list[float]) -> bool:
     return all(float(value).is_integer() for value in values) and max(values) > 1
 
 
+def _cell(text: str) -> str:
+    line = printable(text)
+    return line if len(line) <= LONGEST_CELL else f"{line[: LONGEST_CELL - 1]}…"
+
+
 def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
+    rows = [tuple(map(_cell, row)) for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:
