@@ -9,7 +9,7 @@ from headstock.error_text import printable
 
 LONGEST_CELL = 200
 """Characters of a text that a table or a sentence shows."""
-_MARKUP = re.compile(r"[\\`*_\[\]|$~#!]|^[-+=]")
+_MARKUP = re.compile(r"[\\`*_\[\]|$~#!]")
 _HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
