@@ -17,11 +17,12 @@ from torch import Tensor, nn
 
 from headstock.console import Console
 from headstock.interfaces import Batch, Loss, StepOutput
+from headstock.trainer.assembly import build_trainer
 from headstock.trainer.config import TrainerConfig
 from headstock.trainer.plan.batches import BatchPlan
 from headstock.trainer.progress.stop_signal import InterruptedRunError
 from headstock.trainer.progress.training_log import NoLog
-from headstock.trainer.replay.replayed_steps import CHECKED, RecordedSteps
+from headstock.trainer.replay.replayed_steps import CHECKED, ReplayedSteps
 from headstock.trainer.state.checkpoints import CheckpointFolder
 from headstock.trainer.step.optimizer import ParameterGroup
 from headstock.trainer.step.transfer import Transfer
@@ -100,7 +101,7 @@ def fit(tmp_path: Path) -> Fit:
         given = {"batch_size": 16, "epochs": 4, "precision": "fp32", "log_every": 1000, "checkpoint_every": 1000}
         config = TrainerConfig(**{**given, **options})
         console = Lines()
-        trainer = Trainer(
+        trainer = build_trainer(
             module,
             [ParameterGroup(list(module.parameters()), 0.01)],
             BatchPlan(SIZES, config.batch_size, config.batch_cost, seed=3),
@@ -121,14 +122,15 @@ def fit(tmp_path: Path) -> Fit:
         before: list[dict[str, Tensor]] = []
         if again:
             trainer.resume()
-        original = trainer._load_model  # the best weights are those of the first epoch; the last ones are compared
+        original = trainer.parts.state.load_best  # those of the first epoch; the last ones are compared
 
-        def last(read: Any) -> None:
+        def last(step: int) -> None:
             before.append({name: value.clone() for name, value in module.state_dict().items()})
-            original(read)
+            original(step)
 
-        trainer._load_model = last  # type: ignore[method-assign]
-        trainer.fit()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(trainer.parts.state, "load_best", last)
+            trainer.fit()
         return before[-1], trainer, console.lines
 
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -136,15 +138,15 @@ def fit(tmp_path: Path) -> Fit:
 
 
 def replayed(trainer: Trainer) -> int:
-    assert isinstance(trainer._recorded, RecordedSteps)
-    return trainer._recorded.replayed
+    assert isinstance(trainer.parts.replay, ReplayedSteps)
+    return trainer.parts.replay.replayed
 
 
 @pytest.mark.parametrize("options", [{}, {"precision": "bf16"}, {"on_nonfinite": "skip"}, {"max_grad_norm": None}])
 def test_recorded_steps_give_the_weights_of_launched_ones(fit: Fit, options: dict[str, Any]) -> None:
     expected, plain, _ = fit(cuda_graphs=False, **options)
     found, trainer, said = fit(**options)
-    assert plain._recorded is None
+    assert plain.parts.replay is None
     assert said == []
     assert replayed(trainer) > 30
     for name, value in expected.items():
@@ -250,9 +252,9 @@ def test_memory_that_runs_out_lets_go_of_recordings_before_batches_are_cut(fit: 
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
             return super().forward(batch)
 
-    model, original, calls = Full(), RecordedSteps.take, 0
+    model, original, calls = Full(), ReplayedSteps.try_replay, 0
 
-    def launched_once(self: RecordedSteps, *arguments: Any) -> Any:
+    def launched_once(self: ReplayedSteps, *arguments: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls != 40:
@@ -262,21 +264,21 @@ def test_memory_that_runs_out_lets_go_of_recordings_before_batches_are_cut(fit: 
 
     expected, _, _ = fit(cuda_graphs=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RecordedSteps, "take", launched_once)
+        patch.setattr(ReplayedSteps, "try_replay", launched_once)
         found, trainer, lines = fit(model)
     assert len(lines) == 1
     assert "memory ran out" in lines[0]
     assert 0 < replayed(trainer) < 40
-    assert trainer._limit.value is None
+    assert trainer.parts.limit.value is None
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5, msg=name)
 
 
 def test_nothing_waits_for_the_gpu_between_logged_steps(fit: Fit) -> None:
-    original = RecordedSteps.take
+    original = ReplayedSteps.try_replay
     calls = 0
 
-    def strict(self: RecordedSteps, *arguments: Any) -> Any:
+    def strict(self: ReplayedSteps, *arguments: Any) -> Any:
         nonlocal calls
         calls += 1
         if self._to_check or calls < 40:  # every shape has been recorded by then
@@ -288,7 +290,7 @@ def test_nothing_waits_for_the_gpu_between_logged_steps(fit: Fit) -> None:
             torch.cuda.set_sync_debug_mode("default")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RecordedSteps, "take", strict)
+        patch.setattr(ReplayedSteps, "try_replay", strict)
         _, trainer, said = fit(epochs=8)
     assert said == []
     assert calls > 80

@@ -17,7 +17,7 @@ from headstock.console import Console
 from headstock.engine.data_report import data_notes
 from headstock.engine.model_files import load_model
 from headstock.engine.module import TuningModule
-from headstock.engine.passes import Evaluation
+from headstock.engine.passes.predictions import Evaluation
 from headstock.engine.run_directory import RunDirectory
 from headstock.engine.setup import PreparedData, count
 from headstock.error_text import printable, reason

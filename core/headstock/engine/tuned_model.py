@@ -13,7 +13,7 @@ from headstock.engine.data_report import note_lines
 from headstock.engine.model_check import check_link
 from headstock.engine.model_files import SavedModel, load_model
 from headstock.engine.module import TuningModule
-from headstock.engine.passes import Evaluation, evaluate_split, predict_split
+from headstock.engine.passes.predictions import Evaluation, evaluate_split, predict_split
 from headstock.engine.run_directory import RunDirectory
 from headstock.engine.setup import choose_device
 from headstock.interfaces import Task

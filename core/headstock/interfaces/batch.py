@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, NoReturn, cast
 
 import torch
 from torch import Tensor
@@ -25,6 +25,40 @@ class Features(NamedTuple):
     sequence: Tensor
     mask: Tensor
     pooled: Tensor
+
+    def tensors(self) -> list[Tensor]:
+        """Return what was kept, see :func:`not_kept`."""
+        return [value for value in self if isinstance(value, Tensor)]
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Features:
+        """Return the features with ``function`` applied to all that was kept."""
+        return Features(*(function(value) if isinstance(value, Tensor) else value for value in self))
+
+
+class _NotKept:
+    """Stands for features that a task has not declared it reads; whatever touches it raises."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise RuntimeError(NOT_KEPT)
+
+    def __getitem__(self, key: object) -> NoReturn:
+        raise RuntimeError(NOT_KEPT)
+
+    def __len__(self) -> NoReturn:
+        raise RuntimeError(NOT_KEPT)
+
+    @classmethod
+    def __torch_function__(cls, *arguments: Any, **options: Any) -> NoReturn:
+        raise RuntimeError(NOT_KEPT)
+
+
+NOT_KEPT = "the task reads features that are not in its `reads` (features.sequence and features.mask are 'sequence')"
+"""What is said where a task touches features that were not kept for it."""
+
+
+def not_kept() -> Tensor:
+    """Return a stand-in for ``sequence`` and ``mask`` where a task does not read them; touching it raises."""
+    return cast("Tensor", _NotKept())
 
 
 @dataclass(frozen=True)
@@ -49,8 +83,13 @@ class Batch:
             {name: function(value) for name, value in self.inputs.items()},
             {name: function(value) for name, value in self.targets.items()},
             self.size,
-            None if self.features is None else Features(*map(function, self.features)),
+            None if self.features is None else self.features.map(function),
         )
+
+    def tensors(self) -> list[Tensor]:
+        """Return all tensors: inputs, targets, and features where there are any."""
+        features = [] if self.features is None else self.features.tensors()
+        return [*self.inputs.values(), *self.targets.values(), *features]
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on ``device``; the copy does not block the host."""

@@ -42,6 +42,8 @@ class Task(Component):
         pipeline_tag: The Hub's name for this task, for the model card; ``None`` where the Hub has none.
         formats: Forms of data that :meth:`read` reads beyond the common ones: name for ``data.format``, and the endings
             by which files of that form are found in a folder (none for a form that is a whole folder).
+        reads: Which features :meth:`forward` reads: ``sequence`` (with its mask), ``pooled``, or both. Where the
+            features of a frozen backbone are kept on disk, a sequence that is not read is left out.
     """
 
     modality: ClassVar[str]
@@ -51,6 +53,7 @@ class Task(Component):
     labels_are: ClassVar[str] = "labels"
     pipeline_tag: ClassVar[str | None] = None
     formats: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    reads: ClassVar[tuple[str, ...]] = ("sequence", "pooled")
 
     def __init__(self, config: Any) -> None:
         self.config = config

@@ -49,6 +49,7 @@ class Classification(Labelled):
 
     Config = ClassificationConfig
     label_column: ClassVar[str] = "label"
+    reads: ClassVar[tuple[str, ...]] = ("pooled",)
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric(name="accuracy", better="higher", summary="share of examples whose labels are all right"),
         Metric(name="precision", better="higher", summary="mean of the precision over labels that occur (macro)"),

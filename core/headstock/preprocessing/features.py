@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from headstock.interfaces import Features, pad_stack
+from headstock.interfaces.batch import not_kept
 from headstock.preprocessing.store import ExampleStore, StoreWriter
 
 
@@ -39,13 +40,17 @@ class FeatureWriter:
     def append(self, indices: Sequence[int] | NDArray[np.int64], features: Features) -> None:
         """Add the features of the examples with these numbers."""
         # NumPy has no bfloat16; float32 holds all of its values.
-        pooled, sequence, mask = features.pooled.float().cpu(), features.sequence.float().cpu(), features.mask.cpu()
-        ends = mask.shape[1] - mask.flip(1).int().argmax(dim=1)
-        for place, index in enumerate(indices):
-            example = {"example": torch.tensor([int(index)]), "pooled": pooled[place]}
-            if self._with_sequence:
-                end = int(ends[place])
-                example |= {"sequence": sequence[place, :end], "mask": mask[place, :end]}
+        pooled = features.pooled.float().cpu()
+        examples = [
+            {"example": torch.tensor([int(index)]), "pooled": pooled[position]}
+            for position, index in enumerate(indices)
+        ]
+        if self._with_sequence:
+            sequence, mask = features.sequence.float().cpu(), features.mask.cpu()
+            ends = mask.shape[1] - mask.flip(1).int().argmax(dim=1)
+            for position, end in enumerate(ends.tolist()):
+                examples[position] |= {"sequence": sequence[position, :end], "mask": mask[position, :end]}
+        for example in examples:
             self._writer.append(example, 1)
 
     def close(self) -> None:
@@ -56,7 +61,7 @@ class FeatureWriter:
 class FeatureStore:
     """Features of a split's examples, read through a memory map.
 
-    Where sequences were not kept, those of a batch have no positions: (B, 0, D).
+    Where sequences were not kept, a stand-in that raises when it is touched stands for them.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -73,8 +78,7 @@ class FeatureStore:
         examples = [self._store[place] for place in self._places[indices].tolist()]
         pooled = torch.stack([example["pooled"] for example in examples])
         if "sequence" not in examples[0]:
-            none = pooled.new_empty((len(examples), 0, pooled.shape[1]))
-            return Features(none, torch.empty((len(examples), 0), dtype=torch.bool), pooled)
+            return Features(not_kept(), not_kept(), pooled)
         # Maps and queries are as many for every example, and must stay so.
         ragged = len({len(example["mask"]) for example in examples}) > 1
         sequence = pad_stack([example["sequence"] for example in examples], 0.0, sequence=ragged)

@@ -6,40 +6,32 @@ import gc
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import torch
 from torch import nn
 
 from headstock.atomic import WriteError
 from headstock.attribution import note_rows
 from headstock.console import Bar, Console
 from headstock.distributed import ALONE, Ranks
-from headstock.interfaces import Batch
 from headstock.trainer.config import TrainerConfig
 from headstock.trainer.kernels.embedding_gradients import KeptTables, kept_tables
-from headstock.trainer.kernels.training_kernels import quick_operations
+from headstock.trainer.kernels.training_kernels import training_kernels
 from headstock.trainer.plan.accumulation import Window, total_steps, windows
-from headstock.trainer.plan.batches import BatchPlan, Indices
+from headstock.trainer.plan.batches import BatchPlan
 from headstock.trainer.progress.meter import Meter
 from headstock.trainer.progress.stop_signal import InterruptedRunError, StopSignal
 from headstock.trainer.progress.training_log import TrainingLog
-from headstock.trainer.replay.cuda_graphs import GraphRecorder
-from headstock.trainer.replay.replayed_steps import RecordedSteps, can_record
+from headstock.trainer.replay.replayed_steps import ReplayedSteps
 from headstock.trainer.state.best_so_far import BestSoFar
 from headstock.trainer.state.checkpoints import CheckpointFolder, TrainerState
 from headstock.trainer.state.model_state import moving_buffers
-from headstock.trainer.state.training_state import SavedTensors
+from headstock.trainer.state.training_state import TrainingState
 from headstock.trainer.step.gradient import Gradient
-from headstock.trainer.step.optimizer import (
-    ParameterGroup,
-    build_optimizer,
-    learning_rate_factor,
-    set_learning_rate,
-)
-from headstock.trainer.step.out_of_memory import CostLimit
-from headstock.trainer.step.precision import settle_precision
+from headstock.trainer.step.optimizer import learning_rate_factor, set_learning_rate
+from headstock.trainer.step.out_of_memory import CostLimit, MemoryRelief
 from headstock.trainer.step.update import OptimizerStep
 from headstock_registry import HeadstockError
 
@@ -48,12 +40,6 @@ if TYPE_CHECKING:
 
 MOST_SKIPPED_IN_A_ROW = 100
 """So many steps in a row that are not finite end a run with ``on_nonfinite: skip``: nothing will come of it."""
-
-SMALLER = (
-    "shorten it or leave it out, or try trainer.gradient_checkpointing=true, trainer.precision=bf16 "
-    "or a smaller backbone"
-)
-"""What to do about an example that is too large to train on."""
 
 
 class TrainResult(NamedTuple):
@@ -88,6 +74,7 @@ class Surroundings:
         resume_hint: The command that goes on after an interruption.
         name_example: Names a training example by its number, for an error.
         ranks: The processes of the run. Of ``checkpoints``, only the first one's are used.
+        relief: What can be freed when memory runs out, in training and in validation.
     """
 
     validate: Callable[[], dict[str, float]]
@@ -97,6 +84,32 @@ class Surroundings:
     resume_hint: str
     name_example: Callable[[int], str]
     ranks: Ranks = ALONE
+    relief: MemoryRelief = field(default_factory=MemoryRelief)
+
+
+@dataclass(frozen=True)
+class TrainerParts:
+    """What a trainer works with; :func:`~headstock.trainer.assembly.build_parts` makes them fit each other.
+
+    Attributes:
+        config: The recipe's ``trainer`` section, its precision settled.
+        parameters: All that is trained, on the training device.
+        optimizer: Updates them.
+        limit: The cost above which batches are cut because memory ran out.
+        gradient: Sums the gradient over the batches of a step.
+        step: Takes an optimizer step, launched operation by operation (eager).
+        replay: Takes the optimizer steps that can be replayed as CUDA graphs; ``None`` where none can.
+        state: Saves and loads the tensors that training changes.
+    """
+
+    config: TrainerConfig
+    parameters: Sequence[nn.Parameter]
+    optimizer: torch.optim.Optimizer
+    limit: CostLimit
+    gradient: Gradient | SharedGradient
+    step: OptimizerStep
+    replay: ReplayedSteps | None
+    state: TrainingState
 
 
 class Trainer:
@@ -104,57 +117,22 @@ class Trainer:
 
     Args:
         model: Called with a batch in training mode, returns outputs and loss.
-        groups: The parameters to train.
         plan: Which examples make up which batch.
-        collate: Puts examples together by number, on the training device.
-        config: The recipe's ``trainer`` section.
-        seed: Seed of everything random.
+        parts: Gradient, optimizer step, state.
         metric: Name of the validation metric that chooses, and whether ``higher`` or ``lower`` is better.
         around: Validation, checkpoints, log, console.
     """
 
     def __init__(
-        self,
-        model: nn.Module,
-        groups: Sequence[ParameterGroup],
-        plan: BatchPlan,
-        collate: Callable[[Indices], Batch],
-        config: TrainerConfig,
-        seed: int,
-        metric: tuple[str, str],
-        around: Surroundings,
+        self, model: nn.Module, plan: BatchPlan, parts: TrainerParts, metric: tuple[str, str], around: Surroundings
     ) -> None:
         self._model, self._plan, self._around = model, plan, around
-        self._ranks = around.ranks
-        self._parameters = [parameter for group in groups for parameter in group.parameters]
-        if not self._parameters:
-            raise HeadstockError("there is nothing to train: the adapter freezes the backbone and the task has no head")
-        self._device = self._parameters[0].device
-        records = can_record(config, self._device, self._ranks)
-        self._optimizer = build_optimizer(groups, config.weight_decay, recordable=records)
-        self._config = settle_precision(config, model, self._device)
-        self._limit = CostLimit(plan.costs, around.name_example, SMALLER)
-        sharded = config.fsdp and self._ranks.size > 1
-        self._saved = SavedTensors(model, self._optimizer, around.checkpoints, self._ranks, self._device, sharded)
-        self._gradient = self._sum_gradients(collate, seed)
-        self._step = OptimizerStep(self._gradient, self._optimizer, self._parameters, self._config)
-        self._recorded: RecordedSteps | None = None
-        if records and isinstance(self._gradient, Gradient):
-            recorder = GraphRecorder(self._device)
-            self._recorded = RecordedSteps(
-                model, self._gradient, self._step, self._parameters, seed, recorder, around.console.line
-            )
-        self._total_steps = total_steps(plan, config)
+        self.parts: Final = parts
+        self._config, self._ranks = parts.config, around.ranks
+        self._device = parts.parameters[0].device
+        self._total_steps = total_steps(plan, parts.config)
         self._state = TrainerState(best=BestSoFar(metric=metric[0], better=metric[1]))
         self._seconds, self._examples_timed = 0.0, 0
-
-    def _sum_gradients(self, collate: Callable[[Indices], Batch], seed: int) -> Gradient | SharedGradient:
-        """Return what sums a step's gradient: in this process alone, or with the other ranks."""
-        if self._ranks.size == 1:
-            return Gradient(self._model, collate, self._limit, self._config, seed, self._device)
-        from headstock.trainer.parallel.ddp import SharedGradient
-
-        return SharedGradient(self._model, collate, self._config, seed, self._device, self._plan.costs, self._ranks)
 
     def _keep_tables(self) -> AbstractContextManager[KeptTables]:
         """Return what spares large embedding tables a new gradient at every step, where nothing else minds."""
@@ -173,10 +151,10 @@ class Trainer:
         if found is None:
             return
         state = TrainerState.model_validate(found)
-        self._saved.load(state.step)
+        self.parts.state.load(state.step)
         ranks.from_first(lambda: checkpoints.discard_after(state.step))
         self._state = state
-        self._limit.value = state.cost_limit
+        self.parts.limit.value = state.cost_limit
         self._around.console.line(f"resuming at step {state.step} of {self._total_steps}")
 
     def _newest(self) -> Any:
@@ -185,10 +163,6 @@ class Trainer:
         for problem in problems:
             self._around.console.line(f"warning: {problem}; using the one before")
         return None if state is None else state.model_dump(mode="json")
-
-    def relieve(self) -> bool:
-        """Free memory that training can do without, and tell whether there was any."""
-        return self._limit.relieve()
 
     def fit(self) -> TrainResult:
         """Train to the end, or until patience runs out, and leave the model with the best weights.
@@ -208,12 +182,12 @@ class Trainer:
         try:
             with (
                 self._keep_tables() as tables,
-                quick_operations(self._config, self._device),
+                training_kernels(self._config, self._device),
                 StopSignal() as stop,
                 self._around.console.bar("train", self._total_steps, self._state.step) as bar,
             ):
                 if not self._state.finished:
-                    self._run(log, stop, bar, tables)
+                    self._train(log, stop, bar, tables)
         except WriteError as error:
             steps = self._around.checkpoints.steps()
             kept = f"the checkpoint of step {steps[-1]} is kept" if steps else "no checkpoint was written yet"
@@ -221,10 +195,10 @@ class Trainer:
         finally:
             if froze:
                 gc.unfreeze()
-            if self._recorded is not None:
-                self._recorded.close()
+            if self.parts.replay is not None:
+                self.parts.replay.close()
             log.close()
-        self._saved.load_best(self._state.step)
+        self.parts.state.load_best(self._state.step)
         return TrainResult(
             steps=self._state.step,
             best=self._state.best,
@@ -234,7 +208,37 @@ class Trainer:
             cost_limit=self._state.cost_limit,
         )
 
-    def _run(self, log: TrainingLog, stop: StopSignal, bar: Bar, tables: KeptTables) -> None:
+    def train_step(self, window: Window, meter: Meter, tables: KeptTables) -> None:
+        """Take one optimizer step: gradient summed over the window's batches, then the update; move the state on.
+
+        Args:
+            window: The batches of the step.
+            meter: Adds up loss and gradient norm on the device.
+            tables: Embedding tables whose gradient buffers are kept.
+
+        Raises:
+            HeadstockError: the task gives no loss.
+            DoesNotFitError: an example is too large for the memory, even alone.
+        """
+        state, parts = self._state, self.parts
+        set_learning_rate(parts.optimizer, learning_rate_factor(self._config, state.step, self._total_steps))
+        outcome = None if parts.replay is None else parts.replay.try_replay(window.batches, state.step)
+        try:
+            outcome = outcome or parts.step.run(window.batches, state.step, tables)
+        except Exception as error:
+            note_rows(error, map(self._around.name_example, chain(*window.batches)))
+            raise
+        if parts.limit.value != state.cost_limit:
+            self._around.console.line(
+                f"warning: memory ran out at step {state.step + 1}; batches of a cost above {parts.limit.value} are "
+                "done in pieces from now on, with the same gradient"
+            )
+        meter.add(*outcome, state.step + 1)
+        epoch, batch = (window.epoch + 1, 0) if window.ends_epoch else (window.epoch, window.end)
+        moved = {"step": state.step + 1, "epoch": epoch, "batch": batch, "cost_limit": parts.limit.value}
+        self._state = state.model_copy(update=moved)
+
+    def _train(self, log: TrainingLog, stop: StopSignal, bar: Bar, tables: KeptTables) -> None:
         config = self._config
         state = self._state
         meter = Meter(
@@ -249,7 +253,7 @@ class Trainer:
         self._model.train()
         clock = time.perf_counter()
         for window in windows(self._plan, config, self._state.epoch, self._state.batch):
-            self._update(window, meter, tables)
+            self.train_step(window, meter, tables)
             size = sum(len(indices) for indices in window.batches)
             self._examples_timed += size
             step = self._state.step
@@ -269,8 +273,8 @@ class Trainer:
             if saves:
                 self._ranks.broadcast(moving_buffers(self._model))
             improved = validates and self._validate(log, window.epoch)
-            if self._recorded is not None:
-                self._recorded.look()
+            if self.parts.replay is not None:
+                self.parts.replay.check_tensors()
             if saves:
                 total, count = meter.sums()
                 finished = at_end or self._out_of_patience()
@@ -278,7 +282,7 @@ class Trainer:
                     update={"loss_total": total, "loss_count": count, "log_bytes": log.size, "finished": finished}
                 )
                 log.flush()
-                self._saved.save(self._state, improved)
+                self.parts.state.save(self._state, improved)
             if self._state.finished:
                 vote.close()
                 return
@@ -290,28 +294,8 @@ class Trainer:
             self._model.train()
             clock = time.perf_counter()
 
-    def _update(self, window: Window, meter: Meter, tables: KeptTables) -> None:
-        """Take one optimizer step and move the state on."""
-        state = self._state
-        set_learning_rate(self._optimizer, learning_rate_factor(self._config, state.step, self._total_steps))
-        outcome = None if self._recorded is None else self._recorded.try_replay(window.batches, state.step)
-        try:
-            outcome = outcome or self._step.run(window.batches, state.step, tables)
-        except Exception as error:
-            note_rows(error, map(self._around.name_example, chain(*window.batches)))
-            raise
-        if self._limit.value != state.cost_limit:
-            self._around.console.line(
-                f"warning: memory ran out at step {state.step + 1}; batches of a cost above {self._limit.value} are "
-                "done in pieces from now on, with the same gradient"
-            )
-        meter.add(*outcome, state.step + 1)
-        epoch, batch = (window.epoch + 1, 0) if window.ends_epoch else (window.epoch, window.end)
-        moved = {"step": state.step + 1, "epoch": epoch, "batch": batch, "cost_limit": self._limit.value}
-        self._state = state.model_copy(update=moved)
-
     def _log_training(self, log: TrainingLog, meter: Meter, epoch: int) -> str:
-        rate = float(self._optimizer.param_groups[0]["lr"])
+        rate = float(self.parts.optimizer.param_groups[0]["lr"])
         values = meter.read()
         if self._config.on_nonfinite == "skip":
             values["skipped_steps"] = self._state.skipped

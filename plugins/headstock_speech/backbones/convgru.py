@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from headstock_speech.backbones.base import within
+from headstock_speech.backbones.gru import GRU
 
 KERNEL = 3
 
@@ -95,8 +96,8 @@ class _Recurrent(nn.Module):
     def __init__(self, inputs: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout)
-        self.forwards = nn.GRU(inputs, hidden, batch_first=True)
-        self.backwards = nn.GRU(inputs, hidden, batch_first=True)
+        self.forwards = GRU(inputs, hidden, batch_first=True)
+        self.backwards = GRU(inputs, hidden, batch_first=True)
         self.norm = nn.LayerNorm(2 * hidden)
 
     def forward(self, sequence: Tensor, frames: Tensor) -> Tensor:

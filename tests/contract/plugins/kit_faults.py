@@ -167,6 +167,17 @@ class ReadsPadding(Vowels):
         return {"logits": head(features.sequence.mean(dim=1))}
 
 
+class ReadsMoreThanItSays(Vowels):
+    """Its last layer starts at zero, so that what it reads shows only once it is trained."""
+
+    reads = ("pooled",)
+
+    def build_head(self, backbone):
+        head = super().build_head(backbone)
+        torch.nn.init.zeros_(head[-1].weight)
+        return head
+
+
 class CentredOnTheBatch(Vowels):
     def forward(self, head, features, batch):
         centred = features.sequence - features.sequence.mean(dim=(0, 1))
@@ -483,6 +494,7 @@ FAULTS = (
     Fault("a sum with a count of one", CountIsOne, "numbers-loss-is-a-sum"),
     Fault("examples whose gradient is cut off", DetachesSomeExamples, "numbers-gradients-add"),
     Fault("a head that reads padding", ReadsPadding, "numbers-padding-is-not-read"),
+    Fault("a head that reads what it does not declare", ReadsMoreThanItSays, "features-are-declared"),
     Fault("a head that centres on the batch", CentredOnTheBatch, "numbers-neighbours"),
     Fault("scores that depend on the batch", ScoresOfTheBatch, "numbers-neighbours"),
     Fault("batch normalisation in the head", BatchNormInHead, "numbers-gradients-add"),

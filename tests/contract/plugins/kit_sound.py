@@ -107,6 +107,7 @@ class Vowels(Classification):
     modality = "letters"
     pipeline_tag = "text-classification"
     default_backbone = "letters"
+    reads = ("sequence",)
     columns = (
         Column(name="text", role="input", summary="letters"),
         Column(name="label", role="target", summary="vowels or consonants", stratify=True),

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from headstock.testing.check import Check
-from headstock.testing.checks import adapter, backbone, data, entry, learning, numbers, prediction, state
+from headstock.testing.checks import adapter, backbone, data, entry, features, learning, numbers, prediction, state
 
 CHECKS: Final[tuple[Check, ...]] = (
     *entry.CHECKS,
     *data.CHECKS,
     *numbers.CHECKS,
+    *features.CHECKS,
     *backbone.CHECKS,
     *adapter.CHECKS,
     *prediction.CHECKS,

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from headstock.trainer.config import TrainerConfig
+from headstock.trainer.kernels.patches import PATCHES, Undo
+
+Eligible = Callable[[Tensor, Tensor], bool]
+"""Tells from query and key whether a kernel is to be passed over."""
 
 LONGEST = 256
 """Keys up to which products are taken: beyond, the fused kernel is as fast and keeps no matrix of weights."""
@@ -19,7 +23,7 @@ LONG = 192
 
 
 @contextmanager
-def quick_attention() -> Iterator[None]:
+def bf16_attention() -> Iterator[None]:
     """Let ``scaled_dot_product_attention`` take the fastest way there is to train in bfloat16 on a CPU.
 
     The fused kernel's backward pass takes two to eight times as long as matrix products in bfloat16 do on sequences of
@@ -27,18 +31,12 @@ def quick_attention() -> Iterator[None]:
     float32 and GPUs are left as they are. The softmax is computed in float32 either way; its inputs and outputs are
     rounded to bfloat16, as in a model's own attention under autocast.
     """
-    settings: Any = torch.backends.cuda  # where torch keeps them for all devices
-    in_bfloat16 = settings.fp16_bf16_reduction_math_sdp_allowed()
-    settings.allow_fp16_bf16_reduction_math_sdp(True)
-    try:
-        with _passing_over("flash", _trains_in_bfloat16):
-            yield
-    finally:
-        settings.allow_fp16_bf16_reduction_math_sdp(in_bfloat16)
+    with PATCHES.active("attention: reductions in bfloat16", _reduce_in_bf16), _without("flash", _trains_in_bfloat16):
+        yield
 
 
 @contextmanager
-def planless_attention(config: TrainerConfig, device: torch.device) -> Iterator[None]:
+def attention_without_cudnn(config: TrainerConfig, device: torch.device) -> Iterator[None]:
     """Let ``scaled_dot_product_attention`` on a GPU take kernels that serve any shape at once, while this is active.
 
     On recent GPUs torch prefers cuDNN's, for which cuDNN makes a plan for every new shape of a batch, in each
@@ -48,35 +46,73 @@ def planless_attention(config: TrainerConfig, device: torch.device) -> Iterator[
     if device.type == "cpu" or config.compile:
         yield
         return
-    with _passing_over("cudnn", _is_short):
+    with _without("cudnn", _is_short):
         yield
 
 
+_PASSED_OVER: dict[str, Eligible] = {}
+"""Kernels of torch's that attention does without, each with where."""
+
+
 @contextmanager
-def _passing_over(kernel: str, where: Callable[[Tensor, Tensor], bool]) -> Iterator[None]:
+def _without(kernel: str, where: Eligible) -> Iterator[None]:
     """Let attention do without one of torch's kernels where a function of query and key says so."""
+
+    def pass_over() -> Undo:
+        _PASSED_OVER[kernel] = where
+
+        def undo() -> None:
+            del _PASSED_OVER[kernel]
+
+        return undo
+
+    with (
+        PATCHES.active("attention", _replace_attention),
+        PATCHES.active(f"attention without {kernel}", pass_over),
+    ):
+        yield
+
+
+def _replace_attention() -> Undo:
     functional: Any = torch.nn.functional
-    settings: Any = torch.backends.cuda
-    enabled, enable = getattr(settings, f"{kernel}_sdp_enabled"), getattr(settings, f"enable_{kernel}_sdp")
     original = functional.scaled_dot_product_attention
 
     def attention(query: Tensor, key: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         result: Tensor
-        if not (where(query, key) and enabled()):
+        with ExitStack() as stack:
+            for kernel, where in tuple(_PASSED_OVER.items()):
+                if where(query, key):
+                    stack.enter_context(_disabled(kernel))
             result = original(query, key, *args, **kwargs)
-            return result
-        enable(False)
-        try:
-            result = original(query, key, *args, **kwargs)
-        finally:
-            enable(True)
         return result
 
     functional.scaled_dot_product_attention = attention
+
+    def undo() -> None:
+        functional.scaled_dot_product_attention = original
+
+    return undo
+
+
+@contextmanager
+def _disabled(kernel: str) -> Iterator[None]:
+    settings: Any = torch.backends.cuda  # where torch keeps them for all devices
+    enabled, enable = getattr(settings, f"{kernel}_sdp_enabled"), getattr(settings, f"enable_{kernel}_sdp")
+    if not enabled():
+        yield
+        return
+    enable(False)
     try:
         yield
     finally:
-        functional.scaled_dot_product_attention = original
+        enable(True)
+
+
+def _reduce_in_bf16() -> Undo:
+    settings: Any = torch.backends.cuda
+    before = settings.fp16_bf16_reduction_math_sdp_allowed()
+    settings.allow_fp16_bf16_reduction_math_sdp(True)
+    return lambda: settings.allow_fp16_bf16_reduction_math_sdp(before)
 
 
 def _is_short(query: Tensor, key: Tensor) -> bool:

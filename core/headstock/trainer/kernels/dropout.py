@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from headstock.trainer.kernels.patches import PATCHES, Undo
+
 LEVELS = 2**16
 """A probability is taken to the nearest of so many levels: an error of less than one in a hundred thousand."""
 
@@ -19,11 +21,9 @@ SMALL = 4096
 LARGE = 2**18
 """Elements from which on numpy's generator is faster, for it takes a while to be set up."""
 
-_active = False
-
 
 @contextmanager
-def quick_masks() -> Iterator[None]:
+def fast_dropout() -> Iterator[None]:
     """Let dropout on the CPU draw its masks four numbers at a time while this is active.
 
     torch draws a number for each element, on one thread: up to a quarter of a training step in bfloat16. Here a 64-bit
@@ -32,18 +32,15 @@ def quick_masks() -> Iterator[None]:
     functions, attention) is served: what is exchanged is the CPU kernel of ``aten::bernoulli_``, and it is put back at
     the end. GPUs have their own.
     """
-    global _active  # noqa: PLW0603 - there is one kernel in a process
-    if _active:
+    with PATCHES.active("dropout", _replace_bernoulli):
         yield
-        return
+
+
+def _replace_bernoulli() -> Undo:
     library: Any = torch.library.Library("aten", "IMPL")  # type: ignore[no-untyped-call]
     library.impl("bernoulli_.float", _bernoulli, "CPU", allow_override=True)
-    _active = True
-    try:
-        yield
-    finally:
-        _active = False
-        library._destroy()
+    undo: Undo = library._destroy
+    return undo
 
 
 def _bernoulli(values: Tensor, p: float = 0.5, *, generator: torch.Generator | None = None) -> Tensor:

@@ -6,11 +6,13 @@ import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 
 from headstock.trainer.config import TrainerConfig
+from headstock.trainer.kernels.patches import PATCHES, Undo
 
 TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4
 """Parameters of glibc's ``mallopt`` (``malloc.h``)."""
@@ -23,8 +25,6 @@ LARGEST_DYNAMIC = 32 * 2**20
 SETTINGS = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_MMAP_MAX_", "GLIBC_TUNABLES")
 """Variables by which a user tells glibc how to go about memory (``mallopt(3)``)."""
 
-_active = False
-
 
 @contextmanager
 def kept_memory(config: TrainerConfig, device: torch.device) -> Iterator[None]:
@@ -35,23 +35,26 @@ def kept_memory(config: TrainerConfig, device: torch.device) -> Iterator[None]:
     the heap does not shrink. At the end all that is free goes back. Off on GPUs, with ``trainer.keep_memory=false``,
     where the C library is another one, and where the user has told it how to go about memory.
     """
-    global _active  # noqa: PLW0603 - there is one heap in a process
     asked = config.keep_memory and device.type == "cpu" and not any(name in os.environ for name in SETTINGS)
-    library = _glibc() if asked and not _active else None
+    library = _glibc() if asked else None
     if library is None:
         yield
         return
-    _active = True
+    with PATCHES.active("glibc heap", partial(_keep_heap, library)):
+        yield
+
+
+def _keep_heap(library: Any) -> Undo:
     library.mallopt(TRIM_THRESHOLD, NEVER)
     library.mallopt(MMAP_MAX, 0)
-    try:
-        yield
-    finally:
-        _active = False
+
+    def undo() -> None:
         library.mallopt(TRIM_THRESHOLD, 2 * LARGEST_DYNAMIC)
         library.mallopt(MMAP_THRESHOLD, LARGEST_DYNAMIC)
         library.mallopt(MMAP_MAX, DEFAULT_MMAP_MAX)
         library.malloc_trim(0)
+
+    return undo
 
 
 def _glibc() -> Any:

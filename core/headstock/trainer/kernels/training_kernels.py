@@ -8,22 +8,20 @@ from contextlib import ExitStack, contextmanager
 import torch
 
 from headstock.trainer.config import TrainerConfig
-from headstock.trainer.kernels.attention import planless_attention, quick_attention
-from headstock.trainer.kernels.dropout import quick_masks
-from headstock.trainer.kernels.recurrent import quick_recurrence
+from headstock.trainer.kernels.attention import attention_without_cudnn, bf16_attention
+from headstock.trainer.kernels.dropout import fast_dropout
 
 
 @contextmanager
-def quick_operations(config: TrainerConfig, device: torch.device) -> Iterator[None]:
-    """Let dropout, attention and recurrent layers take faster ways on a device while this is active.
+def training_kernels(config: TrainerConfig, device: torch.device) -> Iterator[None]:
+    """Let dropout and attention take faster ways on a device while this is active.
 
     With ``trainer.compile``, which has to see torch's own operations, dropout alone does.
     """
     with ExitStack() as stack:
-        stack.enter_context(planless_attention(config, device))
+        stack.enter_context(attention_without_cudnn(config, device))
         if device.type == "cpu":
-            stack.enter_context(quick_masks())
+            stack.enter_context(fast_dropout())
             if not config.compile:
-                stack.enter_context(quick_attention())
-                stack.enter_context(quick_recurrence())
+                stack.enter_context(bf16_attention())
         yield

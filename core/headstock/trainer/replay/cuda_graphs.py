@@ -1,4 +1,4 @@
-"""CUDA graphs: work of a GPU recorded once and launched at once."""
+"""CUDA graphs: work of a GPU captured once and launched at once."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ WAITED = "called a synchronizing CUDA operation"
 
 
 class WaitsError(RuntimeError):
-    """Something waited for the device, which a recording cannot."""
+    """Something waited for the device, which a graph cannot."""
 
 
-class Recorder(Protocol):
-    """Records what is done on a device."""
+class Capturer(Protocol):
+    """Captures what is done on a device."""
 
-    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
         """Note all that ``work`` asks of the device, without doing it; return what does it, any number of times.
 
-        All recordings share memory, so what one leaves there is gone after the next.
+        All graphs share memory, so what one leaves there is gone after the next.
 
         Raises:
-            RuntimeError: the work cannot be recorded, or memory ran out; call :meth:`recover`.
+            RuntimeError: the work cannot be captured, or memory ran out; call :meth:`recover`.
         """
 
-    def rehearsal(self) -> AbstractContextManager[None]:
-        """Let what runs meanwhile take the ways that it takes while it is recorded; it is done, too.
+    def warmup(self) -> AbstractContextManager[None]:
+        """Let what runs meanwhile take the ways that it takes while it is captured; it is done, too.
 
         Raises:
             WaitsError: it waited for the device.
@@ -40,11 +40,11 @@ class Recorder(Protocol):
         """Wait until the device has done what it was asked."""
 
     def recover(self) -> None:
-        """Put the device in order after a recording that broke off, and hand memory back."""
+        """Put the device in order after a capture that broke off, and hand memory back."""
 
 
-class GraphRecorder:
-    """A recorder for a GPU.
+class CudaGraphCapturer:
+    """A capturer for a GPU.
 
     Args:
         device: A CUDA device.
@@ -54,10 +54,10 @@ class GraphRecorder:
         self._device = device
         self._pool = torch.cuda.graph_pool_handle()
 
-    def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        """See :meth:`Recorder.record`."""
+    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
+        """See :meth:`Capturer.capture`."""
         graph = torch.cuda.CUDAGraph()
-        # A recording that breaks off leaves its own stream the current one; the outer context puts that right.
+        # A capture that breaks off leaves its own stream the current one; the outer context puts that right.
         with (
             torch.cuda.stream(torch.cuda.current_stream(self._device)),
             torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"),
@@ -66,8 +66,8 @@ class GraphRecorder:
         return graph.replay
 
     @contextmanager
-    def rehearsal(self) -> Iterator[None]:
-        """See :meth:`Recorder.rehearsal`."""
+    def warmup(self) -> Iterator[None]:
+        """See :meth:`Capturer.warmup`."""
         before = torch.cuda.get_sync_debug_mode()
         asked = torch.cuda.is_current_stream_capturing
         with warnings.catch_warnings():
@@ -85,11 +85,11 @@ class GraphRecorder:
             torch.cuda.set_sync_debug_mode(before)
 
     def wait(self) -> None:
-        """See :meth:`Recorder.wait`."""
+        """See :meth:`Capturer.wait`."""
         torch.cuda.synchronize(self._device)
 
     def recover(self) -> None:
-        """See :meth:`Recorder.recover`."""
+        """See :meth:`Capturer.recover`."""
         # The random generator is left in between.
         fresh = torch.Generator(self._device)
         torch.cuda.default_generators[fresh.device.index].graphsafe_set_state(fresh.graphsafe_get_state())

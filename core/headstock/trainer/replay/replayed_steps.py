@@ -1,7 +1,7 @@
-"""Optimizer steps on a GPU, recorded once for each shape of batch and replayed as one.
+"""Optimizer steps on a GPU, captured once for each shape of batch and replayed as one.
 
 Launching the operations of a small or middling model one by one takes the host several times as long as the GPU needs
-to do them. A recorded step is launched at once.
+to do them. A captured step is launched at once.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from headstock.distributed import Ranks
 from headstock.interfaces import Batch
 from headstock.trainer.config import TrainerConfig
 from headstock.trainer.plan.batches import Indices
-from headstock.trainer.replay.cuda_graphs import Recorder, WaitsError
+from headstock.trainer.replay.cuda_graphs import Capturer, WaitsError
 from headstock.trainer.step.gradient import Gradient, seed_everything
-from headstock.trainer.step.out_of_memory import is_out_of_memory
+from headstock.trainer.step.out_of_memory import MemoryRelief, is_out_of_memory
 from headstock.trainer.step.update import OptimizerStep, Outcome
 from headstock_registry import HeadstockError
 
 TRIED = 64
-"""Shapes that are recorded when they come for the first time. From then on that goes on only while recordings are used
+"""Shapes that are captured when they come for the first time. From then on that goes on only while captures are used
 twice on average; else a shape has to come again first."""
 
 MOST = 256
-"""Recordings that are kept, for each takes some memory: beyond, the one that was used longest ago goes."""
+"""Captures that are kept, for each takes some memory: beyond, the one that was used longest ago goes."""
 
 CHECKED = 3
 """Replays, the first of a run, that are compared with steps that are launched operation by operation."""
@@ -44,17 +44,17 @@ Shape = tuple[object, ...]
 """Names, sizes and types of all tensors of a batch."""
 
 
-def can_record(config: TrainerConfig, device: torch.device, ranks: Ranks) -> bool:
-    """Tell whether steps are to be recorded: on one GPU, where nothing else sees to it.
+def can_replay(config: TrainerConfig, device: torch.device, ranks: Ranks) -> bool:
+    """Tell whether steps are to be captured: on one GPU, where nothing else sees to it.
 
-    What recomputes activations sets the random generator back for it, which a recording cannot.
+    What recomputes activations sets the random generator back for it, which a graph cannot.
     """
     alone = device.type == "cuda" and ranks.size == 1
     return config.cuda_graphs and alone and not (config.compile or config.gradient_checkpointing)
 
 
-class Recording(NamedTuple):
-    """A recorded step.
+class CapturedStep(NamedTuple):
+    """A captured step.
 
     Attributes:
         replay: Does it.
@@ -65,13 +65,13 @@ class Recording(NamedTuple):
     batch: Batch
 
 
-class RecordedSteps:
+class ReplayedSteps:
     """Takes the optimizer steps that can be replayed, and leaves the others.
 
-    A replay does what was done when it was recorded, with other numbers: those of the batch, of the learning rate and
+    A replay does what was done when it was captured, with other numbers: those of the batch, of the learning rate and
     of the GPU's random generator, which is seeded for it as for any step. What a step does on the host is not done
     again. So a step that draws random numbers there, that puts other tensors in the place of parameters or buffers, or
-    that waits for the GPU, is not recorded; and the first few replays, on batches other than the recorded one, are
+    that waits for the GPU, is not captured; and the first few replays, on batches other than the captured one, are
     compared with what the same operations give when they are launched. Where something is amiss nothing is replayed
     from then on, and the person is told.
 
@@ -81,8 +81,9 @@ class RecordedSteps:
         step: Updates the parameters.
         parameters: All that is trained.
         seed: Seed of everything random.
-        recorder: Records what is done on the parameters' device.
+        capturer: Captures what is done on the parameters' device.
         say: Takes a line for the person.
+        relief: Frees the captured graphs when memory runs out.
     """
 
     def __init__(
@@ -92,22 +93,24 @@ class RecordedSteps:
         step: OptimizerStep,
         parameters: Sequence[nn.Parameter],
         seed: int,
-        recorder: Recorder,
+        capturer: Capturer,
         say: Callable[[str], None],
+        relief: MemoryRelief,
     ) -> None:
         self._model, self._gradient, self._step, self._parameters = model, gradient, step, parameters
-        self._seed, self._recorder, self._say = seed, recorder, say
+        self._seed, self._capturer, self._say = seed, capturer, say
         self._seen: Counter[Shape] = Counter()
-        self._recordings: OrderedDict[Shape, Recording] = OrderedDict()
+        self._captures: OrderedDict[Shape, CapturedStep] = OrderedDict()
         self._to_check, self._off = CHECKED, False
         device = parameters[0].device
         numbers, truths = torch.zeros(3, device=device), torch.zeros(2, dtype=torch.bool, device=device)
-        self._outcome = Outcome(numbers[0], numbers[1], numbers[2], truths[0])
+        self.outcome = Outcome(numbers[0], numbers[1], numbers[2], truths[0])
+        """What a replay gave; every replay fills the same tensors."""
         self._hold = truths[1]
-        self.recorded, self.replayed = 0, 0
-        """How many shapes were recorded, and how many steps replayed."""
+        self.captured, self.replayed = 0, 0
+        """How many shapes were captured, and how many steps replayed."""
         self._tensors: list[Tensor] = []
-        gradient.limit.relieve = self._relieve
+        relief.register(self._relieve)
 
     def try_replay(self, batches: Sequence[Indices], number: int) -> Outcome | None:
         """Replay the step of this number; ``None`` if it is not one that can be: then nothing was done.
@@ -116,83 +119,83 @@ class RecordedSteps:
         """
         if self._off or len(batches) != 1 or len(self._gradient.limit.cut(batches[0])) != 1:
             return None
-        recording, full = None, False
+        captured, full = None, False
         try:
-            recording = self._ready(batches[0], number)
+            captured = self._ready(batches[0], number)
         except (RuntimeError, HeadstockError) as error:
             if not is_out_of_memory(error):
                 raise
             full = True
         if full:  # only now is the error gone, and with it the frames that hold memory
             self._stop("memory ran out")
-        if recording is None:
+        if captured is None:
             return None
         seed_everything(self._seed, number, 0)
-        recording.replay()
+        captured.replay()
         self.replayed += 1
-        return self._outcome
+        return self.outcome
 
-    def look(self) -> None:
-        """See whether what ran meanwhile, a validation, has left the model's tensors where they were."""
-        if self._recordings and self._moved():
+    def check_tensors(self) -> None:
+        """Stop replaying if what ran meanwhile, a validation, has put other tensors in the model."""
+        if self._captures and self._moved():
             self._stop(MOVES)
 
     def close(self) -> None:
-        """Let go of all recordings."""
-        self._recordings.clear()
+        """Let go of all captured graphs."""
+        self._captures.clear()
 
-    def _ready(self, indices: Indices, number: int) -> Recording | None:
+    def _ready(self, indices: Indices, number: int) -> CapturedStep | None:
         """Return what the step can be replayed from, with the batch in it; ``None`` if it cannot be."""
         seed_everything(self._seed, number, 0)
         batch = self._gradient.prepare(indices)
         shape = _shape(batch)
-        known = shape in self._recordings
-        recording = self._recording(shape, batch)
-        if recording is None:
+        known = shape in self._captures
+        captured = self._captured_step(shape, batch)
+        if captured is None:
             return None
-        torch._foreach_copy_(_tensors(recording.batch), _tensors(batch))
-        # On the batch that was recorded, a replay agrees whatever was kept of it.
-        if self._to_check and (known or self.recorded == 1) and not self._agrees(recording, batch, number):
+        torch._foreach_copy_(captured.batch.tensors(), batch.tensors())
+        # On the batch that was captured, a replay agrees whatever was kept of it.
+        if self._to_check and (known or self.captured == 1) and not self._agrees(captured, batch, number):
             return None
         if known and self._to_check:
             self._to_check -= 1
-        return recording
+        return captured
 
-    def _recording(self, shape: Shape, batch: Batch) -> Recording | None:
-        """Return what a batch's step can be replayed from, if need be after recording it."""
+    def _captured_step(self, shape: Shape, batch: Batch) -> CapturedStep | None:
+        """Return what a batch's step can be replayed from, if need be after capturing it."""
         self._seen[shape] += 1
-        if shape in self._recordings:
-            self._recordings.move_to_end(shape)
-            return self._recordings[shape]
+        if shape in self._captures:
+            self._captures.move_to_end(shape)
+            return self._captures[shape]
         if self._seen.total() == 1:  # the first step of all makes what is made once
             return None
-        pays = self.recorded < TRIED or self.replayed >= 2 * self.recorded
+        pays = self.captured < TRIED or self.replayed >= 2 * self.captured
         if self._seen[shape] == 1 and not pays:
             return None
-        recording = self._record(batch)
-        if recording is None:
+        captured = self._capture(batch)
+        if captured is None:
             return None
-        self.recorded += 1
-        self._recordings[shape] = recording
-        if len(self._recordings) > MOST:
-            self._recordings.popitem(last=False)
-        return recording
+        self.captured += 1
+        self._captures[shape] = captured
+        if len(self._captures) > MOST:
+            self._captures.popitem(last=False)
+        return captured
 
-    def _record(self, batch: Batch) -> Recording | None:
+    def _capture(self, batch: Batch) -> CapturedStep | None:
         """Record the step with a batch like this one, without taking it; ``None`` if that cannot be."""
-        why_not = self._warm_up(batch) if self._tensors else self._rehearse(batch)
+        why_not = self._warm_up(batch) if self._tensors else self._check_capturable(batch)
         if why_not is not None:
             self._stop(why_not)
             return None
         states, own = set(self._step.optimizer.state), batch.map(torch.clone)
         try:
-            replay = self._recorder.record(lambda: self._do(own))
+            replay = self._capturer.capture(lambda: self._do(own))
             if set(self._step.optimizer.state) != states:
                 why_not = "it trains other parameters from step to step"
         except RuntimeError as error:
             if is_out_of_memory(error):
                 raise
-            why_not = "it cannot be recorded as it is"
+            why_not = "it cannot be captured as it is"
         finally:
             # What the optimizer begins with for a parameter would be made anew at each replay, and has not been made.
             for parameter in set(self._step.optimizer.state) - states:
@@ -200,17 +203,17 @@ class RecordedSteps:
         if why_not is not None:
             self._stop(why_not)
             return None
-        return Recording(replay, own)
+        return CapturedStep(replay, own)
 
-    def _rehearse(self, batch: Batch) -> str | None:
-        """Return why steps cannot be recorded, or ``None``: none of the reasons that are looked for is there.
+    def _check_capturable(self, batch: Batch) -> str | None:
+        """Return why steps cannot be captured, or ``None``: none of the reasons that are looked for is there.
 
         Forward and backward pass run once more for it, and change nothing.
         """
         host, self._tensors = _host_state(), self._current()
         self._gradient.buffers.save()
         try:
-            with self._recorder.rehearsal():
+            with self._capturer.warmup():
                 self._gradient.add(batch, *self._zeros())
         except WaitsError:
             return "it waits for the GPU"
@@ -225,15 +228,15 @@ class RecordedSteps:
         return [*self._model.parameters(), *self._model.buffers()]
 
     def _moved(self) -> bool:
-        """Tell whether the model has other parameters or buffers than at the rehearsal: recordings know only those."""
+        """Tell whether the model has other parameters or buffers than at the warm-up: graphs know only those."""
         now = self._current()
         return len(now) != len(self._tensors) or any(a is not b for a, b in zip(now, self._tensors, strict=True))
 
     def _warm_up(self, batch: Batch) -> str | None:
-        """Let the model make what it keeps for a new shape (a table of positions, say), outside of any recording.
+        """Let the model make what it keeps for a new shape (a table of positions, say), outside of any captured.
 
         Returns:
-            Why the shape cannot be recorded, or ``None``.
+            Why the shape cannot be captured, or ``None``.
         """
         self._gradient.buffers.save()
         try:
@@ -248,17 +251,17 @@ class RecordedSteps:
         total, count = self._zeros()
         self._gradient.add(batch, total, count)
         outcome = self._step.update(self._gradients(), total, count, self._hold)
-        for place, value in zip(self._outcome, outcome, strict=True):
+        for place, value in zip(self.outcome, outcome, strict=True):
             place.copy_(value)
 
-    def _agrees(self, recording: Recording, batch: Batch, number: int) -> bool:
+    def _agrees(self, captured: CapturedStep, batch: Batch, number: int) -> bool:
         """Tell whether a replay gives the loss and norm of a step that is launched; neither changes the model."""
         self._gradient.buffers.save()
         try:
             self._hold.fill_(True)
             seed_everything(self._seed, number, 0)
-            recording.replay()
-            replayed = torch.stack([self._outcome.total, self._outcome.counted, self._outcome.norm])
+            captured.replay()
+            replayed = torch.stack([self.outcome.total, self.outcome.counted, self.outcome.norm])
             self._gradient.buffers.put_back()
 
             seed_everything(self._seed, number, 0)
@@ -276,14 +279,14 @@ class RecordedSteps:
 
     def _zeros(self) -> tuple[Tensor, Tensor]:
         """Return places for a summed loss and its count."""
-        return torch.zeros_like(self._outcome.total), torch.zeros_like(self._outcome.counted)
+        return torch.zeros_like(self.outcome.total), torch.zeros_like(self.outcome.counted)
 
     def _gradients(self) -> list[Tensor]:
         return [parameter.grad for parameter in self._parameters if parameter.grad is not None]
 
     def _relieve(self) -> bool:
-        """Let go of the memory of all recordings, if there are any."""
-        if not self._recordings:
+        """Let go of the memory of all captured graphs, if there are any."""
+        if not self._captures:
             return False
         self._stop("memory ran out")
         return True
@@ -292,18 +295,14 @@ class RecordedSteps:
         """Replay nothing from now on."""
         self._say(f"trainer.cuda_graphs: steps are launched operation by operation from now on: {why}")
         self._off = True
-        self._recorder.wait()  # what is replayed still needs its memory
-        self._recordings.clear()
+        self._capturer.wait()  # what is replayed still needs its memory
+        self._captures.clear()
         self._model.zero_grad(set_to_none=True)
-        self._recorder.recover()
-
-
-def _tensors(batch: Batch) -> list[Tensor]:
-    return [*batch.inputs.values(), *batch.targets.values(), *(batch.features or ())]
+        self._capturer.recover()
 
 
 def _shape(batch: Batch) -> Shape:
-    sizes = [(tensor.shape, tensor.dtype) for tensor in _tensors(batch)]
+    sizes = [(tensor.shape, tensor.dtype) for tensor in batch.tensors()]
     return (batch.size, *batch.inputs, None, *batch.targets, *sizes)
 
 

@@ -18,10 +18,10 @@ Places = Callable[[Iterable[str]], Mapping[str, Tensor]]
 """Returns for names of tensors the parameters that they are for or belong to."""
 
 
-class SavedTensors:
+class TrainingState:
     """Saves and loads the tensors that training changes.
 
-    Where all ranks have the same tensors, the first one writes and reads them. Where each has a share, each writes and
+    Where all ranks have the same tensors, the first one writes and reads them. Where each has a shard, each writes and
     reads its own. Both ways read what the other has written, on any number of ranks.
 
     Args:
@@ -30,7 +30,7 @@ class SavedTensors:
         checkpoints: Where they are kept.
         ranks: The processes of the run.
         device: Where the model is.
-        sharded: Whether the model is shared out over the ranks.
+        sharded: Whether the model is sharded over the ranks.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class SavedTensors:
 
         Raises:
             WriteError: the folder cannot be written; the last checkpoint is untouched.
-            HeadstockError: the model is shared out, and a rank does not see the folder.
+            HeadstockError: the model is sharded, and a rank does not see the folder.
         """
         model, optimizer = trained_state(self._model), optimizer_tensors(self._optimizer)
         if self._sharded:

@@ -28,12 +28,12 @@ class ParameterGroup(NamedTuple):
 
 
 def build_optimizer(
-    groups: Iterable[ParameterGroup], weight_decay: float, recordable: bool = False
+    groups: Iterable[ParameterGroup], weight_decay: float, capturable: bool = False
 ) -> torch.optim.AdamW:
     """Return fused AdamW (Loshchilov and Hutter 2019); norms and biases, under two dimensions, do not decay.
 
     Parameters of one rate and decay are one group, whatever they belong to: each group costs calls of kernels.
-    ``recordable`` keeps the rates in tensors on the device, where a CUDA graph reads them at each replay.
+    ``capturable`` keeps the rates in tensors on the device, where a CUDA graph reads them at each replay.
     """
     alike: dict[tuple[float, float], list[nn.Parameter]] = {}
     for group in groups:
@@ -43,13 +43,13 @@ def build_optimizer(
     settings = [
         {
             "params": parameters,
-            "lr": torch.tensor(rate, device=parameters[0].device) if recordable else rate,
+            "lr": torch.tensor(rate, device=parameters[0].device) if capturable else rate,
             "peak": rate,
             "weight_decay": decay,
         }
         for (rate, decay), parameters in alike.items()
     ]
-    return torch.optim.AdamW(settings, fused=True, capturable=recordable)
+    return torch.optim.AdamW(settings, fused=True, capturable=capturable)
 
 
 def learning_rate_factor(config: TrainerConfig, step: int, total: int) -> float:

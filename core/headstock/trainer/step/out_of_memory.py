@@ -33,6 +33,22 @@ class DoesNotFitError(HeadstockError):
     """An example that is too large for the memory there is, even in a batch of its own."""
 
 
+class MemoryRelief:
+    """What can be freed when memory runs out, before batches are cut."""
+
+    def __init__(self) -> None:
+        self._releases: list[Callable[[], bool]] = []
+
+    def register(self, release: Callable[[], bool]) -> None:
+        """Add a callback that frees memory and tells whether there was any to free."""
+        self._releases.append(release)
+
+    def release(self) -> bool:
+        """Free what there is, and tell whether there was any."""
+        freed = [release() for release in self._releases]
+        return any(freed)
+
+
 class CostLimit:
     """The greatest cost of a batch that still fits, learnt from those that did not.
 
@@ -41,16 +57,22 @@ class CostLimit:
 
     Args:
         costs: Cost of each example in the backbone's unit, (N,).
-        name: Names an example by its number, for an error.
+        name: Names an example by its index, for an error.
         advice: What to do about an example that does not fit alone.
+        relief: What may be freed before batches are cut.
     """
 
-    def __init__(self, costs: Indices, name: Callable[[int], str], advice: str) -> None:
+    def __init__(
+        self, costs: Indices, name: Callable[[int], str], advice: str, relief: MemoryRelief | None = None
+    ) -> None:
         self._costs, self._name, self._advice = costs, name, advice
+        self._relief = relief or MemoryRelief()
         self.value: int | None = None
         """The limit; ``None`` as long as everything fits."""
-        self.relieve: Callable[[], bool] = lambda: False
-        """Frees memory that can be done without, and tells whether there was any; tried before batches are cut."""
+
+    def relieve(self) -> bool:
+        """Free memory that can be done without, and tell whether there was any; try it before cutting batches."""
+        return self._relief.release()
 
     def cut(self, batch: Indices) -> list[Indices]:
         """Return the batch in pieces within the limit, in order: halves, halves of halves, at last single examples."""

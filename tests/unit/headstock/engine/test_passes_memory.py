@@ -9,9 +9,11 @@ import torch
 
 from headstock.console import Console
 from headstock.engine.module import TuningModule
-from headstock.engine.passes import cost_limit, evaluate_split
+from headstock.engine.passes.loop import split_cost_limit
+from headstock.engine.passes.predictions import evaluate_split
 from headstock.engine.run import resolve_recipe
 from headstock.engine.setup import build_module, prepare_data
+from headstock.trainer.step.out_of_memory import MemoryRelief
 from headstock_registry import load_catalogue
 
 
@@ -32,13 +34,15 @@ def test_batches_are_cut_only_if_nothing_else_can_go(spare: bool, monkeypatch: p
         return original(self, *arguments)
 
     monkeypatch.setattr(TuningModule, "forward", full)
-    limit, asked = cost_limit(split), []
+    asked: list[bool] = []
+    relief = MemoryRelief()
 
-    def relieve() -> bool:
+    def release() -> bool:
         asked.append(True)
         return spare
 
-    limit.relieve = relieve
+    relief.register(release)
+    limit = split_cost_limit(split, relief)
     found = evaluate_split(module, split, resolved.trainer, console, "test", limit=limit)
     assert asked == [True]
     assert (limit.value is None) is spare

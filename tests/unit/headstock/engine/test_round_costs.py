@@ -13,8 +13,9 @@ import torch
 import headstock
 from headstock import HeadstockError
 from headstock.digests import seal
-from headstock.engine.run import _rounds, resolve_recipe
+from headstock.engine.run import resolve_recipe
 from headstock.engine.run_directory import RunDirectory
+from headstock.engine.session import uses_round_costs
 from headstock.interfaces.padding import rounded
 from headstock.trainer.plan.batches import BatchPlan, Indices
 from headstock_registry import load_catalogue
@@ -23,7 +24,7 @@ GPU, CPU = torch.device("cuda"), torch.device("cpu")
 
 
 def rounds(folder: Path, device: torch.device, resume: bool, *options: str) -> bool:
-    return _rounds(
+    return uses_round_costs(
         RunDirectory(folder), resolve_recipe(load_catalogue(), "text-classification", options), device, resume
     )
 
@@ -56,8 +57,8 @@ def test_batches_are_cut_as_the_run_began(tmp_path: Path, before: bool, monkeypa
             costs.append(given.tolist())
             super().__init__(given, *arguments)
 
-    monkeypatch.setattr("headstock.engine.run.BatchPlan", Watched)
-    monkeypatch.setattr("headstock.engine.run._rounds", lambda *_: before)
+    monkeypatch.setattr("headstock.engine.training.BatchPlan", Watched)
+    monkeypatch.setattr("headstock.engine.session.uses_round_costs", lambda *_: before)
     options = {"data.limit": 60, "trainer.max_steps": 1, "trainer.device": "cpu"}
     result = headstock.run("text-classification", options, out=tmp_path / "run")
     assert json.loads((result.path / "environment.json").read_text())["round_costs"] is before

@@ -13,12 +13,13 @@ from torch import nn
 
 from headstock.console import Console
 from headstock.interfaces import Batch, Loss, StepOutput
+from headstock.trainer.assembly import build_parts
 from headstock.trainer.config import TrainerConfig
 from headstock.trainer.plan.batches import BatchPlan
 from headstock.trainer.progress.training_log import TrainingLog
 from headstock.trainer.state.checkpoints import CheckpointFolder
 from headstock.trainer.step.optimizer import ParameterGroup
-from headstock.trainer.trainer import Surroundings, Trainer
+from headstock.trainer.trainer import Surroundings, Trainer, TrainerParts
 
 
 class Regression(nn.Module):
@@ -50,11 +51,15 @@ def collate() -> Callable[[Any], Batch]:
 
 @pytest.fixture
 def make_trainer(tmp_path: Path) -> Callable[..., tuple[nn.Module, Trainer]]:
+    """Make a trainer; ``exchange`` may give it other parts."""
+
     def make(
         folder: str = "run",
         model: nn.Module | None = None,
         validate: Callable[[nn.Module], dict[str, float]] | None = None,
         collate: Callable[[Any], Batch] = collate_rows,
+        console: Console | None = None,
+        exchange: Callable[[nn.Module, TrainerParts], TrainerParts] | None = None,
         **options: Any,
     ) -> tuple[nn.Module, Trainer]:
         module = model or Regression()
@@ -69,23 +74,20 @@ def make_trainer(tmp_path: Path) -> Callable[..., tuple[nn.Module, Trainer]]:
             assert output.loss is not None
             return {"loss": float(output.loss.total / output.loss.count)}
 
-        trainer = Trainer(
-            module,
-            [ParameterGroup([parameter for parameter in module.parameters() if parameter.requires_grad], 0.05)],
-            BatchPlan(np.ones(100, dtype=np.int64), config.batch_size, config.batch_cost, seed=3),
-            collate,
-            config,
-            3,
-            ("loss", "lower"),
-            Surroundings(
-                validate=default_validate if validate is None else lambda: validate(module),
-                checkpoints=CheckpointFolder(path / "checkpoints"),
-                log=lambda keep: TrainingLog(path, config.tensorboard, keep),
-                console=Console(quiet=True),
-                resume_hint="headstock run somewhere --resume",
-                name_example=lambda number: f"data.csv row {number + 1}",
-            ),
+        around = Surroundings(
+            validate=default_validate if validate is None else lambda: validate(module),
+            checkpoints=CheckpointFolder(path / "checkpoints"),
+            log=lambda keep: TrainingLog(path, config.tensorboard, keep),
+            console=console or Console(quiet=True),
+            resume_hint="headstock run somewhere --resume",
+            name_example=lambda number: f"data.csv row {number + 1}",
         )
+        plan = BatchPlan(np.ones(100, dtype=np.int64), config.batch_size, config.batch_cost, seed=3)
+        groups = [ParameterGroup([parameter for parameter in module.parameters() if parameter.requires_grad], 0.05)]
+        parts = build_parts(module, groups, plan, collate, config, 3, around)
+        if exchange is not None:
+            parts = exchange(module, parts)
+        trainer = Trainer(module, plan, parts, ("loss", "lower"), around)
         return module, trainer
 
     return make

@@ -60,9 +60,7 @@ def test_sharing_out_and_compiling_exclude_each_other(tmp_path: Path) -> None:
     assert not (tmp_path / "both").exists()
 
 
-def test_one_process_says_that_there_is_nothing_to_share_out(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_one_process_says_that_there_is_nothing_to_shard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     overrides = {**SMALL, "trainer.fsdp": True}
     headstock.run("text-classification", overrides, out=tmp_path / "run", quiet=False)
-    assert "trainer.fsdp: there is one process, so nothing is shared out" in capsys.readouterr().err
+    assert "trainer.fsdp: there is one process, so nothing is sharded" in capsys.readouterr().err

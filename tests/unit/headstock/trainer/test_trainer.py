@@ -267,7 +267,7 @@ def test_nothing_is_asked_of_the_device_between_logs(make_trainer: Make, monkeyp
 
 def test_norms_and_biases_do_not_decay(make_trainer: Make) -> None:
     module, trainer = make_trainer(weight_decay=0.5, learning_rate=0.05, epochs=1)
-    groups = trainer._optimizer.param_groups
+    groups = trainer.parts.optimizer.param_groups
     assert {(parameter.ndim >= 2, group["weight_decay"]) for group in groups for parameter in group["params"]} == {
         (True, 0.5),
         (False, 0.0),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from headstock.trainer.kernels.attention import LONGEST, quick_attention
+from headstock.trainer.kernels.attention import LONGEST, bf16_attention
 
 FUSED = "aten::_scaled_dot_product_flash_attention_for_cpu"
 
@@ -30,7 +30,7 @@ def attend(
 
 @pytest.fixture
 def quick() -> Iterator[None]:
-    with quick_attention():
+    with bf16_attention():
         yield
 
 
@@ -50,7 +50,7 @@ def test_all_else_stays_with_the_fused_kernel(length: int, dtype: torch.dtype, t
 
 def test_numbers_are_those_of_the_fused_kernel() -> None:
     expected = attend(24)
-    with quick_attention():
+    with bf16_attention():
         found = attend(24)
     exact = attend(24, torch.float32)
     for position in (0, 1):
@@ -73,14 +73,14 @@ class Products(TorchDispatchMode):
 
 def test_dropout_is_not_computed_in_float32() -> None:
     query = torch.randn(2, 3, 24, 8, dtype=torch.bfloat16, requires_grad=True)
-    with quick_attention(), Products() as products:
+    with bf16_attention(), Products() as products:
         nn.functional.scaled_dot_product_attention(query, query, query, dropout_p=0.1).sum().backward()  # type: ignore[no-untyped-call]
     assert products.kinds == {torch.bfloat16}
 
 
 def test_everything_is_as_before_at_the_end() -> None:
     original = nn.functional.scaled_dot_product_attention
-    with quick_attention():
+    with bf16_attention():
         assert nn.functional.scaled_dot_product_attention is not original
     assert nn.functional.scaled_dot_product_attention is original
     assert torch.backends.cuda.flash_sdp_enabled()

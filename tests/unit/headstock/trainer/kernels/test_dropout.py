@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import dropout, scaled_dot_product_attention
 
-from headstock.trainer.kernels.dropout import quick_masks
+from headstock.trainer.kernels.dropout import fast_dropout
 
 
 def drawn(seed: int, p: float = 0.1, like: Tensor | None = None) -> Tensor:
@@ -16,7 +16,7 @@ def drawn(seed: int, p: float = 0.1, like: Tensor | None = None) -> Tensor:
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_drops_the_share_asked_for_and_scales_the_rest(p: float, dtype: torch.dtype) -> None:
-    with quick_masks():
+    with fast_dropout():
         found = drawn(0, p, torch.ones(300, 301, dtype=dtype))
     assert float((found == 0).float().mean()) == pytest.approx(p, abs=0.01)
     assert found.dtype == dtype
@@ -24,7 +24,7 @@ def test_drops_the_share_asked_for_and_scales_the_rest(p: float, dtype: torch.dt
 
 
 def test_neighbours_are_independent() -> None:
-    with quick_masks():
+    with fast_dropout():
         kept = (drawn(0, 0.5, torch.ones(400_000)) > 0).float()
     for distance in range(1, 9):
         together = float((kept[:-distance] * kept[distance:]).mean())
@@ -33,7 +33,7 @@ def test_neighbours_are_independent() -> None:
 
 def test_the_seed_decides_and_layout_does_not() -> None:
     for times in (1, 10):  # small and large masks come from two generators
-        with quick_masks():
+        with fast_dropout():
             like = torch.ones(300, 301 * times)
             assert torch.equal(drawn(1, like=like), drawn(1, like=like))
             assert not torch.equal(drawn(1, like=like), drawn(2, like=like))
@@ -43,7 +43,7 @@ def test_the_seed_decides_and_layout_does_not() -> None:
 
 def test_attention_and_generators_are_served() -> None:
     values = torch.randn(2, 2, 8, 4, requires_grad=True)
-    with quick_masks():
+    with fast_dropout():
         scaled_dot_product_attention(values, values, values, dropout_p=0.5).sum().backward()  # type: ignore[no-untyped-call]
         for size in (50, 5_000, 500_000):
             own = [torch.ones(size).bernoulli_(0.5, generator=torch.Generator().manual_seed(3)) for _ in range(2)]
@@ -55,8 +55,8 @@ def test_attention_and_generators_are_served() -> None:
 
 def test_torch_is_as_it_was_afterwards() -> None:
     before = drawn(5)
-    with quick_masks():
-        with quick_masks():
+    with fast_dropout():
+        with fast_dropout():
             within = drawn(5)
         assert torch.equal(drawn(5), within)
     assert not torch.equal(within, before)
@@ -65,6 +65,6 @@ def test_torch_is_as_it_was_afterwards() -> None:
 
 def test_torch_is_as_it_was_after_an_error() -> None:
     before = drawn(5)
-    with pytest.raises(KeyError), quick_masks():
+    with pytest.raises(KeyError), fast_dropout():
         raise KeyError
     assert torch.equal(drawn(5), before)

@@ -1,10 +1,11 @@
-"""Which steps are replayed, with a recorder that does the work again in place of a GPU's graphs."""
+"""Which steps are replayed, with a capturer that does the work again in place of a GPU's graphs."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import chain, count, repeat
 from typing import Any
 
@@ -16,22 +17,26 @@ from torch import Tensor, nn
 from headstock.interfaces import Batch, Loss, StepOutput
 from headstock.trainer.replay import replayed_steps
 from headstock.trainer.replay.cuda_graphs import WaitsError
-from headstock.trainer.replay.replayed_steps import CHECKED, RecordedSteps
-from headstock.trainer.trainer import Trainer
+from headstock.trainer.replay.replayed_steps import CHECKED, ReplayedSteps
+from headstock.trainer.step.gradient import Gradient
+from headstock.trainer.step.out_of_memory import CostLimit, MemoryRelief
+from headstock.trainer.step.update import OptimizerStep
+from headstock.trainer.trainer import Trainer, TrainerParts
 
 Make = Callable[..., tuple[nn.Module, Trainer]]
 
 
 class Again:
-    """Records by remembering the work: what it does while it is recorded is taken back."""
+    """Captures by remembering the work: what it does while it is captured is taken back."""
 
-    def __init__(self, trainer: Trainer) -> None:
-        self._trainer = trainer
+    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        self._model, self._optimizer = model, optimizer
         self.recovered = 0
+        self.steps: ReplayedSteps | None = None
 
-    def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        optimizer = self._trainer._optimizer
-        tensors = [*self._trainer._model.parameters(), *self._trainer._model.buffers()]
+    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
+        optimizer = self._optimizer
+        tensors = [*self._model.parameters(), *self._model.buffers()]
         tensors += [value for state in optimizer.state.values() for value in state.values()]
         before = [tensor.detach().clone() for tensor in tensors]
         known = set(optimizer.state)
@@ -45,7 +50,7 @@ class Again:
         return work
 
     @contextmanager
-    def rehearsal(self) -> Iterator[None]:
+    def warmup(self) -> Iterator[None]:
         yield
 
     def wait(self) -> None:
@@ -75,30 +80,35 @@ class Net(nn.Module):
         return StepOutput({"y": predicted}, Loss(total, torch.tensor(float(batch.size))))
 
 
-Fit = Callable[..., tuple[dict[str, Tensor], RecordedSteps, Again, list[str]]]
+Fit = Callable[..., tuple[dict[str, Tensor], ReplayedSteps, Again, list[str]]]
 
 
 @pytest.fixture
-def fit(make_trainer: Make) -> Fit:
-    """Train with recorded steps; return weights, what took the steps, the recorder and what was said."""
+def fit(make_trainer: Make, collate: Callable[[Any], Batch]) -> Fit:
+    """Train with replayed steps; return weights, what took the steps, the recorder and what was said."""
     runs = 0
 
-    def run(model: Net | None = None, **options: Any) -> tuple[dict[str, Tensor], RecordedSteps, Again, list[str]]:
+    def run(model: Net | None = None, **options: Any) -> tuple[dict[str, Tensor], ReplayedSteps, Again, list[str]]:
         nonlocal runs
         runs += 1
+        said: list[str] = []
+        made: list[tuple[ReplayedSteps, Again]] = []
+
+        def replaying(module: nn.Module, parts: TrainerParts) -> TrainerParts:
+            assert isinstance(parts.gradient, Gradient)
+            recorder, relief = Again(module, parts.optimizer), MemoryRelief()
+            limit = CostLimit(np.ones(100, dtype=np.int64), str, "", relief)
+            gradient = Gradient(module, collate, limit, parts.config, 3, torch.device("cpu"))
+            step = OptimizerStep(gradient, parts.optimizer, parts.parameters, parts.config)
+            steps = ReplayedSteps(module, gradient, step, parts.parameters, 3, recorder, said.append, relief)
+            recorder.steps = steps
+            made.append((steps, recorder))
+            return replace(parts, limit=limit, gradient=gradient, step=step, replay=steps)
+
         # 100 rows in batches of 8: the last batch of an epoch is another shape.
-        module, trainer = make_trainer(f"recorded{runs}", model or Net(), **{"batch_size": 8, "epochs": 6, **options})
-        recorder, said = Again(trainer), []
-        steps = RecordedSteps(
-            module,
-            trainer._gradient,
-            trainer._step,
-            trainer._parameters,
-            3,
-            recorder,
-            said.append,  # type: ignore[arg-type]
-        )
-        trainer._recorded = steps
+        options = {"batch_size": 8, "epochs": 6, **options}
+        module, trainer = make_trainer(f"replayed{runs}", model or Net(), exchange=replaying, **options)
+        ((steps, recorder),) = made
         # The masks that training on the CPU takes are drawn on the host, as is all that is random there.
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(replayed_steps, "_host_state", lambda: (random.getstate(),))
@@ -122,7 +132,7 @@ def assert_same(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
 
 def test_replayed_steps_give_the_weights_of_launched_ones(fit: Fit, launched: dict[str, Tensor]) -> None:
     found, steps, recorder, said = fit()
-    assert (steps.recorded, steps.replayed, recorder.recovered, said) == (2, 6 * 13 - 1, 0, [])
+    assert (steps.captured, steps.replayed, recorder.recovered, said) == (2, 6 * 13 - 1, 0, [])
     assert_same(found, launched)
 
 
@@ -135,7 +145,7 @@ def test_a_step_that_draws_on_the_host_is_launched(fit: Fit) -> None:
     model = Net()
     model.disturb = lambda: random.seed(random.random())
     _, steps, recorder, said = fit(model)
-    assert (steps.recorded, recorder.recovered, len(said)) == (0, 1, 1)
+    assert (steps.captured, recorder.recovered, len(said)) == (0, 1, 1)
     assert "random numbers on the host" in said[0]
 
 
@@ -147,7 +157,7 @@ def test_a_step_that_exchanges_buffers_is_launched(fit: Fit) -> None:
 
     model.disturb = exchange
     _, steps, _, said = fit(model)
-    assert steps.recorded == 0
+    assert steps.captured == 0
     assert "new tensors" in said[0]
 
 
@@ -175,9 +185,9 @@ def test_a_step_that_waits_is_launched(fit: Fit, launched: dict[str, Tensor], mo
         yield
         raise WaitsError("called a synchronizing CUDA operation")
 
-    monkeypatch.setattr(Again, "rehearsal", waits)
+    monkeypatch.setattr(Again, "warmup", waits)
     found, steps, _, said = fit()
-    assert steps.recorded == 0
+    assert steps.captured == 0
     assert "waits for the GPU" in said[0]
     assert_same(found, launched)
 
@@ -185,7 +195,7 @@ def test_a_step_that_waits_is_launched(fit: Fit, launched: dict[str, Tensor], mo
 @pytest.mark.parametrize(
     ("error", "line"),
     [
-        (RuntimeError("operation not permitted when stream is capturing"), "cannot be recorded"),
+        (RuntimeError("operation not permitted when stream is capturing"), "cannot be captured"),
         (torch.OutOfMemoryError("CUDA out of memory"), "memory ran out"),
     ],
 )
@@ -195,7 +205,7 @@ def test_a_recording_that_breaks_off_changes_nothing(
     def breaks(self: Again, work: Callable[[], None]) -> Callable[[], None]:
         raise error
 
-    monkeypatch.setattr(Again, "record", breaks)
+    monkeypatch.setattr(Again, "capture", breaks)
     found, steps, recorder, said = fit()
     assert (steps.replayed, recorder.recovered, len(said)) == (0, 1, 1)
     assert line in said[0]
@@ -204,24 +214,23 @@ def test_a_recording_that_breaks_off_changes_nothing(
 
 @pytest.mark.parametrize("shapes", [1, 2, 5])
 def test_replays_that_differ_are_found_out(fit: Fit, monkeypatch: pytest.MonkeyPatch, shapes: int) -> None:
-    record = Again.record
+    capture = Again.capture
 
     def stale(self: Again, work: Callable[[], None]) -> Callable[[], None]:
         """Replay with the loss of the recorded batch: as if something of it had been kept on the host."""
-        done = record(self, work)
-        steps = self._trainer._recorded
-        assert steps is not None
+        done = capture(self, work)
         kept: list[Tensor] = []
 
         def replay() -> None:
             done()
-            kept.append(steps._outcome.total.clone())
-            steps._outcome.total.copy_(kept[0])
+            assert self.steps is not None
+            kept.append(self.steps.outcome.total.clone())
+            self.steps.outcome.total.copy_(kept[0])
 
         return replay
 
     numbers = count()
-    monkeypatch.setattr(Again, "record", stale)
+    monkeypatch.setattr(Again, "capture", stale)
     monkeypatch.setattr(replayed_steps, "_shape", lambda batch: (next(numbers) % shapes,))
     _, steps, _, said = fit(batch_size=10)
     assert steps.replayed <= shapes
@@ -231,7 +240,7 @@ def test_replays_that_differ_are_found_out(fit: Fit, monkeypatch: pytest.MonkeyP
 def test_a_step_that_trains_other_parameters_is_launched(make_trainer: Make, fit: Fit) -> None:
     def later() -> Net:
         model, calls = Net(), count(1)
-        # From the second call on; recorded steps are called more often, and are alike in this.
+        # From the second call on; replayed steps are called more often, and are alike in this.
         model.disturb = lambda: setattr(model, "uses_extra", next(calls) > 1)
         return model
 
@@ -246,14 +255,14 @@ def test_a_step_that_trains_other_parameters_is_launched(make_trainer: Make, fit
 def test_memory_that_runs_out_takes_recordings_before_batches(fit: Fit, launched: dict[str, Tensor]) -> None:
     model = Net()
     fails: list[bool] = []
-    original = RecordedSteps.take
+    original = ReplayedSteps.try_replay
 
     def full() -> None:
         if fails:
             fails.clear()
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    def launched_once(self: RecordedSteps, *arguments: Any) -> Any:
+    def launched_once(self: ReplayedSteps, *arguments: Any) -> Any:
         if self.replayed == 20 and not self._off:
             fails.append(True)
             return None
@@ -261,7 +270,7 @@ def test_memory_that_runs_out_takes_recordings_before_batches(fit: Fit, launched
 
     model.disturb = full
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RecordedSteps, "take", launched_once)
+        patch.setattr(ReplayedSteps, "try_replay", launched_once)
         found, steps, _, said = fit(model)
     assert steps.replayed == 20
     assert said == ["trainer.cuda_graphs: steps are launched operation by operation from now on: memory ran out"]
@@ -294,7 +303,7 @@ def test_shapes_that_do_not_come_again_are_recorded_no_more(
     monkeypatch.setattr(replayed_steps, "TRIED", 3)
     monkeypatch.setattr(replayed_steps, "_shape", lambda batch: (next(numbers),))
     found, steps, _, said = fit()
-    assert (steps.recorded, steps.replayed, said) == (3, 3, [])
+    assert (steps.captured, steps.replayed, said) == (3, 3, [])
     assert_same(found, launched)
 
 
@@ -303,14 +312,14 @@ def test_shapes_that_come_again_after_that_are_recorded(fit: Fit, monkeypatch: p
     monkeypatch.setattr(replayed_steps, "TRIED", 3)
     monkeypatch.setattr(replayed_steps, "_shape", lambda batch: (next(numbers) % 39,))
     _, steps, _, _ = fit()  # 78 steps: each shape twice
-    assert (steps.recorded, steps.replayed) == (39, 3 + 39)
+    assert (steps.captured, steps.replayed) == (39, 3 + 39)
 
 
 def test_the_recording_that_was_used_longest_ago_goes(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
     names = chain("abcbd", repeat("b"))
     monkeypatch.setattr(replayed_steps, "MOST", 2)
     monkeypatch.setattr(replayed_steps, "_shape", lambda batch: (next(names),))
-    monkeypatch.setattr(RecordedSteps, "close", lambda self: None)
+    monkeypatch.setattr(ReplayedSteps, "close", lambda self: None)
     _, steps, _, said = fit(batch_size=10)  # batches of one size, whatever they are called
-    assert (steps.recorded, said) == (3, [])
-    assert [shape for (shape,) in steps._recordings] == ["d", "b"]
+    assert (steps.captured, said) == (3, [])
+    assert [shape for (shape,) in steps._captures] == ["d", "b"]

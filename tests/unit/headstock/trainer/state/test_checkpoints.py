@@ -221,10 +221,8 @@ def test_a_folder_that_cannot_be_written(make_trainer: Make, tmp_path: Path) -> 
 def test_what_is_passed_over_is_said(make_trainer: Make, tmp_path: Path) -> None:
     make_trainer()[1].fit()
     flip(tmp_path / "run/checkpoints/step-00000040/checkpoint.json", 30)
-    _, trainer = make_trainer()
     screen = io.StringIO()
-    around = vars(trainer._around)
-    trainer._around = type(trainer._around)(**{**around, "console": Console(stream=screen)})
+    _, trainer = make_trainer(console=Console(stream=screen))
     trainer.resume()
     assert screen.getvalue().splitlines() == [
         "warning: checkpoint step-00000040 is damaged (checkpoint.json is not what was written); using the one before",

@@ -37,7 +37,7 @@ def poison(collate: Collate, *calls: int, value: float = float("nan")) -> Collat
 
 
 def everything(module: nn.Module, trainer: Trainer) -> dict[str, Tensor]:
-    tensors = {**module.state_dict(), **optimizer_tensors(trainer._optimizer)}
+    tensors = {**module.state_dict(), **optimizer_tensors(trainer.parts.optimizer)}
     return {name: value.clone() for name, value in tensors.items()}
 
 

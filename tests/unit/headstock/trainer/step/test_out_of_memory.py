@@ -99,12 +99,9 @@ def test_buffers_forget_the_pass_that_failed(make_trainer: Make) -> None:
     assert model.norm.num_batches_tracked == len(model.sizes) == 20
 
 
-def test_a_change_is_said_once(make_trainer: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_is_said_once(make_trainer: Make) -> None:
     screen = io.StringIO()
-    _, trainer = make_trainer(model=Room(6), batch_size=20, epochs=3)
-    monkeypatch.setattr(
-        trainer, "_around", trainer._around.__class__(**{**vars(trainer._around), "console": Console(stream=screen)})
-    )
+    _, trainer = make_trainer(model=Room(6), batch_size=20, epochs=3, console=Console(stream=screen))
     trainer.fit()
     lines = [line for line in screen.getvalue().splitlines() if "memory" in line]
     assert lines == [

@@ -6,31 +6,24 @@ options of the head costs no pass of the backbone at all.
 
 from __future__ import annotations
 
-import copy
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
 
 from headstock.console import Console
 from headstock.data import cache_dir
 from headstock.data.cached_folder import CacheError, cached_folder
 from headstock.digests import bytes_digest, json_digest, new_digest
 from headstock.engine.module import TuningModule
-from headstock.interfaces import Batch, Features
+from headstock.engine.passes.loop import Pass, evaluating
+from headstock.interfaces import Features
 from headstock.preprocessing.features import FeatureStore, FeatureWriter
 from headstock.preprocessing.fingerprint import code_digest
 from headstock.preprocessing.prepare import PreparedSplit
 from headstock.recipe.resolve import ResolvedRecipe
 from headstock.trainer.config import TrainerConfig
-from headstock.trainer.kernels.attention import planless_attention
-from headstock.trainer.kernels.packed_linear import packed_weights
-from headstock.trainer.plan.batches import BatchPlan
 from headstock.trainer.step.precision import autocast
 from headstock_registry import API_VERSION
 
@@ -38,7 +31,7 @@ SHARE_OF_DISK = 0.25
 """Features of a split are kept if they take at most this share of what is free on the cache's disk."""
 
 PROBED = 4
-"""Examples on which it is found out what the head reads."""
+"""Examples from which the size of all features is estimated."""
 
 
 def with_fixed_features(
@@ -46,7 +39,7 @@ def with_fixed_features(
     module: TuningModule,
     splits: dict[str, PreparedSplit],
     console: Console,
-    shared_out: bool = False,
+    sharded: bool = False,
 ) -> dict[str, PreparedSplit]:
     """Return the splits with features, where a run sees the same ones at each pass.
 
@@ -58,12 +51,13 @@ def with_fixed_features(
         module: The model, on its device.
         splits: The prepared splits.
         console: Where to show progress.
-        shared_out: Whether the model runs on all ranks together or not at all. Then the splits are left as they are.
+        sharded: Whether each rank holds a shard of the model, so that all run it together. Then the splits are left as
+            they are.
     """
     if not resolved.trainer.cache_features or not _is_fixed(module):
         return splits
-    if shared_out:
-        console.line("the frozen backbone is shared out over the ranks, so it runs anew in every epoch")
+    if sharded:
+        console.line("the frozen backbone is sharded over the ranks, so it runs anew in every epoch")
         return splits
     found = dict(splits)
     weights = _weights_digest(module)
@@ -90,16 +84,14 @@ def _with_features(
     resolved: ResolvedRecipe, module: TuningModule, split: PreparedSplit, weights: str, console: Console
 ) -> PreparedSplit:
     config = resolved.trainer
-    device = next(module.parameters()).device
-    with _evaluating(module), torch.no_grad(), autocast(config, device):
-        probe = split.batch(range(min(PROBED, len(split))), module.backbone, module.task).to(device)
-        features = module.encode(probe)
-        if type(features) is not Features:
-            return split
-        reads_sequence = _reads_sequence(module, probe, features)
-    folder = cache_dir() / "features" / _key(resolved, module, split, weights, reads_sequence, device)
+    reads_sequence = "sequence" in module.task.reads
+    loop = Pass(module, split, config)
+    folder = cache_dir() / "features" / _key(resolved, module, split, weights, reads_sequence, loop.device)
     if not folder.exists():
-        size = _size(split, features, reads_sequence)
+        probe = _probe(loop, module, split, config)
+        if type(probe) is not Features:
+            return split
+        size = _size(split, probe, reads_sequence)
         if size > SHARE_OF_DISK * _free(folder):
             console.line(
                 f"{split.split.name}: features of the frozen backbone would take {size / 2**30:.1f} GiB, for which the "
@@ -109,8 +101,11 @@ def _with_features(
 
     def fill(beside: Path) -> None:
         with FeatureWriter(beside, reads_sequence) as writer:
-            for batch, indices in _batches(module, split, config, device, console):
-                writer.append(indices, module.encode(batch))
+            loop.run(
+                lambda _, indices, batch: writer.append(indices, module.encode(batch.to(loop.device))),
+                console,
+                f"encode {split.split.name}",
+            )
             writer.close()
 
     name = split.split.name
@@ -137,59 +132,11 @@ def _free(folder: Path) -> int:
     return shutil.disk_usage(there).free
 
 
-def _batches(
-    module: TuningModule, split: PreparedSplit, config: TrainerConfig, device: torch.device, console: Console
-) -> Iterator[tuple[Batch, Any]]:
-    cost = None if config.batch_cost is None else config.batch_cost * 2
-    batches = BatchPlan(split.costs, config.batch_size * 2, cost, seed=0).ordered()
-    with (
-        _evaluating(module),
-        torch.no_grad(),
-        autocast(config, device),
-        planless_attention(config, device),
-        packed_weights(module, config, device),
-        console.bar(f"encode {split.split.name}", len(batches)) as bar,
-    ):
-        for indices in batches:
-            yield split.batch(indices, module.backbone, module.task).to(device), indices
-            bar.advance(1, len(indices))
-
-
-@contextmanager
-def _evaluating(module: TuningModule) -> Iterator[None]:
-    before = module.training
-    module.eval()
-    try:
-        yield
-    finally:
-        module.train(before)
-
-
-def _reads_sequence(module: TuningModule, batch: Batch, features: Features) -> bool:
-    """Find out whether the head's outputs depend on the sequence, in training or in evaluation.
-
-    Sequences are many times larger than the pooled vectors, with which most heads are content. What is made of a
-    sequence that is read differs when the sequence is noise.
-    """
-    with torch.random.fork_rng(devices=_cuda_devices(features)):
-        torch.manual_seed(0)
-        noise = torch.randn_like(features.sequence) * (1 + features.sequence.abs().amax())
-    spoilt = features._replace(sequence=noise)
-    head = copy.deepcopy(module.head)  # trying must not move its statistics
-    for training in (True, False):
-        head.train(training)
-        found: list[dict[str, Tensor]] = []
-        for each in (features, spoilt):
-            with torch.random.fork_rng(devices=_cuda_devices(each)):
-                torch.manual_seed(0)
-                found.append(module.task.forward(head, each, batch))
-        if any(not torch.equal(found[0][name], found[1][name]) for name in found[0]):
-            return True
-    return False
-
-
-def _cuda_devices(features: Features) -> list[torch.device]:
-    return [features.pooled.device] if features.pooled.device.type == "cuda" else []
+def _probe(loop: Pass, module: TuningModule, split: PreparedSplit, config: TrainerConfig) -> Features:
+    """Return the features of a few examples."""
+    batch = split.batch(range(min(PROBED, len(split))), module.backbone, module.task)
+    with evaluating(module), torch.no_grad(), autocast(config, loop.device):
+        return module.encode(batch.to(loop.device))
 
 
 def _weights_digest(module: TuningModule) -> str:

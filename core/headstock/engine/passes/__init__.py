@@ -1,0 +1,1 @@
+"""Passes over data without gradients: evaluation, prediction, and the features of a frozen backbone."""

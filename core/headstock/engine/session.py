@@ -1,0 +1,162 @@
+"""One session of a run: prepare data and model, test, train, test again, write. A resumed run has several sessions."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import torch
+
+from headstock.atomic import write_json, write_text
+from headstock.console import on_interrupt
+from headstock.digests import seal, unseal
+from headstock.engine.context import PreparedRun, RunContext
+from headstock.engine.model_files import save_model
+from headstock.engine.module import TuningModule
+from headstock.engine.passes.feature_cache import with_fixed_features
+from headstock.engine.passes.predictions import evaluate_split
+from headstock.engine.run_directory import RunDirectory, claim_directory
+from headstock.engine.run_report import make_result, write_predictions, write_report
+from headstock.engine.setup import PreparedData, build_module, count, prepare_data
+from headstock.engine.training import train
+from headstock.recipe.resolve import ResolvedRecipe
+from headstock.report.environment import describe_environment
+from headstock.report.result import RunResult, TestResult
+from headstock.trainer.kernels.glibc_heap import kept_memory
+from headstock.trainer.state.checkpoints import CheckpointFolder
+from headstock.trainer.step.precision import settle_precision
+from headstock_registry import HeadstockError
+
+
+def run_session(context: RunContext) -> RunResult:
+    """Do all that a run does once its folder is locked.
+
+    Raises:
+        HeadstockError: what :func:`headstock.run` raises.
+    """
+    with on_interrupt(context.interrupted):
+        prepared = prepare_run(context)
+        with kept_memory(prepared.context.resolved.trainer, context.device):
+            return tune(prepared)
+
+
+def prepare_run(context: RunContext) -> PreparedRun:
+    """Read the data, build the model, claim the folder, and say what is going to be trained."""
+    resolved, console, ranks, directory = context.resolved, context.console, context.ranks, context.directory
+    with on_interrupt(lambda: context.interrupted(context.resume and directory.marker.exists())):
+        with ranks.in_turn():
+            data = prepare_data(resolved, console)
+        base = directory.base if ranks.first else None
+        module = build_module(resolved, data, base, torch.device("cpu") if context.sharded else context.device)
+        digests = ranks.gather(data.digests())
+        ranks.from_first(lambda: _claim(context, digests or []))
+    if context.sharded:
+        _shard(module, context)
+    elif resolved.trainer.fsdp:
+        console.line("trainer.fsdp: there is one process, so nothing is sharded")
+    settled = ranks.from_first(lambda: settle_precision(resolved.trainer, module, context.device).precision)
+    resolved = replace(resolved, trainer=resolved.trainer.model_copy(update={"precision": settled}))
+    rounds = ranks.from_first(lambda: uses_round_costs(directory, resolved, context.device, context.resume))
+    if ranks.first:
+        place = describe_environment(context.catalogue, context.device, resolved.seed, ranks.size)
+        write_text(directory.environment, seal(place | {"precision": settled, "round_costs": rounds}))
+    _announce(context, data, module, settled)
+    return PreparedRun(replace(context, resolved=resolved), module, data, rounds)
+
+
+def tune(prepared: PreparedRun) -> RunResult:
+    """Test, train, test again, and write what came of it."""
+    context, module = prepared.context, prepared.module
+    resolved, console, ranks, directory = context.resolved, context.console, context.ranks, context.directory
+    began = time.perf_counter()
+    with ranks.in_turn():
+        splits = with_fixed_features(resolved, module, prepared.data.splits, console, context.sharded)
+    data = replace(prepared.data, splits=splits)
+    encoding = time.perf_counter() - began
+
+    before = _test_before(context, module, data)
+    trained = train(replace(prepared, data=data))
+    after = evaluate_split(module, splits["test"], resolved.trainer, console, "test after tuning", ranks)
+
+    seconds = encoding, time.perf_counter() - context.started
+    result = make_result(resolved, module, data, directory, trained, seconds, (before, after))
+    if context.sharded:
+        from headstock.trainer.parallel.fsdp import gather
+
+        gather(module, ranks)
+
+    def finish() -> RunResult:
+        directory.require_held()
+        save_model(resolved, module, directory.model, directory.base if directory.base.exists() else None)
+        write_predictions(directory.predictions, module.task, splits["test"], after, console)
+        write_json(directory.results, result.model_dump(mode="json"))
+        directory.record(directory.results)
+        write_report(directory, result, resolved, module, console)
+        CheckpointFolder(directory.checkpoints).remove()
+        return result
+
+    return context.result_of_first(finish)
+
+
+def uses_round_costs(directory: RunDirectory, resolved: ResolvedRecipe, device: torch.device, resume: bool) -> bool:
+    """Tell whether batches are cut by round costs: so on a GPU, and as before where a run is resumed elsewhere.
+
+    Raises:
+        HeadstockError: the record of the run's first session is damaged.
+    """
+    if not (resume and directory.environment.exists()):
+        return resolved.trainer.cuda_graphs and device.type == "cuda"
+    try:
+        return bool(unseal(directory.environment.read_bytes()).get("round_costs", False))
+    except ValueError as error:
+        raise HeadstockError(f"{directory.environment} is not what was written; --force starts again") from error
+
+
+def _announce(context: RunContext, data: PreparedData, module: TuningModule, precision: str) -> None:
+    sizes = ", ".join(f"{len(split)} {name}" for name, split in data.splits.items())
+    trainable = count(parameter for parameter in module.parameters() if parameter.requires_grad)
+    parameters = f"{trainable:,} of {count(module.parameters()):,} parameters"
+    several = context.ranks.size > 1
+    place = f"{context.device.type}, {context.ranks.size} of them" if several else str(context.device)
+    context.console.line(f"{sizes} examples; training {parameters} in {precision} on {place}")
+
+
+def _shard(module: TuningModule, context: RunContext) -> None:
+    from headstock.trainer.parallel.fsdp import shard
+
+    for changed in shard(module, module.backbone, context.ranks, context.device):
+        context.console.line(f"trainer.fsdp: all ranks run the same layers, so {changed} is off")
+
+
+def _claim(context: RunContext, digests: list[dict[str, str]]) -> None:
+    """Claim the folder, if all ranks have read the same data."""
+    for rank, other in enumerate(digests):
+        differing = [split for split in other if other[split] != digests[0][split]]
+        if differing:
+            raise HeadstockError(
+                f"rank {rank} reads other {' and '.join(differing)} data than rank 0; all need the same"
+            )
+    claim_directory(context.directory, context.resolved, digests[0], context.force)
+
+
+def _test_before(context: RunContext, module: TuningModule, data: PreparedData) -> TestResult:
+    """Return the test before tuning, if need be from an interrupted run. Only the first rank has its details."""
+    ranks, directory = context.ranks, context.directory
+    if ranks.from_first(directory.before.exists):
+        return TestResult.model_validate(ranks.from_first(lambda: _read_before(directory).model_dump(mode="json")))
+    evaluation = evaluate_split(
+        module, data.splits["test"], context.resolved.trainer, context.console, "test before tuning", ranks
+    )
+    result = TestResult(metrics=evaluation.metrics, details=evaluation.details)
+    if ranks.first:
+        write_text(directory.before, seal(result.model_dump(mode="json")))
+    return result
+
+
+def _read_before(directory: RunDirectory) -> TestResult:
+    try:
+        return TestResult.model_validate(unseal(directory.before.read_bytes()))
+    except ValueError as error:
+        raise HeadstockError(
+            f"{directory.before} is not what was written; delete it, and --resume tests the untuned model again"
+        ) from error

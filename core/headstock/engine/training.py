@@ -1,0 +1,84 @@
+"""Training within a run: the trainer with what a run gives it."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+from torch import nn
+
+from headstock.distributed import Ranks
+from headstock.engine.context import PreparedRun
+from headstock.engine.passes.loop import split_cost_limit
+from headstock.engine.passes.predictions import evaluate_split
+from headstock.interfaces import Batch
+from headstock.interfaces.padding import round_lengths, rounded
+from headstock.trainer.assembly import build_trainer
+from headstock.trainer.plan.batches import BatchPlan, Indices
+from headstock.trainer.progress.training_log import NoLog, TrainingLog
+from headstock.trainer.replay.replayed_steps import can_replay
+from headstock.trainer.state.checkpoints import CheckpointFolder
+from headstock.trainer.step.optimizer import ParameterGroup
+from headstock.trainer.step.out_of_memory import MemoryRelief
+from headstock.trainer.step.transfer import Transfer
+from headstock.trainer.trainer import Surroundings, TrainResult
+
+
+def train(run: PreparedRun) -> TrainResult:
+    """Train the model of a run, from the newest checkpoint if it is resumed."""
+    context, module = run.context, run.module
+    config, ranks, console, directory = context.resolved.trainer, context.ranks, context.console, context.directory
+    training, validation = run.data.splits["train"], run.data.splits["validation"]
+    device = next(module.parameters()).device
+    costs = rounded(training.costs) if run.round_costs else training.costs
+    transfer, shapes_recur = Transfer(device), can_replay(config, device, ranks)
+
+    def collate(indices: Indices) -> Batch:
+        with round_lengths() if shapes_recur else nullcontext():
+            return transfer(training.batch(indices, module.backbone, module.task))
+
+    relief = MemoryRelief()
+    limit = split_cost_limit(validation, relief)
+
+    def validate() -> dict[str, float]:
+        return evaluate_split(module, validation, config, console, "validate", ranks, limit).metrics
+
+    trainer = build_trainer(
+        module,
+        [
+            ParameterGroup(_trainable(module.backbone), config.learning_rate),
+            ParameterGroup(_trainable(module.head), config.head_learning_rate or config.learning_rate),
+        ],
+        BatchPlan(costs, config.batch_size, config.batch_cost, context.resolved.seed),
+        collate,
+        config,
+        context.resolved.seed,
+        _selection_metric(run),
+        Surroundings(
+            validate=validate,
+            checkpoints=CheckpointFolder(directory.checkpoints, directory.require_held),
+            log=lambda keep: TrainingLog(directory.path, config.tensorboard, keep) if ranks.first else NoLog(),
+            console=console,
+            resume_hint=f"headstock run {directory.path} --resume{_on_any_number(ranks)}",
+            name_example=training.where,
+            ranks=ranks,
+            relief=relief,
+        ),
+    )
+    if context.resume:
+        trainer.resume()
+    return trainer.fit()
+
+
+def _selection_metric(run: PreparedRun) -> tuple[str, str]:
+    """Return the name of the validation metric that chooses the weights, and which way is better."""
+    metrics = run.module.task.metrics
+    name = run.context.resolved.trainer.metric or metrics[0].name
+    return name, next((metric.better for metric in metrics if metric.name == name), "lower")
+
+
+def _on_any_number(ranks: Ranks) -> str:
+    return " (with torchrun as before, on any number of devices)" if ranks.size > 1 else ""
+
+
+def _trainable(module: nn.Module) -> list[nn.Parameter]:
+    return [parameter for parameter in module.parameters() if parameter.requires_grad]
