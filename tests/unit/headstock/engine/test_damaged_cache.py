@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from headstock.engine.feature_cache import with_fixed_features
+from headstock.engine.passes.feature_cache import with_fixed_features
 
 from headstock.console import Console
 from headstock.digests import bytes_digest
