@@ -14,17 +14,18 @@ EXAMPLES = tuple(range(4))
 
 @check("features-are-declared", "task")
 def features_are_declared(subject: Subject) -> None:
-    """``reads`` names all features that the head reads, also where the backbone is frozen (``linear-probe``).
+    """``reads`` names all features that the head reads.
 
     Features of a frozen backbone are computed once and kept on disk, without the sequence if the task does not read it.
-    A stand-in takes its place then, which raises when it is touched: so it is in training and in evaluation.
+    A stand-in takes its place then, which raises when it is touched. The check gives it to the head, in training and in
+    evaluation.
     """
     reads = subject.cls.reads
     known = set(reads) <= {"sequence", "pooled"} and bool(reads)
     expect(known, "`reads` to name 'sequence', 'pooled' or both", repr(reads))
     if len(set(reads)) == 2:
         raise NotApplicable("the task reads all features")
-    built = subject.build("adapter=linear-probe", jitter=JITTER)
+    built = subject.build(jitter=JITTER)
     module, batch = built.module, built.batch(EXAMPLES)
     with torch.no_grad():
         features = module.encode(batch)

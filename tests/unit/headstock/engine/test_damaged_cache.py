@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from headstock.engine.passes.feature_cache import with_fixed_features
 
 from headstock.console import Console
 from headstock.digests import bytes_digest
+from headstock.engine.passes.feature_cache import with_fixed_features
 from headstock.engine.run import resolve_recipe
 from headstock.engine.setup import build_module, prepare_data
 from headstock.preprocessing.prepare import PreparedSplit
