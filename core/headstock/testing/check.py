@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
 KINDS = ("task", "backbone", "adapter")
 """Kinds of component that are checked."""
-GUIDE = "checks.md"
-"""The guide's page with a section for each check."""
 
 
 class CheckFailure(AssertionError):  # noqa: N818 - not an error of the program
@@ -51,18 +50,13 @@ class Check:
 
     @property
     def explanation(self) -> str:
-        """The promise in full, as the guide has it."""
+        """The promise in full."""
         return inspect.getdoc(self.function) or ""
 
     @property
     def summary(self) -> str:
         """The promise in one line."""
         return self.explanation.split("\n", 1)[0]
-
-    @property
-    def guide(self) -> str:
-        """Where the guide explains it."""
-        return f"{GUIDE}#{self.name}"
 
 
 def check(name: str, *kinds: str) -> Callable[[Callable[[Subject], None]], Check]:
@@ -83,7 +77,8 @@ def expect(condition: bool, expected: str, came: str) -> None:
 class CheckResult(BaseModel):
     """What became of one check on one component.
 
-    ``expected`` and ``came`` are set where it failed, ``reason`` where it had nothing to look at.
+    ``rule`` is the promise in full. ``expected`` and ``came`` are set where it failed, ``reason`` where it had nothing
+    to look at.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -92,7 +87,7 @@ class CheckResult(BaseModel):
     check: str
     status: Literal["passed", "failed", "skipped"]
     summary: str
-    guide: str
+    rule: str
     expected: str | None = None
     came: str | None = None
     reason: str | None = None
@@ -101,5 +96,6 @@ class CheckResult(BaseModel):
     def __str__(self) -> str:
         line = f"{self.component}: {self.check}: {self.status}"
         if self.status == "failed":
-            return f"{line}\n  expected {self.expected}\n  came     {self.came}\n  guide    {self.guide}"
+            rule = textwrap.indent(self.rule, "           ").lstrip()
+            return f"{line}\n  expected {self.expected}\n  came     {self.came}\n  rule     {rule}"
         return f"{line} ({self.reason})" if self.reason else line

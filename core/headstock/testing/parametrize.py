@@ -27,7 +27,7 @@ class CheckCall:
         """Run the check.
 
         Raises:
-            AssertionError: it failed; says what was expected, what came and where the guide explains it.
+            AssertionError: it failed; says what was expected, what came and what the rule is.
         """
         result = run_check(self.check, _subject(self.kind, self.name, self.assignments))
         if result.status == "skipped":
@@ -74,7 +74,7 @@ def check_task(name: str, assignments: Sequence[str] = ()) -> None:
     """Run all checks on an installed task.
 
     Raises:
-        AssertionError: some failed; says for each what was expected, what came and where the guide explains it.
+        AssertionError: some failed; says for each what was expected, what came and what the rule is.
     """
     _check_all("task", name, assignments)
 

@@ -100,7 +100,7 @@ def run_check(check: Check, subject: Subject) -> CheckResult:
             "component": str(subject.entry),
             "check": check.name,
             "summary": check.summary,
-            "guide": check.guide,
+            "rule": check.explanation,
             "seconds": round(time.perf_counter() - started, 3),
             **outcome,
         }
