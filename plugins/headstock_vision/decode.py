@@ -6,16 +6,18 @@ import importlib
 import io
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from headstock import BadExampleError, is_file_value, read_bytes
+from headstock_vision.detection.frames import SIDEWAYS, TURNS, UPRIGHT, Frame
 
 _HEIF_LIBRARY = next((name for name in ("pi_heif", "pillow_heif") if find_spec(name) is not None), None)
 """What teaches Pillow the photographs of iPhones, if it is there (``pip install 'headstock[heif]'``)."""
@@ -46,13 +48,47 @@ def decode_image(value: object) -> Tensor:
     """
     if isinstance(value, np.ndarray):
         return _from_array(value)
+    with _opened(value) as (image, name), _one_line_errors(name):
+        image.load()
+        return _from_array(np.array(_to_rgb(ImageOps.exif_transpose(image))))
+
+
+def read_frame(value: object) -> Frame:
+    """Return how large an image is and how EXIF turns it, of its header alone as a rule.
+
+    Args:
+        value: As for :func:`decode_image`.
+
+    Raises:
+        BadExampleError: as :func:`decode_image` does, except for what only pixels show.
+    """
+    if isinstance(value, np.ndarray):
+        height, width = _from_array(value).shape[1:]
+        return Frame(width, height)
+    with _opened(value) as (image, name), _one_line_errors(name):
+        orientation = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
+        if orientation not in TURNS:
+            orientation = UPRIGHT
+        width, height = image.size
+        if orientation in SIDEWAYS and image.format == "TIFF":
+            # Pillow turns a TIFF itself, its size before its pixels
+            width, height = ImageOps.exif_transpose(image).size[::-1]
+        if not width or not height:
+            raise BadExampleError("it has no pixels")
+        return Frame(width, height, orientation)
+
+
+@contextmanager
+def _opened(value: object) -> Iterator[tuple[Image.Image, str]]:
+    """Open an image value; yield it with how messages call it."""
     # warnings about broken metadata would be one per file, and the pixels are all that is wanted;
     # an image so large that Pillow suspects a decompression bomb is refused instead of warned about
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         if isinstance(value, Image.Image):
-            return _from_pil(value, getattr(value, "filename", "") or "the image")
+            yield value, getattr(value, "filename", "") or "the image"
+            return
         if not is_file_value(value):
             raise BadExampleError(
                 f"an image must be a path, bytes, a PIL image or a uint8 array, not {type(value).__name__}"
@@ -66,7 +102,18 @@ def decode_image(value: object) -> Tensor:
         except Exception as error:  # decoders of broken files raise nearly anything
             raise _unreadable(name, error) from error
         with image:
-            return _from_pil(image, name)
+            yield image, name
+
+
+@contextmanager
+def _one_line_errors(name: str) -> Iterator[None]:
+    """Turn whatever is raised inside into a line that names the image."""
+    try:
+        yield
+    except BadExampleError as error:
+        raise BadExampleError(f"{name}: {error}") from error
+    except Exception as error:  # a truncated or hostile file can raise nearly anything
+        raise _unreadable(name, error) from error
 
 
 @cache
@@ -98,16 +145,6 @@ def _from_array(array: np.ndarray) -> Tensor:
     if array.ndim == 2:
         array = np.repeat(array[:, :, None], 3, axis=2)
     return torch.from_numpy(array.transpose(2, 0, 1).copy())
-
-
-def _from_pil(image: Image.Image, name: str) -> Tensor:
-    try:
-        image.load()
-        return _from_array(np.array(_to_rgb(ImageOps.exif_transpose(image))))
-    except BadExampleError as error:
-        raise BadExampleError(f"{name}: {error}") from error
-    except Exception as error:  # as above: a truncated or hostile file can raise nearly anything
-        raise _unreadable(name, error) from error
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

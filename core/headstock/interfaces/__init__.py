@@ -5,9 +5,9 @@ from headstock.interfaces.backbone import Backbone
 from headstock.interfaces.batch import Batch, Example, Features, Loss, StepOutput
 from headstock.interfaces.component import Component, Config
 from headstock.interfaces.details import ConfusionMatrix, Details
-from headstock.interfaces.errors import BadExampleError, DataError
+from headstock.interfaces.errors import BadExampleError, BadPartsError, DataError
 from headstock.interfaces.files import FileValue, is_file_value, read_bytes
-from headstock.interfaces.notes import note
+from headstock.interfaces.notes import note, noting
 from headstock.interfaces.padding import pad_stack
 from headstock.interfaces.remote_code import trusts_remote_code
 from headstock.interfaces.request import Request
@@ -18,6 +18,7 @@ __all__ = [
     "Adapter",
     "Backbone",
     "BadExampleError",
+    "BadPartsError",
     "Batch",
     "Column",
     "Component",
@@ -37,6 +38,7 @@ __all__ = [
     "Task",
     "is_file_value",
     "note",
+    "noting",
     "pad_stack",
     "read_bytes",
     "trusts_remote_code",

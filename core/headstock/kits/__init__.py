@@ -8,7 +8,7 @@ from headstock.data.cached_rows import cached_rows
 from headstock.data.formats.text_file import open_text
 from headstock.data.placed_rows import PlacedRows
 from headstock.data.split_names import ALIASES as SPLIT_NAMES
-from headstock.data.split_names import split_of
+from headstock.data.split_names import split_in, split_of
 from headstock.kits.classification import Classification, ClassificationConfig
 from headstock.kits.labelled import Labelled, LabelledConfig
 from headstock.kits.labels import LabelSet, balanced_weights
@@ -24,5 +24,6 @@ __all__ = [
     "balanced_weights",
     "cached_rows",
     "open_text",
+    "split_in",
     "split_of",
 ]

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from headstock.attribution import note_rows
 from headstock.data import Table
-from headstock.interfaces import BadExampleError, DataError, Task
+from headstock.interfaces import BadExampleError, BadPartsError, DataError, Task, note
 from headstock.interfaces.notes import noting
 from headstock.preprocessing.fingerprint import content_digest
 from headstock.preprocessing.notes import RowNotes
@@ -65,7 +65,7 @@ def read_split(name: str, table: Table, task: Task, policy: Policy, predicting: 
             with noting() as found:
                 row = table[number]
                 inputs = task.inputs(row)
-                reference = None if predicting else task.reference(row)
+                reference = None if predicting else reference_of(task, row, policy)
             parts = [content_digest(row.get(column.name), column.content == "file") for column in columns]
             digest = content_digest([dict(inputs), *(part.hex() for part in parts)], files=False)
         except BadExampleError as error:
@@ -80,6 +80,17 @@ def read_split(name: str, table: Table, task: Task, policy: Policy, predicting: 
         split.notes.add(number, found)
     require_rows(split)
     return split
+
+
+def reference_of(task: Task, row: Mapping[str, Any], policy: Policy) -> Any:
+    """Return what is right for a row; with ``skip`` without the parts that cannot be used, which are counted."""
+    try:
+        return task.reference(row)
+    except BadPartsError as error:
+        if policy != "skip":
+            raise
+        note(error.what, len(error.problems))
+        return error.rest
 
 
 def skip_or_raise(split: ReadSplit, row: int, error: BadExampleError, policy: Policy) -> str:

@@ -5,91 +5,152 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeGuard
 
 from headstock import BadExampleError
+from headstock_vision.detection.frames import Box
 
 BoxFormat = Literal["xywh", "xyxy"]
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 BOX_KEYS = ("box", "bbox", "boxes", "bboxes")
 LABEL_KEYS = ("label", "category", "labels", "categories", "class", "name")
+CROWD = "crowd"
+"""Key of an object that is a crowd: no training target, and neither right nor wrong to be found."""
+PLACE = "place"
+"""Key under which the readers of COCO and VOC say which annotation an object is, for messages."""
+PROBLEM = "problem"
+"""Key under which they say why an object cannot be used."""
 
 
-class Box(NamedTuple):
-    """Edges in pixels, from the left and the top."""
+class Found(NamedTuple):
+    """What a row holds.
 
-    xmin: float
-    ymin: float
-    xmax: float
-    ymax: float
+    Attributes:
+        objects: ``[{"label": …, "box": {"xmin": …, "ymin": …, "xmax": …, "ymax": …}}, …]``; a crowd has ``crowd`` too.
+        places: For each of them how messages call it.
+        problems: A line for each object that cannot be used.
+    """
+
+    objects: list[dict[str, Any]]
+    places: list[str]
+    problems: list[str]
 
 
-def read_objects(value: Any, box_format: BoxFormat) -> list[dict[str, Any]]:
-    """Return ``[{"label": …, "box": {"xmin": …, "ymin": …, "xmax": …, "ymax": …}}, …]`` of what a row holds.
+def read_objects(value: Any, box_format: BoxFormat) -> Found:
+    """Return the objects that a row holds.
 
     Args:
         value: A list of mappings with a label and a box, a mapping of a list of boxes and one of labels, or either as
-            a JSON text. A box is a mapping as above, or four numbers.
+            a JSON text. A box is a mapping with the names of the edges, or four numbers.
         box_format: What four numbers mean: ``xywh`` (left, top, width, height) or ``xyxy`` (the edges).
 
     Raises:
-        BadExampleError: it is none of these, or an object has no label or an empty box.
+        BadExampleError: it is none of these.
     """
     if value is None:
         raise BadExampleError("no objects; an image without any is written as an empty list: []")
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise BadExampleError(f"column 'objects' is not JSON: {error}") from error
     if isinstance(value, Mapping):
         value = _listed(value)
-    if not isinstance(value, Sequence):
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         raise BadExampleError(f"column 'objects' holds {type(value).__name__}, not a list of objects")
-    return [_object(number, each, box_format) for number, each in enumerate(value, 1)]
+    found = Found([], [], [])
+    for number, each in enumerate(value, 1):
+        place = _place(number, each)
+        try:
+            found.objects.append(_object(each, box_format))
+            found.places.append(place)
+        except BadExampleError as error:
+            found.problems.append(f"{place} {error}")
+    return found
 
 
 def as_object(label: str, box: Box) -> dict[str, Any]:
-    """Return an object in the form of :func:`read_objects`."""
+    """Return an object in the form of :class:`Found`."""
     return {"label": label, "box": box._asdict()}
+
+
+def box_of(found: Mapping[str, Any]) -> Box:
+    """Return the box of an object."""
+    return Box(**found["box"])
+
+
+def is_box(value: Any) -> bool:
+    """Tell whether a value names the four edges with numbers, whatever these are."""
+    return isinstance(value, Mapping) and all(is_number(value.get(side)) for side in SIDES)
+
+
+def is_number(value: Any) -> TypeGuard[int | float]:
+    """Tell whether a value of JSON is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value)
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int of hundreds of digits
+        return False
 
 
 def _listed(value: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Turn a mapping of lists into a list of mappings."""
     boxes, labels = _pick(value, BOX_KEYS), _pick(value, LABEL_KEYS)
-    if not isinstance(boxes, Sequence) or not isinstance(labels, Sequence):
-        raise BadExampleError(f"column 'objects' has the keys {sorted(value)}; it needs a list of boxes and of labels")
+    if not _is_list(boxes) or not _is_list(labels):
+        keys = ", ".join(map(str, value)) or "none"
+        raise BadExampleError(f"column 'objects' has the keys {keys}; it needs a list of boxes and of labels")
     if len(boxes) != len(labels):
         raise BadExampleError(f"column 'objects' has {len(boxes)} boxes and {len(labels)} labels")
-    return [{"box": box, "label": label} for box, label in zip(boxes, labels, strict=True)]
+    given = value.get("iscrowd")
+    crowds = given if _is_list(given) and len(given) == len(boxes) else [0] * len(boxes)
+    return [
+        {"box": box, "label": label, "iscrowd": crowd} for box, label, crowd in zip(boxes, labels, crowds, strict=True)
+    ]
+
+
+def _is_list(value: Any) -> TypeGuard[Sequence[Any]]:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
 def _pick(value: Mapping[str, Any], keys: Sequence[str]) -> Any:
     return next((value[key] for key in keys if key in value), None)
 
 
-def _object(number: int, value: Any, box_format: BoxFormat) -> dict[str, Any]:
+def _place(number: int, value: Any) -> str:
+    """Return how a message calls an object: which one it is, and its label."""
+    place = f"object {number}"
     if not isinstance(value, Mapping):
-        raise BadExampleError(f"object {number} is {type(value).__name__}, not a mapping with a label and a box")
+        return place
+    label = _pick(value, LABEL_KEYS)
+    named = f" ('{str(label)[:40]}')" if isinstance(label, str | int) and str(label).strip() else ""
+    return f"{value.get(PLACE, place)}{named}"
+
+
+def _object(value: Any, box_format: BoxFormat) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise BadExampleError(f"is {type(value).__name__}, not a mapping with a label and a box")
+    if value.get(PROBLEM) is not None:
+        raise BadExampleError(value[PROBLEM])
     label = _pick(value, LABEL_KEYS)
     if isinstance(label, bool) or not isinstance(label, str | int) or not str(label).strip():
-        raise BadExampleError(f"object {number} has no label")
-    box = _box(number, _pick(value, BOX_KEYS), box_format)
-    return as_object(str(label).strip(), box)
+        raise BadExampleError("has no label")
+    found = as_object(str(label).strip(), _box(_pick(value, BOX_KEYS), box_format))
+    return {**found, CROWD: True} if value.get("iscrowd") or value.get(CROWD) else found
 
 
-def _box(number: int, value: Any, box_format: BoxFormat) -> Box:
+def _box(value: Any, box_format: BoxFormat) -> Box:
     if isinstance(value, Mapping):
         value = [value.get(side) for side in SIDES]
         box_format = "xyxy"
-    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 4 or not all(map(_is_number, value)):
-        raise BadExampleError(f"object {number} has no box: four numbers, or a mapping with {', '.join(SIDES)}")
+    if not _is_list(value) or len(value) != 4 or not all(map(is_number, value)):
+        shown = "" if value is None else f", not {str(value)[:60]}"
+        raise BadExampleError(f"has no box: four numbers, or a mapping with {', '.join(SIDES)}{shown}")
     left, top, third, fourth = map(float, value)
     box = Box(left, top, third, fourth) if box_format == "xyxy" else Box(left, top, left + third, top + fourth)
     if box.xmax <= box.xmin or box.ymax <= box.ymin:
-        raise BadExampleError(f"object {number} has an empty box: {[round(side, 2) for side in box]} (edges)")
+        edges = ", ".join(f"{side}={edge:g}" for side, edge in box._asdict().items())
+        raise BadExampleError(f"has an empty box: {edges}")
     return box
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchmetrics.detection import MeanAveragePrecision
 
-from headstock_vision.detection.objects import SIDES
+from headstock_vision.detection.objects import CROWD, SIDES
 
 FIGURES = {"map": "map", "map_50": "map_50", "map_75": "map_75", "recall": "mar_100"}
 """Our metrics and what torchmetrics calls them."""
@@ -37,7 +37,7 @@ def summary(predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, 
 def per_label(predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, dict[str, float]]:
     """Return average precision and recall of each label that occurs, and how often it does."""
     counts: dict[str, int] = {}
-    for each in (each for objects in references for each in objects):
+    for each in (each for objects in references for each in objects if CROWD not in each):
         counts[each["label"]] = counts.get(each["label"], 0) + 1
     known = sorted({each["label"] for objects in predictions for each in objects} | set(counts))
     found = measure(predictions, references)
@@ -62,4 +62,6 @@ def _tensors(objects: Sequence[Mapping[str, Any]], numbers: Mapping[str, int], s
     }
     if scores:
         tensors["scores"] = torch.tensor([each["score"] for each in objects], dtype=torch.float32)
+    else:  # what is found in a crowd is neither right nor wrong
+        tensors["iscrowd"] = torch.tensor([int(CROWD in each) for each in objects], dtype=torch.int64)
     return tensors

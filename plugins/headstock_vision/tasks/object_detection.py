@@ -31,11 +31,14 @@ from headstock import (
 )
 from headstock.kits import LabelSet
 from headstock_vision.detection.dense import DenseHead
+from headstock_vision.detection.frames import Box
 from headstock_vision.detection.heads import NOTHING, Detector, Limits
 from headstock_vision.detection.maps import maps_of
-from headstock_vision.detection.objects import SIDES, Box, BoxFormat, as_object, read_objects
+from headstock_vision.detection.objects import CROWD, SIDES, BoxFormat, as_object, box_of
 from headstock_vision.detection.precision import per_label, summary
+from headstock_vision.detection.references import read_reference
 from headstock_vision.formats.coco import read_coco
+from headstock_vision.formats.rows import MISSING
 from headstock_vision.formats.voc import read_voc
 from headstock_vision.samples.shapes import shape_splits
 from headstock_vision.tasks.image_column import SUFFIXES, image_of
@@ -90,6 +93,8 @@ class ObjectDetection(Task):
     columns: ClassVar[tuple[Column, ...]] = (
         Column(name="image", role="input", summary="an image file", content="file", suffixes=SUFFIXES),
         Column(name="objects", role="target", summary="its objects: a list of labels with boxes in pixels"),
+        Column(name="width", role="target", summary="width of the image that has these boxes", required=False),
+        Column(name="height", role="target", summary="height of the image that has these boxes", required=False),
     )
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric(name="map", better="higher", summary="mean average precision over overlaps of 0.5 to 0.95 (COCO's mAP)"),
@@ -120,15 +125,25 @@ class ObjectDetection(Task):
 
     def inputs(self, row: Row) -> Mapping[str, Any]:
         """Return the image, none of which may be cut off."""
+        if MISSING in row:
+            raise BadExampleError(row[MISSING])
         return {"image": image_of(row), "whole": True}
 
     def reference(self, row: Row) -> list[dict[str, Any]]:
-        """Return the objects, each ``{"label": …, "box": {"xmin": …, …}}``."""
-        return read_objects(row.get("objects"), self.config.box_format)
+        """Return the objects, each ``{"label": …, "box": {"xmin": …, …}}``, in the frame in which viewers show images.
+
+        Boxes are cut at the edge of their image. A crowd has ``"crowd": true``.
+
+        Raises:
+            BadPartsError: a box cannot be used.
+        """
+        return read_reference(row, image_of(row), self.config.box_format)
 
     def learn(self, references: Sequence[list[dict[str, Any]]]) -> None:
         """Learn the label set."""
-        self.labels = LabelSet.learn((each["label"] for objects in references for each in objects), least=1)
+        self.labels = LabelSet.learn(
+            (each["label"] for objects in references for each in objects if CROWD not in each), least=1
+        )
 
     def canonical(self, reference: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the objects with labels in the spelling that was learnt."""
@@ -158,8 +173,9 @@ class ObjectDetection(Task):
             raise HeadstockError("this backbone does not say how large the image was, which object-detection must know")
         height, width = example["size"].tolist()
         boxes = []
-        for number, each in enumerate(reference, 1):
-            box = Box(**each["box"])
+        real = [each for each in reference if CROWD not in each]
+        for number, each in enumerate(real, 1):
+            box = box_of(each)
             left, right = (min(max(edge / width, 0.0), 1.0) for edge in (box.xmin, box.xmax))
             top, bottom = (min(max(edge / height, 0.0), 1.0) for edge in (box.ymin, box.ymax))
             if left >= right or top >= bottom:
@@ -167,7 +183,7 @@ class ObjectDetection(Task):
                     f"object {number} ('{each['label']}') lies outside the image of {width}x{height} pixels"
                 )
             boxes.append((left, top, right, bottom))
-        labels = [self.labels.number(each["label"]) for each in reference]
+        labels = [self.labels.number(each["label"]) for each in real]
         return {"boxes": torch.tensor(boxes).reshape(-1, 4), "labels": torch.tensor(labels, dtype=torch.int64)}
 
     def collate(self, targets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -225,7 +241,7 @@ class ObjectDetection(Task):
     # Predictions
 
     def decode(self, outputs: dict[str, Tensor], batch: Batch) -> list[list[dict[str, Any]]]:
-        """Return each image's objects with scores, the best first, edges in pixels."""
+        """Return each image's objects with scores, the best first, edges in pixels of the image as viewers show it."""
         edges = batch.inputs["size"].flip(1).repeat(1, 2)[:, None] * outputs["boxes"].clamp(0, 1)
         columns = zip(outputs["scores"].tolist(), outputs["labels"].tolist(), edges.tolist(), strict=True)
         return [
