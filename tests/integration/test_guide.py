@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from headstock.cli.main import cli as headstock_command
 from headstock.engine.run import resolve_recipe
 from headstock_registry import load_catalogue
 
@@ -20,6 +22,11 @@ DOCS = Path(__file__).parents[2] / "docs"
 GUIDE = DOCS / "author.md"
 BLOCK = re.compile(r'```(\w+)(?: title="([^"]+)")?\n(.*?)```', re.DOTALL)
 MOST_LINES = 80
+QUICK_CHECKS = {
+    "backbone.md": ("options-are-read", "backbone-features", "backbone-loads-what-it-saved", "numbers-neighbours"),
+    "adapter.md": ("options-are-read", "adapter-trains-what-it-says", "adapter-saves-all-it-added"),
+}
+"""Checks of the contract kit that take little time, for the components that the guides build."""
 
 
 def blocks(page: Path) -> list[tuple[str, str, str]]:
@@ -80,6 +87,28 @@ def test_the_quick_start(cli: Any, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "label" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", QUICK_CHECKS)
+def test_the_guide_to_another_component(
+    page: str, fake_site: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [(title, content) for _, title, content in blocks(DOCS / page) if title]
+    package = Path(files[0][0]).parent.name
+    fake_site.add(package.replace("_", "-"), "", value=package)
+    (fake_site.folder / f"{package}.py").unlink()
+    for title, content in files:
+        (fake_site.folder / title).parent.mkdir(exist_ok=True)
+        (fake_site.folder / title).write_text(content)
+    monkeypatch.chdir(tmp_path)
+    commands = [line for language, title, content in blocks(DOCS / page) if not title for line in content.splitlines()]
+    assert [command.split()[1] for command in commands] == ["show", "run", "check"]
+    commands[-1] += "".join(f" --only {check}" for check in QUICK_CHECKS[page])
+    for command in commands:
+        done = CliRunner().invoke(headstock_command, shlex.split(command)[1:])
+        assert done.exit_code == 0, (command, done.output)
+        assert "failed," not in done.output or " 0 failed," in done.output
 
 
 def test_an_author_writes_few_lines() -> None:
