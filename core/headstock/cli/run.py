@@ -89,7 +89,10 @@ def run(
         return
     click.echo(before_after(result))
     if push_to_hub:
-        click.echo(f"uploaded to {upload_run(result.path, push_to_hub)}")
+        from headstock.engine.shareable_copy import shareable_copy
+
+        with trusting_remote_code(trust_remote_code), shareable_copy(result.path, catalogue) as folder:
+            click.echo(f"uploaded to {upload_run(folder, push_to_hub, safe=result.path)}")
 
 
 def _run_directory(catalogue: Catalogue, target: str, out: Path | None, resume: bool) -> tuple[str, Path | None]:

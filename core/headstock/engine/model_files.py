@@ -124,7 +124,7 @@ def load_model(catalogue: Catalogue, folder: Path) -> tuple[SavedModel, TuningMo
         HeadstockError: the folder holds no tuned model or a damaged one, a component is not installed or its version
             does not fit, or the pretrained weights that the model builds on have changed.
     """
-    content, saved = _read_saved(folder / "model.json")
+    content, saved = read_saved(folder / "model.json")
     task = _restore_task(catalogue, saved, folder)
     for kind, part in (("backbone", saved.backbone), ("adapter", saved.adapter)):
         _resolve(catalogue, kind, part)
@@ -134,7 +134,7 @@ def load_model(catalogue: Catalogue, folder: Path) -> tuple[SavedModel, TuningMo
             "take the key 'digest' out of it"
         )
     check_model(folder, saved.files)
-    backbone = _load_backbone(catalogue, saved, folder)
+    backbone = load_base(catalogue, saved, folder)
     task.bind(backbone)
     adapter = _make(catalogue, "adapter", saved.adapter)
     adapter.load(backbone, folder / "adapter")
@@ -150,7 +150,7 @@ def load_model(catalogue: Catalogue, folder: Path) -> tuple[SavedModel, TuningMo
     return saved, module
 
 
-def _read_saved(path: Path) -> tuple[dict[str, Any], SavedModel]:
+def read_saved(path: Path) -> tuple[dict[str, Any], SavedModel]:
     """Return what a ``model.json`` holds, as plain values and typed."""
     check_link(path, path.parent.parent)
     try:
@@ -185,7 +185,12 @@ def _restore_task(catalogue: Catalogue, saved: SavedModel, folder: Path) -> Task
     return task
 
 
-def _load_backbone(catalogue: Catalogue, saved: SavedModel, folder: Path) -> Backbone:
+def load_base(catalogue: Catalogue, saved: SavedModel, folder: Path) -> Backbone:
+    """Return the backbone that a tuned model builds on: what lies in its folder, or the pretrained one that it names.
+
+    Raises:
+        HeadstockError: it cannot be had, or has changed.
+    """
     if (folder / "backbone").is_dir():
         cls, config = _resolve(catalogue, "backbone", saved.backbone)
         stored: Backbone = cls.load(config, folder / "backbone")

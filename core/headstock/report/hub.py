@@ -18,8 +18,13 @@ HTTP_ERROR: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]
 """Base of all errors of the HTTP library that huggingface_hub uses (httpx or httpx2), failed connections among them."""
 
 
-def upload_run(path: Path, repository: str) -> str:
+def upload_run(path: Path, repository: str, safe: Path | None = None) -> str:
     """Create the model repository if need be, upload the run, and return its address.
+
+    Args:
+        path: The folder to upload.
+        repository: The repository's id.
+        safe: The run directory that an error names, if it is not ``path``.
 
     Raises:
         HeadstockError: the Hub cannot be reached, the token is missing, or the name is not valid.
@@ -30,5 +35,5 @@ def upload_run(path: Path, repository: str) -> str:
         commit = api.upload_folder(folder_path=path, repo_id=repository, ignore_patterns=LEFT_OUT)
     except (HTTP_ERROR, HFValidationError, OSError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise HeadstockError(f"cannot upload to '{repository}': {reason}; the run is safe in {path}") from error
+        raise HeadstockError(f"cannot upload to '{repository}': {reason}; the run is safe in {safe or path}") from error
     return str(commit)
