@@ -105,6 +105,8 @@ class Lora(Adapter):
         """Write ``adapter_config.json`` and ``adapter_model.safetensors`` as peft lays them."""
         # Embedding tables never change here; "auto" would ask the Hub whether they were resized.
         backbone.body.save_pretrained(str(directory), save_embedding_layers=False)  # type: ignore[operator]
+        # A form with nothing filled in but the place of the base on this machine.
+        (directory / "README.md").unlink(missing_ok=True)
 
     def load(self, backbone: Backbone, directory: Path) -> None:
         """Put a ``PeftModel`` with the saved matrices, all frozen, in the place of the body.

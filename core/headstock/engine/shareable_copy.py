@@ -106,7 +106,7 @@ def _put(path: Path, target: Path, hide: _Paths, in_model: bool) -> None:
         if path.name == "results.json":
             value |= {key: _without_folders(value[key]) for key in FREE_TEXT if key in value}
         write_json(target, value)
-    elif path.suffix == ".jsonl" and not in_model:
+    elif path.suffix == ".md" or (path.suffix == ".jsonl" and not in_model):
         write_text(target, hide.text(path.read_text("utf-8")))
     else:
         target.symlink_to(path.resolve())
