@@ -7,6 +7,7 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from headstock.cli.main import cli as command
+from headstock.cli.termination import TerminatedError
 from headstock.engine.run_directory import DirectoryLock, RunDirectory
 
 Invoke = Callable[..., Result]
@@ -207,16 +209,19 @@ def test_ctrl_c_before_there_is_a_run(invoke: Invoke, tmp_path: Path, where: str
     assert not (tmp_path / "run").exists()
 
 
-def test_ctrl_c_before_the_first_step_and_after_the_last(invoke: Invoke, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("signalled", "code"), [(KeyboardInterrupt, 130), (TerminatedError, 143)])
+def test_a_signal_before_the_first_step_and_after_the_last(
+    invoke: Invoke, tmp_path: Path, signalled: type[BaseException], code: int
+) -> None:
     table(tmp_path / "reviews.csv", ROWS)
     options = ["run", "text-classification", "path=reviews.csv", "max_steps=2", "--quiet"]
     go_on = "; go on with: headstock run run --resume\n"
 
     def stopped_in(where: str, *arguments: str) -> str:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(f"headstock.engine.run.{where}", interrupted)
+            patch.setattr(f"headstock.engine.run.{where}", Mock(side_effect=signalled))
             result = invoke(*arguments)
-        assert result.exit_code == 130
+        assert result.exit_code == code
         return result.stderr.lstrip("\n")
 
     assert stopped_in("_train", *options, "--out", "run") == f"error: stopped; nothing was trained yet{go_on}"

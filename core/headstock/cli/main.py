@@ -13,11 +13,9 @@ from click.shell_completion import CompletionItem
 import headstock
 from headstock.cli.commands import Shell
 from headstock.cli.output import print_error, warn
+from headstock.cli.termination import TerminatedError, end_in_order, exit_code
 from headstock.distributed import launched, leads, leave, quieten, speaks
 from headstock_registry import HeadstockError, UnknownNameError, nearest
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells expect: 128 + SIGINT."""
 
 NO_ARGUMENTS = getattr(click.exceptions, "NoArgsIsHelpError", ())
 """What click raises, from 8.2 on, to show the help of a group called without arguments."""
@@ -80,7 +78,8 @@ class LazyGroup(click.Group):
         standalone_mode: bool = True,
         **extra: Any,
     ) -> Any:
-        """Run the command line and exit: 0 when it went well, 2 for what the user can change, 130 after Ctrl-C.
+        """Run the command line and exit: 0 when it went well, 2 for what the user can change, 130 after Ctrl-C,
+        143 after SIGTERM.
 
         Anything else that is raised is a bug and shows its traceback.
         """
@@ -101,9 +100,12 @@ class LazyGroup(click.Group):
         except click.Abort as error:
             if isinstance(error.__cause__, EOFError):  # click takes it for Ctrl-D, but it may be a truncated file
                 raise error.__cause__ from None
-            for note in getattr(error.__cause__, "__notes__", []) if leads() else []:
+            notes = getattr(error.__cause__, "__notes__", [])
+            if not notes and isinstance(error.__cause__, TerminatedError):
+                notes = ["stopped"]
+            for note in notes if leads() else []:
                 print_error(note)
-            sys.exit(INTERRUPTED)
+            leave(exit_code(error.__cause__))
         except Exception as error:
             _say_whose(error, shell)
             raise
@@ -183,5 +185,6 @@ def main() -> None:
     # torch reads this once, before it takes memory: large tensors in large pages. Without it a tenth of a training step
     # on a CPU goes into handing out pages one by one.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    end_in_order()
     quieten()
     cli()

@@ -292,13 +292,16 @@ def start(commands, command_env, how):
     )
 
 
-def test_a_signal_ends_a_command_quietly(commands, command_env):
+@pytest.mark.parametrize(
+    ("number", "code", "said"), [(signal.SIGINT, 130, ""), (signal.SIGTERM, 143, "error: stopped")]
+)
+def test_a_signal_ends_a_command_in_order(commands, command_env, number, code, said):
     with start(commands, command_env, "sleep") as process:
         assert process.stdout.readline() == "ready\n"
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, errors = process.communicate(timeout=300)
-    assert process.returncode == 130
-    assert errors.strip() == ""
+    assert process.returncode == code
+    assert errors.strip() == said
 
 
 def test_a_reader_that_goes_away_is_no_error(commands, command_env):
