@@ -1,22 +1,16 @@
-"""Digests of data and code, the keys of the example cache."""
+"""Digests of the content of rows, part of the keys of the example cache."""
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
-from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
 from headstock.digests import new_digest
 from headstock.interfaces import BadExampleError, read_bytes
-from headstock_registry import HeadstockError
 
 
 def content_digest(value: Any, files: bool) -> bytes:
@@ -61,60 +55,3 @@ def _feed(hasher: Any, value: Any, files: bool) -> None:
         raise BadExampleError(
             f"cannot tell the content of a {type(value).__name__}; use text, numbers, arrays or files"
         )
-
-
-@cache
-def code_digest(cls: type) -> str:
-    """Return a digest of the code behind a class, so that changed code never reads a stale cache.
-
-    It covers all source files of the packages that the class and its bases are in, and the installed versions of the
-    libraries that headstock requires.
-
-    Raises:
-        HeadstockError: the class was not read from a file.
-    """
-    versions = _library_versions()
-    hasher = new_digest(f"{cls.__module__}.{cls.__qualname__} {versions}\0".encode())
-    # A base's package that is itself such a library counts by its version: it is large.
-    for top in sorted({base.__module__.split(".")[0] for base in cls.__mro__}):
-        if top not in sys.stdlib_module_names and top not in versions:
-            hasher.update(_package_digest(top))
-    return hasher.hexdigest()
-
-
-@cache
-def _package_digest(top: str) -> bytes:
-    """Return a digest of all source files of an imported top-level package, or of a module that is one file."""
-    module = sys.modules.get(top)
-    file = getattr(module, "__file__", None)
-    if module is not None and hasattr(module, "__path__"):
-        sources = {
-            path.relative_to(root).as_posix(): path
-            for root in map(Path, module.__path__)
-            for path in root.rglob("*.py")
-        }
-    elif file is not None:
-        sources = {Path(file).name: Path(file)}
-    else:
-        sources = {}
-    if not sources:
-        raise HeadstockError(f"cannot find the source of module '{top}'; a component must be in a Python file")
-    hasher = new_digest(f"package {top}\0".encode())
-    for name, path in sorted(sources.items()):
-        hasher.update(f"{name}\0".encode() + new_digest(path.read_bytes()).digest())
-    return hasher.digest()
-
-
-@cache
-def _library_versions() -> dict[str, str | None]:
-    """Return the installed version of each library that headstock requires, without its extras; None if absent."""
-    versions: dict[str, str | None] = {}
-    for line in metadata.requires("headstock") or ():
-        requirement = Requirement(line)
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            try:
-                version = metadata.version(requirement.name)
-            except metadata.PackageNotFoundError:
-                version = None
-            versions[canonicalize_name(requirement.name)] = version
-    return dict(sorted(versions.items()))

@@ -18,8 +18,8 @@ from headstock.data.cached_folder import cached_folder
 from headstock.digests import bytes_digest, json_digest
 from headstock.interfaces import Backbone, BadExampleError, Batch, DataError, Example, Task
 from headstock.interfaces.notes import noting
+from headstock.preprocessing.code import code_digest
 from headstock.preprocessing.features import FeatureStore
-from headstock.preprocessing.fingerprint import code_digest
 from headstock.preprocessing.notes import Noted, RowNotes
 from headstock.preprocessing.reading import Policy, ReadSplit, located, require_rows, skip_or_raise
 from headstock.preprocessing.store import Examples, ExampleStore, MemoryStore, Skipped, StoreWriter
@@ -146,7 +146,7 @@ def _in_memory(split: ReadSplit, backbone: Backbone, task: Task, console: Consol
 def _cache_folder(split: ReadSplit, backbone: Backbone) -> Path:
     key: dict[str, Any] = {
         "api": API_VERSION,
-        "code": code_digest(type(backbone)),
+        "code": code_digest(backbone),
         "preprocessing": backbone.fingerprint(),
         "data": bytes_digest(*split.digests),
     }

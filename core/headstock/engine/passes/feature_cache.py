@@ -19,8 +19,8 @@ from headstock.digests import bytes_digest, json_digest, new_digest
 from headstock.engine.module import TuningModule
 from headstock.engine.passes.loop import Pass, evaluating
 from headstock.interfaces import Features
+from headstock.preprocessing.code import code_digest
 from headstock.preprocessing.features import FeatureStore, FeatureWriter
-from headstock.preprocessing.fingerprint import code_digest
 from headstock.preprocessing.prepare import PreparedSplit
 from headstock.recipe.resolve import ResolvedRecipe
 from headstock.trainer.config import TrainerConfig
@@ -165,7 +165,7 @@ def _key(
     key = {
         "api": API_VERSION,
         "weights": weights,
-        "code": [code_digest(part.cls) for part in parts],
+        "code": [code_digest(part) for part in (module.backbone, module.adapter)],
         "options": [part.config.model_dump(mode="json") for part in parts],
         "preprocessing": module.backbone.fingerprint(),
         "data": bytes_digest(*split.split.digests),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from importlib import import_module, metadata
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +15,7 @@ from headstock.data import MemoryRows, Table
 from headstock.engine.run import resolve_recipe
 from headstock.engine.setup import prepare_data
 from headstock.interfaces import Backbone, BadExampleError, Task
-from headstock.preprocessing import fingerprint
-from headstock.preprocessing.fingerprint import code_digest, content_digest
+from headstock.preprocessing.fingerprint import content_digest
 from headstock.preprocessing.prepare import prepare_split
 from headstock.preprocessing.reading import read_split
 from headstock.preprocessing.store import ExampleStore, Skipped, StoreWriter
@@ -151,44 +148,6 @@ def test_an_image_counts_with_its_mode_and_palette() -> None:
     images = [red, blue, Image.new("L", (2, 2), 1)]
     assert len({content_digest(image, files=False) for image in images}) == 3
     assert content_digest(red, files=False) == content_digest(red.copy(), files=False)
-
-
-@pytest.fixture
-def digest_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], str]]:
-    """The digest, computed as a new process would, of a class whose package has a helper module."""
-    package = tmp_path / "plugin_of_the_test"
-    package.mkdir()
-    (package / "__init__.py").write_text("")
-    (package / "helper.py").write_text("x = 1\n")
-    (package / "component.py").write_text("class Component: ...\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    cls = import_module("plugin_of_the_test.component").Component
-    cached = (fingerprint.code_digest, fingerprint._package_digest, fingerprint._library_versions)
-
-    def digest() -> str:
-        for function in cached:
-            function.cache_clear()
-        return code_digest(cls)
-
-    yield digest
-    for function in cached:
-        function.cache_clear()
-    for name in ("plugin_of_the_test", "plugin_of_the_test.component"):
-        del sys.modules[name]
-
-
-def test_helper_modules_of_a_component_count(digest_anew: Callable[[], str], tmp_path: Path) -> None:
-    first = digest_anew()
-    assert digest_anew() == first
-    (tmp_path / "plugin_of_the_test/helper.py").write_text("x = 2\n")
-    assert digest_anew() != first
-
-
-def test_versions_of_the_libraries_count(digest_anew: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> None:
-    first = digest_anew()
-    original = metadata.version
-    monkeypatch.setattr(metadata, "version", lambda name: "99" if name == "transformers" else original(name))
-    assert digest_anew() != first
 
 
 def test_two_processes_that_preprocess_the_same_agree(counted: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
