@@ -21,6 +21,14 @@ LOUDEST = 2.0
 """Decoded MP3 may overshoot 1 a little; beyond this, samples are on another scale (often 16-bit integers)."""
 
 
+MOST_SAMPLES = 2**29
+"""Longer sounds are refused (three hours at 48 kHz): a small file can hold days of silence."""
+BLOCK = 2**20
+"""Samples of all channels that are decoded at once. What a header says of the length is not believed."""
+LOWEST_RATE, HIGHEST_RATE = 1000, 1_000_000
+"""Samples a second between which a sound can be told from a damaged header."""
+
+
 class Audio(NamedTuple):
     """A mono waveform.
 
@@ -85,12 +93,20 @@ def _name(value: object) -> str:
 
 
 def _from_file(content: bytes, name: str) -> tuple[Samples, int]:
+    parts: list[Samples] = []
+    length = 0
     try:
-        samples, rate = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, ValueError) as error:
+        with soundfile.SoundFile(io.BytesIO(content)) as file:
+            rate, frames = int(file.samplerate), max(1, BLOCK // file.channels)
+            while len(block := file.read(frames, dtype="float32", always_2d=True)):
+                length += len(block)
+                if length > MOST_SAMPLES:
+                    raise BadExampleError(f"{name} has more than {MOST_SAMPLES:,} samples; cut it in pieces")
+                parts.append(block.mean(axis=1))
+    except (soundfile.SoundFileError, ValueError, OverflowError, MemoryError) as error:
         reason = getattr(error, "error_string", None) or str(error) or type(error).__name__
         raise BadExampleError(f"{name} cannot be decoded as audio: {reason.strip().rstrip('.')}") from error
-    return samples.mean(axis=1), int(rate)
+    return np.concatenate(parts) if parts else np.zeros(0, np.float32), _plausible(rate, name)
 
 
 def _from_array(array: object, name: str) -> Samples:
@@ -109,4 +125,12 @@ def _from_array(array: object, name: str) -> Samples:
 def _rate(value: object, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value <= 0:
         raise BadExampleError(f"{name} must come with its sampling_rate, a whole number above 0, not {value!r}")
-    return int(value)
+    return _plausible(int(value), name)
+
+
+def _plausible(rate: int, name: str) -> int:
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise BadExampleError(
+            f"{name} has {rate} samples a second, which no sound has ({LOWEST_RATE} to {HIGHEST_RATE:,} are read)"
+        )
+    return rate

@@ -100,7 +100,8 @@ def skip_or_raise(split: ReadSplit, row: int, error: BadExampleError, policy: Po
         return line
     if split.predicting:
         raise BadExampleError(f"{line} (on_bad_example=skip gives null for such inputs)") from error
-    raise BadExampleError(f"{line} (data.on_bad_example=skip leaves such rows out)") from error
+    what = "parts" if isinstance(error, BadPartsError) else "rows"
+    raise BadExampleError(f"{line} (data.on_bad_example=skip leaves such {what} out)") from error
 
 
 def located(where: str, error: DataError) -> str:

@@ -40,6 +40,7 @@ from headstock_vision.detection.references import read_reference
 from headstock_vision.formats.coco import read_coco
 from headstock_vision.formats.rows import MISSING
 from headstock_vision.formats.voc import read_voc
+from headstock_vision.formats.yolo import refuse_yolo
 from headstock_vision.samples.shapes import shape_splits
 from headstock_vision.tasks.image_column import SUFFIXES, image_of
 
@@ -121,7 +122,10 @@ class ObjectDetection(Task):
 
     def read(self, request: Request) -> Splits | None:
         """Return the rows of Pascal VOC (a folder with XML files) or COCO (JSON) data."""
-        return read_voc(request.path) or read_coco(request.path)
+        found = read_voc(request.path) or read_coco(request.path)
+        if found is None and request.with_targets:
+            refuse_yolo(request.path)
+        return found
 
     def inputs(self, row: Row) -> Mapping[str, Any]:
         """Return the image, none of which may be cut off."""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from headstock.interfaces import BadExampleError
+from headstock_speech import decode
 from headstock_speech.decode import Audio, decode_audio
 
 
@@ -106,6 +107,8 @@ def test_a_file_without_samples(sounds: SimpleNamespace, tmp_path: Path) -> None
         ([0.1, 0.2], None, "sampling_rate, a whole number above 0, not None"),
         ([0.1, 0.2], 0, "not 0"),
         ([0.1, 0.2], 8000.0, "not 8000.0"),
+        ([0.1, 0.2], 1, "has 1 samples a second, which no sound has"),
+        ([0.1, 0.2], 2**31, "samples a second, which no sound has"),
     ],
 )
 def test_a_bad_array(array: object, rate: object, message: str) -> None:
@@ -117,3 +120,31 @@ def test_a_bad_array(array: object, rate: object, message: str) -> None:
 def test_not_an_audio_value(value: object) -> None:
     with pytest.raises(BadExampleError, match="audio must be a path, bytes or a mapping"):
         decode_audio(value)
+
+
+def test_a_header_is_not_believed(sounds: SimpleNamespace) -> None:
+    content = bytearray(sounds.encoded(sounds.tone(0.1), kind="FLAC"))
+    content[21] |= 0x0F  # the length in STREAMINFO, 36 bits: nearly 300 GB of samples
+    content[22:26] = b"\xff" * 4
+    with pytest.raises(BadExampleError, match="the audio cannot be decoded as audio"):
+        decode_audio(bytes(content))
+
+
+def test_a_rate_that_no_sound_has(sounds: SimpleNamespace) -> None:
+    content = bytearray(sounds.encoded(sounds.tone(0.1)))
+    for rate in (1, 2**31 - 1):
+        content[24:28] = rate.to_bytes(4, "little")
+        with pytest.raises(BadExampleError, match=f"has {rate} samples a second"):
+            decode_audio(bytes(content))
+    content[24:28] = bytes(4)
+    with pytest.raises(BadExampleError, match="the audio "):
+        decode_audio(bytes(content))
+
+
+def test_days_of_silence_in_a_small_file_are_refused(sounds: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode, "MOST_SAMPLES", 3000)
+    monkeypatch.setattr(decode, "BLOCK", 1024)
+    with pytest.raises(BadExampleError, match="more than 3,000 samples; cut it in pieces"):
+        decode_audio(sounds.encoded(np.zeros(3001, np.float32), kind="FLAC"))
+    stereo = np.stack([sounds.tone(0.1), -sounds.tone(0.1)], axis=1)
+    assert len(decode_audio(sounds.encoded(stereo)).samples) == len(stereo)

@@ -9,7 +9,9 @@ from PIL import Image
 
 from headstock.data import DataConfig, load_evaluation, load_splits
 from headstock.interfaces import BadExampleError, DataError, Request
+from headstock.preprocessing.reading import read_split
 from headstock_vision.detection.objects import read_objects
+from headstock_vision.detection.references import LEFT_OUT
 from headstock_vision.tasks.object_detection import ObjectDetection
 
 BOX = {"xmin": 1.0, "ymin": 2.0, "xmax": 5.0, "ymax": 8.0}
@@ -122,6 +124,30 @@ def test_one_bad_object_leaves_the_others(bad: Any, message: str) -> None:
 
 
 # In a run
+
+
+@pytest.mark.parametrize("labels", ["labels/a.txt", "labels/train/a.txt", "train/labels/a.txt"])
+def test_the_layout_of_yolo_is_refused_with_advice(tmp_path: Path, labels: str) -> None:
+    file = tmp_path / labels
+    picture(tmp_path / labels.replace("labels", "images").replace(".txt", ".jpg"))
+    file.parent.mkdir(parents=True)
+    file.write_text("0 0.5 0.5 0.1 0.1")
+    with pytest.raises(DataError, match=r"is in YOLO's layout .*; convert it to COCO .* or Pascal VOC"):
+        TASK.read(Request(tmp_path))
+    assert TASK.read(Request(tmp_path, with_targets=False)) is None
+
+
+def test_with_skip_bad_boxes_are_left_out_and_counted(tmp_path: Path) -> None:
+    for number in range(2):
+        picture(tmp_path / f"{number}.jpg")
+        xml(tmp_path / f"{number}.xml", f"{number}.jpg", xmin="5" if number else "1")
+    table = load_evaluation(DataConfig(path=str(tmp_path)), TASK.columns, reader=TASK)
+    split = read_split("test", table, TASK, "skip")
+    assert split.references == [[CAT], []]
+    assert split.skipped == []
+    assert {what: noted.count for what, noted in split.notes.summary().items()} == {LEFT_OUT: 1}
+    with pytest.raises(BadExampleError, match=r"1\.xml: object 1 \('cat'\) has an empty box: .* leaves such parts out"):
+        read_split("test", table, TASK, "error")
 
 
 def test_other_data_is_left_to_the_common_formats(tmp_path: Path) -> None:

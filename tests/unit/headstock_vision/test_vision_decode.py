@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import torch
 from PIL import Image
 
 from headstock.interfaces import BadExampleError
-from headstock_vision.decode import decode_image
+from headstock_vision.backbones.smallcnn import SmallCNN
+from headstock_vision.decode import decode_image, read_frame
 
 
 def _encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -144,6 +146,30 @@ def test_missing_and_empty_files(tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
     with pytest.raises(BadExampleError, match=r"empty\.png is empty"):
         decode_image(tmp_path / "empty.png")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1)])
+def test_images_of_one_pixel_are_images(size: tuple[int, int]) -> None:
+    backbone = SmallCNN.create(SmallCNN.Config(width=8), ())
+    for inputs in ({"image": _encoded(Image.new("L", size))}, {"image": Image.new("1", size), "whole": True}):
+        assert backbone.preprocess(inputs)["pixels"].shape == (3, 32, 32)
+
+
+def test_postscript_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "photo.jpg"
+    Image.new("RGB", (4, 4)).save(path, "EPS")
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *_, **__: pytest.fail("ran"))
+    for read in (decode_image, read_frame):
+        with pytest.raises(BadExampleError, match=r"photo\.jpg is not an image of a known format"):
+            read(path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    os.mkfifo(path)
+    for value in (path, Path("/dev/zero")):
+        with pytest.raises(BadExampleError):
+            decode_image(value)
 
 
 def test_decompression_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
