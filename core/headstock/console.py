@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from datetime import timedelta
 from types import TracebackType
@@ -17,6 +17,7 @@ from typing import Self, TextIO
 from tqdm import tqdm
 
 from headstock.error_text import printable
+from headstock.quiet import no_bars
 
 PLAIN_INTERVAL = 10.0
 """Seconds between two lines of progress where there is no terminal."""
@@ -104,10 +105,11 @@ class Console:
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """Show here what :func:`tell` is given meanwhile."""
+        """Show here what :func:`tell` is given meanwhile; if this console is quiet, libraries draw no bars either."""
         token = _current.set(self)
         try:
-            yield
+            with no_bars() if self._stream is None else nullcontext():
+                yield
         finally:
             _current.reset(token)
 

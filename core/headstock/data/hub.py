@@ -9,10 +9,10 @@ from headstock.data.arrow_rows import ArrowRows
 from headstock.data.columns import find_columns
 from headstock.data.config import SPLITS, DataConfig, SplitName
 from headstock.data.layout import pick_alias
-from headstock.data.quiet import quiet_datasets
 from headstock.data.table import Table
 from headstock.data.values import reader_of
 from headstock.interfaces import Column, DataError
+from headstock.quiet import quiet_datasets
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -9,6 +9,7 @@ from headstock.data.formats.text_file import open_text
 from headstock.data.placed_rows import PlacedRows
 from headstock.data.split_names import ALIASES as SPLIT_NAMES
 from headstock.data.split_names import split_in, split_of
+from headstock.data.system_files import is_system_file
 from headstock.kits.classification import Classification, ClassificationConfig
 from headstock.kits.labelled import Labelled, LabelledConfig
 from headstock.kits.labels import LabelSet, balanced_weights
@@ -23,6 +24,7 @@ __all__ = [
     "PlacedRows",
     "balanced_weights",
     "cached_rows",
+    "is_system_file",
     "open_text",
     "split_in",
     "split_of",

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from headstock import DataError
-from headstock.data.system_files import is_system_file
+from headstock.kits import is_system_file
 from headstock_vision.tasks.image_column import SUFFIXES
 
 

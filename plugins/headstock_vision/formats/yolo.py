@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headstock.interfaces import DataError
+from headstock import DataError
 from headstock_vision.formats.pictures import folders_in, visible
 
 LABELS = "labels"
