@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
-from scipy.signal import resample_poly
 
 from headstock import BadExampleError, is_file_value, read_bytes
 
@@ -49,6 +48,8 @@ class Audio(NamedTuple):
 
     def at(self, rate: int) -> Audio:
         """Return the same sound at another rate (polyphase filtering, as in :func:`scipy.signal.resample_poly`)."""
+        from scipy.signal import resample_poly
+
         if rate == self.rate:
             return self
         shared = math.gcd(rate, self.rate)

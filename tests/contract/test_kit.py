@@ -140,4 +140,4 @@ def test_kinds_and_checks_that_are_not_there(kind: str, only: list[str] | None) 
 
 @pytest.fixture(autouse=True)
 def _no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("headstock.engine.run_report.plot_curves", lambda *_: None)
+    monkeypatch.setattr("headstock.report.plots.plot_curves", lambda *_: None)

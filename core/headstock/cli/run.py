@@ -65,7 +65,6 @@ def run(
         from headstock.engine.dry_run import dry_run
         from headstock.engine.run import resolve_recipe, run_resolved
         from headstock.interfaces.remote_code import trusting_remote_code
-        from headstock.report.hub import upload_run
         from headstock.report.table import before_after
 
         console = Console(quiet)
@@ -90,6 +89,7 @@ def run(
     click.echo(before_after(result))
     if push_to_hub:
         from headstock.engine.shareable_copy import shareable_copy
+        from headstock.report.hub import upload_run
 
         with trusting_remote_code(trust_remote_code), shareable_copy(result.path, catalogue) as folder:
             click.echo(f"uploaded to {upload_run(folder, push_to_hub, safe=result.path)}")

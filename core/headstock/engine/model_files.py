@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import try_to_load_from_cache
-from huggingface_hub.errors import HFValidationError
 from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -264,6 +262,9 @@ def _commit(backbone: Backbone, source: str) -> str | None:
     if isinstance(told, str):
         return told
     revision = getattr(backbone.config, "revision", None)
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
     try:
         cached = try_to_load_from_cache(source, "config.json", revision=revision)
     except HFValidationError:

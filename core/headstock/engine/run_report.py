@@ -25,7 +25,7 @@ from headstock.interfaces import Task, trusts_remote_code
 from headstock.preprocessing.prepare import PreparedSplit
 from headstock.recipe.resolve import ResolvedRecipe
 from headstock.report.card import model_card, plain_loading
-from headstock.report.plots import plot_confusion, plot_curves, read_metrics
+from headstock.report.metrics_file import read_metrics
 from headstock.report.result import RunResult, TestResult, TrainingSummary
 from headstock.trainer.trainer import TrainResult
 from headstock_registry import Catalogue
@@ -101,14 +101,16 @@ def write_report(
 
     Results and weights are on disk by then, so whatever fails here is one warning and the run is finished.
     """
+    from headstock.report import plots
+
     training, confusion = result.training, result.after.details.confusion
     curves, matrix = directory.plots / "curves.png", directory.plots / "confusion.png"
     with _warned("the training curve could not be drawn", console):
         directory.plots.mkdir(exist_ok=True)
-        plot_curves(read_metrics(directory.metrics), training.best_metric, training.best_step, curves)
+        plots.plot_curves(read_metrics(directory.metrics), training.best_metric, training.best_step, curves)
     if confusion is not None:
         with _warned("the confusion matrix could not be drawn", console):
-            plot_confusion(confusion, matrix)
+            plots.plot_confusion(confusion, matrix)
     with _warned("the model card could not be written", console):
         files = {str(path.relative_to(directory.path)) for path in directory.path.rglob("*") if path.is_file()}
         card = model_card(

@@ -12,8 +12,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.metrics import accuracy_score, precision_recall_fscore_support
-from sklearn.preprocessing import MultiLabelBinarizer
 from torch import Tensor, nn
 
 from headstock.interfaces import (
@@ -167,11 +165,15 @@ class Classification(Labelled):
         chosen = [self._chosen(prediction) for prediction in predictions]
         if not self.multi_label:
             return list(references), chosen, list(self.labels.names)
+        from sklearn.preprocessing import MultiLabelBinarizer
+
         binarizer = MultiLabelBinarizer(classes=list(self.labels.names)).fit([])
         return binarizer.transform(references), binarizer.transform(chosen), range(len(self.labels))
 
     def score(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
         """Return accuracy and macro precision, recall and F1 over the labels that occur."""
+        from sklearn.metrics import accuracy_score, precision_recall_fscore_support
+
         truth, chosen, labels = self._arrays(predictions, references)
         # As scikit-learn and seqeval have it: labels that neither occur nor are predicted have no part in the mean.
         occurring = [label for label, there in zip(labels, self._occurring(truth, chosen), strict=True) if there]
@@ -197,6 +199,8 @@ class Classification(Labelled):
     def details(self, predictions: Sequence[Any], references: Sequence[Any]) -> Details:
         """Return precision, recall, F1 and number of examples per label, and for single-label the confusion matrix."""
         truth, chosen, labels = self._arrays(predictions, references)
+        from sklearn.metrics import precision_recall_fscore_support
+
         columns = precision_recall_fscore_support(truth, chosen, labels=labels, average=None, zero_division=0)
         per_class = {
             name: dict(zip(("precision", "recall", "f1", "support"), map(float, figures), strict=True))

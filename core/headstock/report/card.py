@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from huggingface_hub import EvalResult, ModelCardData
-
 from headstock.error_text import printable
 from headstock.interfaces import Backbone
 from headstock.report.markdown import block, code, plain, table
@@ -80,6 +78,8 @@ def model_card(
         loading: How the weights are loaded with no Headstock installed.
         plots: Names of the plots in ``plots/``.
     """
+    from huggingface_hub import EvalResult, ModelCardData
+
     card = ModelCardData(
         library_name="headstock",
         pipeline_tag=pipeline_tag,

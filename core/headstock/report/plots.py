@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -24,11 +23,6 @@ LABELS_DRAWN, MOST_CONFUSED = 60, 20
 """So many labels are drawn at most, and of more than that so many."""
 LONGEST_LABEL = 32
 """Characters of a label that are drawn."""
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Return the records of a ``metrics.jsonl``."""
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
 class _Window(NamedTuple):

@@ -10,8 +10,6 @@ from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from seqeval.metrics import accuracy_score
-from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
 from torch import Tensor, nn
 
 from headstock import (
@@ -180,6 +178,9 @@ class TokenClassification(Labelled):
 
     def score(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
         """Return precision, recall and F1 over entities as conlleval counts them (micro), macro, and word accuracy."""
+        from seqeval.metrics import accuracy_score
+        from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
+
         found = _filled(predictions, references)
         names = ("precision", "recall", "f1")
         micro = precision_recall_fscore_support(references, found, average="micro", zero_division=0)
@@ -191,6 +192,8 @@ class TokenClassification(Labelled):
 
     def details(self, predictions: Sequence[Any], references: Sequence[Any]) -> Details:
         """Return precision, recall, F1 and number of entities per type."""
+        from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
+
         found = _filled(predictions, references)
         types = entity_types(tag for tags in (*references, *found) for tag in tags)
         # Without an average, seqeval gives the types in sorted order.

@@ -8,8 +8,6 @@ from typing import Any, ClassVar, Literal
 import torch
 import torch.nn.functional as F
 from pydantic import Field
-from sacrebleu.metrics.bleu import BLEU
-from sacrebleu.metrics.chrf import CHRF
 from torch import Tensor, nn
 
 from headstock import (
@@ -184,6 +182,9 @@ class Translation(Task):
 
     def score(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
         """Return corpus BLEU and chrF, and the share of exact matches."""
+        from sacrebleu.metrics.bleu import BLEU
+        from sacrebleu.metrics.chrf import CHRF
+
         right = sum(one == other for one, other in zip(predictions, references, strict=True))
         bleu, found = BLEU(tokenize=self.config.bleu_tokenizer), list(predictions)
         return {

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics.detection import MeanAveragePrecision
 
 from headstock_vision.detection.objects import CROWD, SIDES
 
@@ -19,6 +18,8 @@ def measure(predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, 
     """Return what torchmetrics makes of predicted and true objects, figures per class among it."""
     known = {each["label"] for objects in (*predictions, *references) for each in objects}
     numbers = {label: number for number, label in enumerate(sorted(known))}
+    from torchmetrics.detection import MeanAveragePrecision
+
     metric = MeanAveragePrecision(class_metrics=True)
     metric.update(
         [_tensors(objects, numbers, scores=True) for objects in predictions],

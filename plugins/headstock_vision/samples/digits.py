@@ -9,7 +9,6 @@ import io
 
 import numpy as np
 from PIL import Image
-from sklearn.datasets import load_digits
 
 from headstock import Splits
 
@@ -19,6 +18,8 @@ TRAIN, VALIDATION = 1100, 300
 
 def load_sample() -> Splits:
     """Return the digits as PNG files in memory, always split in the same way."""
+    from sklearn.datasets import load_digits
+
     digits = load_digits()
     # RandomState promises the same order in every version of numpy
     order = np.random.RandomState(0).permutation(len(digits.target))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
-import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
+from typing import Any
 
 from headstock.data.arrow_rows import ArrowRows
 from headstock.data.columns import Wanted
@@ -23,6 +21,8 @@ def read_parquet(path: Path, wanted: Wanted) -> ArrowRows:
     Raises:
         DataError: not a Parquet file, a column is missing, or a column of a type that cannot be read.
     """
+    import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
+    import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
     from datasets import Features
     from datasets.arrow_writer import ArrowWriter
 
@@ -49,13 +49,18 @@ def read_parquet(path: Path, wanted: Wanted) -> ArrowRows:
     return ArrowRows(str(path), dataset.with_format("arrow"), found, readers)
 
 
-def _schema(path: Path) -> pa.Schema:
+def _schema(path: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         return pq.read_schema(path)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path} is not a Parquet file: {' '.join(str(error).split())}") from error
 
 
-def _without_dictionary(field: pa.Field) -> pa.Field:
+def _without_dictionary(field: Any) -> Any:
     """A column that pandas wrote as categories is read as the values they stand for."""
+    import pyarrow as pa
+
     return field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field

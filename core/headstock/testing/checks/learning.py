@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from headstock.report.plots import read_metrics
+from headstock.report.metrics_file import read_metrics
 from headstock.testing.check import check, expect
 from headstock.testing.subject import Subject
 

@@ -144,7 +144,7 @@ def test_the_commit_of_a_model_from_the_hub(monkeypatch: pytest.MonkeyPatch, tmp
         asked.append((source, revision))
         return str(tmp_path / "snapshots/abc" / name)
 
-    monkeypatch.setattr(model_files, "try_to_load_from_cache", cached)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", cached)
     assert model_files._commit(backbone(Body()), "org/model") == "told"
     assert model_files._commit(backbone(Wrapper()), "org/model") == "told"
     assert model_files._commit(backbone(nn.Identity(), "v1"), "org/model") == "abc"
