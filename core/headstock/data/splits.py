@@ -12,14 +12,19 @@ from headstock.data.hub import load_hub_split, load_hub_splits
 from headstock.data.joined_rows import JoinedRows
 from headstock.data.layout import Found, find_splits
 from headstock.data.load import OwnReader, formats_of, in_memory, load_own, load_table, one_of
+from headstock.data.survey import Survey
 from headstock.data.table import Table
 from headstock.files import user_path
-from headstock.interfaces import Column, DataError
+from headstock.interfaces import Column, DataError, note
 from headstock.interfaces.task import Splits
 
 
 def load_splits(
-    config: DataConfig, columns: Sequence[Column], sample: Callable[[], Splits], reader: OwnReader | None = None
+    config: DataConfig,
+    columns: Sequence[Column],
+    sample: Callable[[], Splits],
+    reader: OwnReader | None = None,
+    survey: Callable[[Table], Survey] | None = None,
 ) -> dict[str, Table]:
     """Return the tables ``train``, ``validation`` and ``test``.
 
@@ -32,6 +37,8 @@ def load_splits(
         columns: The task's columns.
         sample: Returns the task's own data; called when ``config`` names none.
         reader: The task, whose own forms of data are tried before the common ones.
+        survey: Says what the rows of a table are. Where splits are cut from train, it is asked about train; duplicates
+            then stay together, labels with too few rows stay in train, and unusable rows are in no split.
 
     Raises:
         DataError: the data cannot be read, lacks a column or a target, or has too few rows to be cut.
@@ -41,8 +48,11 @@ def load_splits(
         _require_targets(table, columns, config)
     missing = [split for split in SPLITS if split not in tables]
     if missing:
-        tables.update(_cut(tables["train"], missing, config, columns))
-    return {split: _limited(tables[split], config, columns) for split in SPLITS}
+        tables.update(_cut(tables["train"], missing, config, columns, survey))
+    limited: dict[str, Table] = {split: _limited(tables[split], config, columns) for split in SPLITS}
+    for split in SPLITS:
+        note(f"{split} rows left out by data.limit", len(tables[split]) - len(limited[split]))
+    return limited
 
 
 def load_evaluation(
@@ -160,7 +170,11 @@ def _require_targets(table: Table, columns: Sequence[Column], config: DataConfig
 
 
 def _cut(
-    train: Table, missing: Sequence[SplitName], config: DataConfig, columns: Sequence[Column]
+    train: Table,
+    missing: Sequence[SplitName],
+    config: DataConfig,
+    columns: Sequence[Column],
+    survey: Callable[[Table], Survey] | None,
 ) -> dict[SplitName, Table]:
     needed = len(missing) + 1
     if len(train) < needed:
@@ -173,10 +187,29 @@ def _cut(
     if sum(sizes.values()) >= len(train):
         asked = " and ".join(f"data.{split}_fraction={fractions[split]}" for split in missing)
         raise DataError(f"{train.name} has too few rows ({len(train)}) for {asked}: nothing is left to train on")
-    rest, parts = cut(_classes(train, columns), sizes, config.split_seed)
+    if survey is None:
+        rest, parts = cut(_classes(train, columns), sizes, config.split_seed)
+    else:
+        train, sizes = _thinned(train, sizes, config, columns)
+        target = next((column.name for column in columns if column.role == "target"), "label")
+        rest, parts = survey(train).cut(train.name, sizes, config.split_seed, target)
     tables: dict[SplitName, Table] = {"train": train.select(rest)}
     tables.update({split: train.select(parts[split]) for split in missing})
     return tables
+
+
+def _thinned(
+    train: Table, sizes: dict[str, int], config: DataConfig, columns: Sequence[Column]
+) -> tuple[Table, dict[str, int]]:
+    """Return no more rows than ``limit`` lets the splits have together, so that the others need not be looked at."""
+    if config.limit is None:
+        return train, sizes
+    sizes = {split: min(size, config.limit) for split, size in sizes.items()}
+    kept = config.limit + sum(sizes.values())
+    if kept >= len(train):
+        return train, sizes
+    note("rows left out by data.limit before splits were cut", len(train) - kept)
+    return train.select(pick(_classes(train, columns), kept, config.split_seed)), sizes
 
 
 def _limited(table: Table, config: DataConfig, columns: Sequence[Column]) -> Table:

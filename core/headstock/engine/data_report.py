@@ -13,6 +13,8 @@ from headstock.report.result import DataNote
 
 SHOWN = 20
 """Labels that are listed with their counts."""
+FEW = 5
+"""Labels that a remark names."""
 LONGEST = 40
 """Characters that are shown of a label."""
 
@@ -35,6 +37,18 @@ def label_lines(name: str, split: PreparedSplit, task: Task) -> list[str]:
     if len(counts) == 1 and name in ("validation", "test"):
         lines.append(f"warning: {name} has one label only; its metrics say little")
     return lines
+
+
+def alone_in_train(splits: Mapping[str, PreparedSplit], task: Task, cut: bool) -> list[str]:
+    """Return a line on the labels that splits which were cut from train have no rows of."""
+    counts = {name: task.label_counts(split.split.references) for name, split in splits.items()} if cut else {}
+    elsewhere = {label for name, labels in counts.items() if name != "train" for label in labels}
+    alone = {label: count for label, count in counts.get("train", {}).items() if label not in elsewhere}
+    if not alone:
+        return []
+    listed = ", ".join(f"{_label(label)} {count:,}" for label, count in islice(alone.items(), FEW))
+    more = f" and {len(alone) - FEW:,} more" if len(alone) > FEW else ""
+    return [f"{task.labels_are} with too few rows to be cut, which are in train alone: {listed}{more}"]
 
 
 def _label(label: str) -> str:

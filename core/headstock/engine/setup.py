@@ -14,14 +14,16 @@ from torch import nn
 from headstock.console import Console
 from headstock.data import load_splits
 from headstock.digests import bytes_digest
-from headstock.engine.data_report import split_lines
+from headstock.engine.data_report import alone_in_train, split_lines
+from headstock.engine.duplicates import duplicate_lines
 from headstock.engine.model_files import save_base
 from headstock.engine.model_size import model_that_fits
 from headstock.engine.module import TuningModule
 from headstock.interfaces import Backbone, Splits, Task
 from headstock.interfaces.notes import noting
 from headstock.preprocessing.prepare import PreparedSplit, prepare_split
-from headstock.preprocessing.reading import ReadSplit, read_split
+from headstock.preprocessing.reading import ReadSplit
+from headstock.preprocessing.surveying import Surveyor
 from headstock.recipe.resolve import ResolvedRecipe
 from headstock_registry import HeadstockError
 
@@ -97,12 +99,19 @@ def prepare_data(
 
     policy = resolved.data.on_bad_example
     task = resolved.task.cls(resolved.task.config)
+    surveyor = Surveyor(task, policy)
     with noting() as loading:
-        tables = load_splits(resolved.data, task.columns, task.sample if sample is None else lambda: sample, task)
+        tables = load_splits(
+            resolved.data,
+            task.columns,
+            task.sample if sample is None else lambda: sample,
+            task,
+            surveyor.survey,
+        )
     remarks = list(dict.fromkeys(note for table in tables.values() for note in table.notes))
     remarks += [f"{what}: {count:,}" for what, count in loading.items()]
     say(remarks)
-    read = {name: read_split(name, table, task, policy) for name, table in tables.items()}
+    read = {name: surveyor.read(name, table) for name, table in tables.items()}
     with noting() as learning:
         task.learn(read["train"].references)
     learnt = [f"{what}: {count:,}" for what, count in learning.items()]
@@ -113,6 +122,9 @@ def prepare_data(
         backbone = resolved.backbone.cls.create(resolved.backbone.config, read["train"].inputs(task))
     task.bind(backbone)
     splits = {name: prepare_split(split, backbone, task, policy, console) for name, split in read.items()}
+    found = alone_in_train(splits, task, surveyor.cut) + duplicate_lines(splits)
+    say(found)
+    remarks += found
     say([line for name, split in splits.items() for line in split_lines(name, split, task)])
     return PreparedData(task, backbone, splits, remarks)
 

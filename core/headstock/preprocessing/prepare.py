@@ -112,6 +112,7 @@ def prepare_split(
         kept.references.append(reference)
         kept.digests.append(digest)
         kept.notes.add(row, found)
+        kept.contents.append(split.contents[index])
     require_rows(kept)
     _add_notes(kept, split.notes, store.notes, numbers)
     return PreparedSplit(kept, store, numbers, targets)

@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from headstock.attribution import note_rows
 from headstock.data import Table
 from headstock.interfaces import BadExampleError, BadPartsError, DataError, Task, note
@@ -15,6 +18,10 @@ from headstock.preprocessing.notes import RowNotes
 
 Policy = Literal["error", "skip"]
 """What ``data.on_bad_example`` says of a row that cannot be used."""
+
+
+DIGEST_SIZE = 16
+"""Bytes of a digest of a row's content."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,8 @@ class ReadSplit:
         skipped: One line for each unusable row, with file and row.
         predicting: Whether the rows are only to be predicted: there are no references, and no row need be usable.
         notes: What was noted of usable rows, by number in ``table``.
+        contents: For each usable row a digest of what its input columns hold; files count by content. Duplicates have
+            the same.
     """
 
     name: str
@@ -40,6 +49,11 @@ class ReadSplit:
     skipped: list[str]
     predicting: bool = False
     notes: RowNotes = field(default_factory=RowNotes)
+    contents: list[bytes] = field(default_factory=list)
+
+    def contents_array(self) -> NDArray[np.bytes_]:
+        """Return ``contents`` in a form that sorts and compares fast, bytes (N,)."""
+        return np.asarray(self.contents, dtype=f"S{DIGEST_SIZE}")
 
     def inputs(self, task: Task) -> Iterator[Mapping[str, Any]]:
         """Yield the backbone inputs of the usable rows."""
@@ -78,6 +92,7 @@ def read_split(name: str, table: Table, task: Task, policy: Policy, predicting: 
         split.references.append(reference)
         split.digests.append(digest)
         split.notes.add(number, found)
+        split.contents.append(parts[0] if len(parts) == 1 else content_digest(b"".join(parts), files=False))
     require_rows(split)
     return split
 

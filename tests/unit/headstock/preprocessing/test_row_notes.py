@@ -12,7 +12,7 @@ import torch
 from headstock import BadExampleError, Example, note
 from headstock.console import Console
 from headstock.data import MemoryRows, Table
-from headstock.engine.data_report import data_notes, split_lines
+from headstock.engine.data_report import data_notes, note_lines
 from headstock.engine.run import resolve_recipe
 from headstock.interfaces import Backbone, Task
 from headstock.preprocessing.notes import Noted
@@ -89,8 +89,8 @@ def test_every_step_may_note_and_bad_rows_do_not_count(
 
 def test_notes_are_shown_and_kept_by_split(parts: tuple[Task, Backbone]) -> None:
     splits = {"train": prepare(parts), "test": prepare(parts, ROWS[:1])}
-    assert split_lines("train", splits["train"]) == [f"train: {CUT}: 2 examples (66.7%)"]
-    assert split_lines("test", splits["test"]) == []
+    assert note_lines("train", splits["train"]) == [f"train: {CUT}: 2 examples (66.7%)"]
+    assert note_lines("test", splits["test"]) == []
     kept = data_notes(splits)
     assert set(kept) == {"train"}
     assert kept["train"][CUT].model_dump() == {"count": 2, "examples": 2, "share": 2 / 3}
