@@ -14,6 +14,7 @@ import headstock
 from headstock.cli.commands import Shell
 from headstock.cli.output import print_error, warn
 from headstock.cli.termination import TerminatedError, end_in_order, exit_code
+from headstock.cpu_threads import prepare_threads
 from headstock.distributed import launched, leads, leave, quieten, speaks
 from headstock_registry import HeadstockError, UnknownNameError, nearest
 
@@ -185,6 +186,7 @@ def main() -> None:
     # torch reads this once, before it takes memory: large tensors in large pages. Without it a tenth of a training step
     # on a CPU goes into handing out pages one by one.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    prepare_threads(os.environ)
     end_in_order()
     quieten()
     cli()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import torch
 
 from headstock.atomic import write_json, write_text
 from headstock.console import on_interrupt
+from headstock.cpu_threads import thread_limit
 from headstock.digests import seal, unseal
 from headstock.engine.context import PreparedRun, RunContext
 from headstock.engine.model_files import save_model
@@ -118,6 +120,9 @@ def _announce(context: RunContext, data: PreparedData, module: TuningModule, pre
     parameters = f"{trainable:,} of {count(module.parameters()):,} parameters"
     several = context.ranks.size > 1
     place = f"{context.device.type}, {context.ranks.size} of them" if several else str(context.device)
+    if context.device.type == "cpu":
+        threads = torch.get_num_threads()
+        place += f" with {threads} thread{'s' if threads > 1 else ''} ({thread_limit(os.environ)})"
     context.console.line(f"{sizes} examples; training {parameters} in {precision} on {place}")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from headstock.cpu_threads import thread_limit
 from headstock.interfaces import trusts_remote_code
 from headstock_registry import Catalogue
 
@@ -32,6 +33,7 @@ def describe_environment(catalogue: Catalogue, device: torch.device, seed: int, 
         "cpus": os.cpu_count(),
         "cpu_instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
+        "thread_limit": thread_limit(os.environ),
         "commit": source_commit(),
         "trust_remote_code": trusts_remote_code(),
     }
