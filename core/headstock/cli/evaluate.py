@@ -57,11 +57,15 @@ def evaluate(
             "details": evaluation.details.model_dump(mode="json"),
             "examples": evaluation.examples,
             "skipped": evaluation.skipped,
+            "notes": evaluation.notes,
         }
         print_json(record)
         return
     left_out = ""
     if evaluation.skipped:
         left_out = f", {len(evaluation.skipped)} bad rows left out, the first: {evaluation.skipped[0]}"
-    click.echo(printable(f"{evaluation.examples} examples{left_out}") + "\n")
+    click.echo(printable(f"{evaluation.examples} examples{left_out}"))
+    for what, count in evaluation.notes.items():
+        click.echo(printable(f"{what}: {count} of them"))
+    click.echo()
     click.echo(metrics_table(evaluation.metrics, evaluation.details))

@@ -71,9 +71,9 @@ def train(run: PreparedRun) -> TrainResult:
 
 def _selection_metric(run: PreparedRun) -> tuple[str, str]:
     """Return the name of the validation metric that chooses the weights, and which way is better."""
-    metrics = run.module.task.metrics
-    name = run.context.resolved.trainer.metric or metrics[0].name
-    return name, next((metric.better for metric in metrics if metric.name == name), "lower")
+    task = run.module.task
+    name = run.context.resolved.trainer.metric or task.deciding_metric
+    return name, next((metric.better for metric in task.metrics if metric.name == name), "lower")
 
 
 def _on_any_number(ranks: Ranks) -> str:

@@ -5,7 +5,7 @@ from headstock.interfaces.backbone import Backbone
 from headstock.interfaces.batch import Batch, Example, Features, Loss, StepOutput
 from headstock.interfaces.component import Component, Config
 from headstock.interfaces.details import ConfusionMatrix, Details
-from headstock.interfaces.errors import BadExampleError, BadPartsError, DataError
+from headstock.interfaces.errors import BadExampleError, BadPartsError, DataError, NoTargetError
 from headstock.interfaces.files import FileValue, is_file_value, read_bytes
 from headstock.interfaces.notes import note, noting
 from headstock.interfaces.padding import pad_stack
@@ -31,6 +31,7 @@ __all__ = [
     "FileValue",
     "Loss",
     "Metric",
+    "NoTargetError",
     "Request",
     "Row",
     "Splits",

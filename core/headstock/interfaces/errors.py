@@ -35,3 +35,20 @@ class BadPartsError(BadExampleError):
         more = f" (and {len(problems) - 1} more in this example)" if len(problems) > 1 else ""
         super().__init__(f"{problems[0]}{more}")
         self.problems, self.what, self.rest = tuple(problems), what, rest
+
+
+class NoTargetError(BadExampleError):
+    """A reference that is right and yet none that the model can be taught, raised by :meth:`headstock.Task.encode`.
+
+    It has a label or letter that training data had not, or is longer than what the model can say. A training example
+    with such a reference is a bad one. In other splits it is scored like any other, and counts as wrong; only the loss
+    goes without it.
+
+    Args:
+        message: What is the matter with this reference.
+        what: What is counted and what becomes of it, in the plural, one wording for all of a kind.
+    """
+
+    def __init__(self, message: str, what: str = "labels that training data has not, scored as wrong") -> None:
+        super().__init__(message)
+        self.what = what

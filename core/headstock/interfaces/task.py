@@ -36,7 +36,8 @@ class Task(Component):
     Attributes:
         modality: Backbones of this modality fit.
         columns: The data's columns, the main input first.
-        metrics: What :meth:`score` returns; the first one chooses the best checkpoint unless the recipe names another.
+        metrics: What :meth:`score` returns; the first one chooses the best checkpoint unless the recipe or
+            :attr:`deciding_metric` names another.
         default_backbone: Name of the backbone taken when a recipe names none: small, from scratch.
         labels_are: What :meth:`label_counts` counts, in the plural, for people.
         pipeline_tag: The Hub's name for this task, for the model card; ``None`` where the Hub has none.
@@ -57,6 +58,14 @@ class Task(Component):
 
     def __init__(self, config: Any) -> None:
         self.config = config
+
+    @property
+    def deciding_metric(self) -> str:
+        """Name of the metric that chooses the best checkpoint unless the recipe names another; the first by default.
+
+        :meth:`learn` or :meth:`restore` has run.
+        """
+        return self.metrics[0].name
 
     # Data
 
@@ -96,7 +105,10 @@ class Task(Component):
 
     @abstractmethod
     def learn(self, references: Sequence[Any]) -> None:
-        """Learn from the training references what the task needs (a label set, class weights, an alphabet)."""
+        """Learn from the training references what the task needs (a label set, class weights, an alphabet).
+
+        What is decided beside, say it with :func:`headstock.note`; people then read it before training.
+        """
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
@@ -139,7 +151,9 @@ class Task(Component):
             example: The preprocessed input, for targets that must be aligned with it.
 
         Raises:
-            DataError: the reference has something that training data had not (name it).
+            NoTargetError: the reference has something that training data had not (name it), or that the model cannot
+                say. Outside of training such an example is scored without a loss, and counts as wrong.
+            BadExampleError: the reference does not fit the example.
         """
 
     def collate(self, targets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Parts that several plugins have in common: label sets, classification, reading of data.
+"""Parts that several plugins have in common: label sets, classification, reading of data, scripts.
 
 Public beside these names: :mod:`headstock.kits.pooling`, :mod:`headstock.kits.pretrained` (loading through
 transformers) and :mod:`headstock.kits.weights` (safetensors).
@@ -13,9 +13,11 @@ from headstock.data.system_files import is_system_file
 from headstock.kits.classification import Classification, ClassificationConfig
 from headstock.kits.labelled import Labelled, LabelledConfig
 from headstock.kits.labels import LabelSet, balanced_weights
+from headstock.kits.scripts import UNSPACED, parts_words, scripts_of
 
 __all__ = [
     "SPLIT_NAMES",
+    "UNSPACED",
     "Classification",
     "ClassificationConfig",
     "LabelSet",
@@ -26,6 +28,8 @@ __all__ = [
     "cached_rows",
     "is_system_file",
     "open_text",
+    "parts_words",
+    "scripts_of",
     "split_in",
     "split_of",
 ]

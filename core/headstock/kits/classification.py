@@ -106,7 +106,11 @@ class Classification(Labelled):
         return sorted({self.labels.canonical(label) for label in reference})
 
     def encode(self, reference: str | list[str], example: Example) -> dict[str, Tensor]:
-        """Return ``label``: a label number, or for multi-label a float vector of zeros and ones."""
+        """Return ``label``: a label number, or for multi-label a float vector of zeros and ones.
+
+        Raises:
+            NoTargetError: training data had not the label.
+        """
         del example
         numbers = [self.labels.number(label) for label in _listed(reference)]
         if not self.multi_label:
@@ -160,23 +164,27 @@ class Classification(Labelled):
             return sorted(scored["label"] for scored in prediction if scored["score"] >= 0.5)
         return str(prediction[0]["label"])
 
-    def _arrays(self, predictions: Sequence[Any], references: Sequence[Any]) -> tuple[Any, Any, Any]:
-        """Return truth, prediction and labels in the form that scikit-learn's metrics take."""
+    def _arrays(self, predictions: Sequence[Any], references: Sequence[Any]) -> tuple[Any, Any, Any, tuple[str, ...]]:
+        """Return truth, prediction and labels in the form that scikit-learn's metrics take, and the labels' names.
+
+        Labels that only these references have are among them: nothing that is predicted is right there.
+        """
         chosen = [self._chosen(prediction) for prediction in predictions]
+        names = self.labels.with_others(label for reference in references for label in _listed(reference))
         if not self.multi_label:
-            return list(references), chosen, list(self.labels.names)
+            return list(references), chosen, list(names), names
         from sklearn.preprocessing import MultiLabelBinarizer
 
-        binarizer = MultiLabelBinarizer(classes=list(self.labels.names)).fit([])
-        return binarizer.transform(references), binarizer.transform(chosen), range(len(self.labels))
+        binarizer = MultiLabelBinarizer(classes=list(names)).fit([])
+        return binarizer.transform(references), binarizer.transform(chosen), range(len(names)), names
 
     def score(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
         """Return accuracy and macro precision, recall and F1 over the labels that occur."""
         from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
-        truth, chosen, labels = self._arrays(predictions, references)
+        truth, chosen, labels, names = self._arrays(predictions, references)
         # As scikit-learn and seqeval have it: labels that neither occur nor are predicted have no part in the mean.
-        occurring = [label for label, there in zip(labels, self._occurring(truth, chosen), strict=True) if there]
+        occurring = [label for label, there in zip(labels, self._occurring(truth, chosen, names), strict=True) if there]
         precision = recall = f1 = 0.0
         if occurring:
             precision, recall, f1, _ = precision_recall_fscore_support(
@@ -189,29 +197,28 @@ class Classification(Labelled):
             "f1": float(f1),
         }
 
-    def _occurring(self, truth: Any, chosen: Any) -> list[bool]:
+    def _occurring(self, truth: Any, chosen: Any, names: Sequence[str]) -> list[bool]:
         """Return for each label whether an example has it or is said to have it."""
         if self.multi_label:
             return list((truth.any(axis=0) | chosen.any(axis=0)).tolist())
         seen = {*truth, *chosen}
-        return [name in seen for name in self.labels.names]
+        return [name in seen for name in names]
 
     def details(self, predictions: Sequence[Any], references: Sequence[Any]) -> Details:
         """Return precision, recall, F1 and number of examples per label, and for single-label the confusion matrix."""
-        truth, chosen, labels = self._arrays(predictions, references)
+        truth, chosen, labels, names = self._arrays(predictions, references)
         from sklearn.metrics import precision_recall_fscore_support
 
         columns = precision_recall_fscore_support(truth, chosen, labels=labels, average=None, zero_division=0)
         per_class = {
             name: dict(zip(("precision", "recall", "f1", "support"), map(float, figures), strict=True))
-            for name, *figures in zip(self.labels.names, *columns, strict=True)
+            for name, *figures in zip(names, *columns, strict=True)
         }
         if self.multi_label:
             return Details(per_class=per_class)
         place = {label: index for index, label in enumerate(labels)}
-        known = (pair for pair in zip(truth, chosen, strict=True) if pair[0] in place and pair[1] in place)
-        pairs = ((place[reference], place[predicted]) for reference, predicted in known)
-        matrix = ConfusionMatrix.count(self.labels.names, pairs)
+        pairs = ((place[reference], place[predicted]) for reference, predicted in zip(truth, chosen, strict=True))
+        matrix = ConfusionMatrix.count(names, pairs)
         return Details(per_class=per_class, confusion=matrix)
 
 

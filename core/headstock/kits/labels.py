@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from headstock.interfaces import DataError, note
+from headstock.interfaces import DataError, NoTargetError, note
 from headstock.kits.spelling import counts_on, spelling_key
 from headstock_registry import nearest
 
@@ -64,11 +64,18 @@ class LabelSet:
         """Return the number of a label, in any spelling.
 
         Raises:
-            DataError: the training data did not have the label.
+            NoTargetError: the training data did not have the label.
+            DataError: nor is it likely to have, for what it has as labels looks like free text.
         """
         name = self.canonical(name)
         if name not in self._index:
-            raise DataError(f"label '{_short(name)}' is not in the training data{self._why_not(name)}")
+            missing = f"label '{_short(name)}' is not in the training data"
+            if self._seen is not None and len(self) > MANY and len(self) >= UNIQUE * self._seen:
+                raise DataError(
+                    f"{missing}; {len(self)} different labels among {self._seen} look like free text: "
+                    "say with data.columns.label which column holds the label"
+                )
+            raise NoTargetError(f"{missing}{nearest(name, self.names)}")
         return self._index[name]
 
     def canonical(self, name: str) -> str:
@@ -77,13 +84,9 @@ class LabelSet:
             return name
         return self._by_key.get(spelling_key(name)) or name
 
-    def _why_not(self, name: str) -> str:
-        if self._seen is None or len(self) <= MANY or len(self) < UNIQUE * self._seen:
-            return nearest(name, self.names)
-        return (
-            f"; {len(self)} different labels among {self._seen} look like free text: "
-            "say with data.columns.label which column holds the label"
-        )
+    def with_others(self, seen: Iterable[str]) -> tuple[str, ...]:
+        """Return the names, and behind them, sorted, what is seen beside: labels of other data than training's."""
+        return (*self.names, *sorted(set(seen) - set(self._index)))
 
 
 def _united(counts: Counter[str]) -> Counter[str]:

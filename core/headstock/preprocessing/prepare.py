@@ -16,8 +16,8 @@ from headstock.console import Console
 from headstock.data import cache_dir
 from headstock.data.cached_folder import cached_folder
 from headstock.digests import bytes_digest, json_digest
-from headstock.interfaces import Backbone, BadExampleError, Batch, DataError, Example, Task
-from headstock.interfaces.notes import noting
+from headstock.interfaces import Backbone, BadExampleError, Batch, DataError, Example, NoTargetError, Task
+from headstock.interfaces.notes import note, noting
 from headstock.preprocessing.code import code_digest
 from headstock.preprocessing.features import FeatureStore
 from headstock.preprocessing.notes import Noted, RowNotes
@@ -34,14 +34,15 @@ class PreparedSplit:
         split: The usable rows.
         store: Preprocessed examples.
         numbers: For each usable row its number in ``store``.
-        targets: Target tensors of each usable row; empty when references are not known.
+        targets: Target tensors of each usable row, ``None`` for a row that is scored without a loss
+            (:class:`headstock.NoTargetError`); empty when references are not known.
         features: What a frozen backbone makes of each usable row, where that was computed before.
     """
 
     split: ReadSplit
     store: Examples
     numbers: list[int]
-    targets: list[dict[str, Tensor]]
+    targets: list[dict[str, Tensor] | None]
     features: FeatureStore | None = None
 
     def __len__(self) -> int:
@@ -61,12 +62,22 @@ class PreparedSplit:
         """Return where an example comes from, for a message: file and row."""
         return self.split.table.where(self.split.rows[index])
 
+    def apart(self, batches: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+        """Return batches cut so that rows with targets and rows without are not in one."""
+        if all(target is not None for target in self.targets):
+            return batches
+        known = np.asarray([target is not None for target in self.targets])
+        return [part for batch in batches for part in (batch[known[batch]], batch[~known[batch]]) if len(part)]
+
     def batch(self, indices: Sequence[int] | NDArray[np.int64], backbone: Backbone, task: Task) -> Batch:
-        """Put examples together."""
+        """Put examples together; targets are there if all of them have some."""
         examples = [self.store[self.numbers[index]] for index in indices]
         features = None if self.features is None else self.features.batch(indices)
         try:
-            targets = task.collate([self.targets[index] for index in indices]) if self.targets else {}
+            chosen = (
+                [target for index in indices if (target := self.targets[index]) is not None] if self.targets else []
+            )
+            targets = task.collate(chosen) if len(chosen) == len(examples) > 0 else {}
             return Batch(backbone.collate(examples), targets, len(examples), features)
         except Exception as error:
             note_rows(error, map(self.where, indices))
@@ -82,13 +93,13 @@ def prepare_split(
 
     Raises:
         BadExampleError: an input cannot be preprocessed and ``policy`` is not ``skip``; names file and row.
-        DataError: a reference has something that training data had not; names file and row.
+        DataError: a reference cannot be encoded; names file and row.
     """
     store = _through_cache(split, backbone, task, console) if cached else _in_memory(split, backbone, task, console)
     failed = {skipped.row: skipped.reason for skipped in store.skipped}
     kept = ReadSplit(split.name, split.table, [], [], [], list(split.skipped), split.predicting)
     numbers: list[int] = []
-    targets: list[dict[str, Tensor]] = []
+    targets: list[dict[str, Tensor] | None] = []
     number = -1
     for index, (row, written, digest) in enumerate(zip(split.rows, split.references, split.digests, strict=True)):
         try:
@@ -98,7 +109,7 @@ def prepare_split(
             with noting() as found:
                 reference = None if written is None else task.canonical(written)
                 if reference is not None:
-                    targets.append(task.encode(reference, store[number]))
+                    targets.append(_target(split, task, reference, store[number]))
         except BadExampleError as error:
             kept.skipped.append(skip_or_raise(split, row, error, policy))
             continue
@@ -116,6 +127,17 @@ def prepare_split(
     require_rows(kept)
     _add_notes(kept, split.notes, store.notes, numbers)
     return PreparedSplit(kept, store, numbers, targets)
+
+
+def _target(split: ReadSplit, task: Task, reference: Any, example: Example) -> dict[str, Tensor] | None:
+    """Encode a reference; outside of training there may be none, which is noted."""
+    try:
+        return task.encode(reference, example)
+    except NoTargetError as error:
+        if split.name == "train":
+            raise
+        note(error.what)
+        return None
 
 
 def _add_notes(kept: ReadSplit, reading: RowNotes, preprocessing: RowNotes, numbers: list[int]) -> None:

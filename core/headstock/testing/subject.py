@@ -121,10 +121,11 @@ class Subject:
         for size in (EXAMPLES, 4 * EXAMPLES, 16 * EXAMPLES):
             try:
                 with redirected_cache(self.new_folder()):
-                    prepare_data(self.resolved(f"data.limit={size}"), Console(quiet=True))
+                    data = prepare_data(self.resolved(f"data.limit={size}"), Console(quiet=True))
             except DataError:
                 continue
-            return f"data.limit={size}"
+            if all(target is not None for split in data.splits.values() for target in split.targets):
+                return f"data.limit={size}"
         return "data.limit=null"
 
     def prepared(self, *more: str, jitter: float = 0.0) -> PreparedData:

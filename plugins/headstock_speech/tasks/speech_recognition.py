@@ -24,10 +24,13 @@ from headstock import (
     Features,
     Loss,
     Metric,
+    NoTargetError,
     Row,
     Splits,
     Task,
+    note,
 )
+from headstock.kits import parts_words
 from headstock_speech.samples.morse import morse_splits
 from headstock_speech.tasks.audio import SUFFIXES, audio_input
 from headstock_speech.tasks.transcripts import BLANK, Alphabet, normalise, shortened
@@ -77,6 +80,7 @@ class SpeechRecognition(Task):
     def __init__(self, config: SpeechRecognitionConfig) -> None:
         super().__init__(config)
         self.alphabet = Alphabet(())
+        self._parts_words = True
 
     @classmethod
     def trainer_defaults(cls, config: SpeechRecognitionConfig) -> Mapping[str, Any]:
@@ -95,43 +99,58 @@ class SpeechRecognition(Task):
         return audio_input(row)
 
     def reference(self, row: Row) -> str:
-        """Return the normalised transcript."""
+        """Return the normalised transcript, which may be empty: nobody speaks in the recording."""
         value = row.get("text")
         if not isinstance(value, str):
             raise BadExampleError(f"column 'text' holds {type(value).__name__}, not a transcript")
-        text = normalise(value, self.config.case, self.config.remove_punctuation)
-        if not text:
-            raise BadExampleError("the transcript is empty" + (f" once normalised: {value!r}" if value else ""))
-        return text
+        return normalise(value, self.config.case, self.config.remove_punctuation)
 
     def learn(self, references: Sequence[str]) -> None:
-        """Learn the alphabet."""
+        """Learn the alphabet, and whether its script parts words by spaces."""
         self.alphabet = Alphabet.learn(references)
+        self._parts_words = parts_words(references)
+        if not self._parts_words:
+            note(
+                "transcripts without spaces between words, so that cer chooses the best checkpoint and not wer",
+                len(references),
+            )
+
+    @property
+    def deciding_metric(self) -> str:
+        """``wer``, or ``cer`` where the transcripts' script does not part words by spaces."""
+        return "wer" if self._parts_words else "cer"
 
     def state(self) -> dict[str, Any]:
-        """Return the alphabet."""
-        return {"alphabet": list(self.alphabet.characters)}
+        """Return the alphabet, and whether transcripts part words."""
+        return {"alphabet": list(self.alphabet.characters), "parts_words": self._parts_words}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take back the alphabet."""
+        """Take back the alphabet, and whether transcripts part words."""
         self.alphabet = Alphabet(state["alphabet"])
+        self._parts_words = bool(state.get("parts_words", True))
 
     def encode(self, reference: str, example: Example) -> dict[str, Tensor]:
         """Return ``characters`` (S,), the numbers of the transcript's characters.
 
         Raises:
-            BadExampleError: the recording has fewer frames than the characters need, each one frame and one more
-                between two that are the same; or the transcript has a character that no training transcript has.
+            NoTargetError: the recording has fewer frames than the characters need, each one frame and one more
+                between two that are the same; or the transcript is empty, or has a character that no training
+                transcript has.
             DataError: the backbone does not tell its frames.
         """
         if "frames" not in example:
             raise DataError("this backbone's examples do not tell their number of 'frames', which this task needs")
+        if not reference:
+            raise NoTargetError(
+                "the transcript is empty", "recordings with an empty transcript, where all that is recognized is wrong"
+            )
         numbers = self.alphabet.encode(reference)
         needed = len(numbers) + sum(first == second for first, second in pairwise(numbers))
         frames = int(example["frames"])
         if frames < needed:
-            raise BadExampleError(
-                f"the recording is too short for '{shortened(reference)}': {frames} frames, {needed} are needed"
+            raise NoTargetError(
+                f"the recording is too short for '{shortened(reference)}': {frames} frames, {needed} are needed",
+                "recordings too short for their transcript, scored as wrong",
             )
         return {"characters": torch.tensor(numbers)}
 

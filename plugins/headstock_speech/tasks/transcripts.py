@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Literal
 
-from headstock import BadExampleError, DataError
+from headstock import DataError, NoTargetError
 
 BLANK = 0
 """Number that stands for no character; CTC puts it between and around characters."""
@@ -72,14 +72,15 @@ class Alphabet:
         """Return the number of each character.
 
         Raises:
-            BadExampleError: a character that no training transcript has.
+            NoTargetError: a character that no training transcript has.
         """
         unknown = next((character for character in transcript if character not in self._numbers), None)
         if unknown is not None:
-            raise BadExampleError(
+            raise NoTargetError(
                 f"character '{unknown}' (U+{ord(unknown):04X}) of '{shortened(transcript)}' is in no training "
                 "transcript; task.remove_punctuation drops punctuation and symbols, "
-                "task.case unites upper and lower case"
+                "task.case unites upper and lower case",
+                "transcripts with a letter that training data has not, scored as wrong",
             )
         return [self._numbers[character] for character in transcript]
 

@@ -28,6 +28,7 @@ from headstock_text.attention import AttentionConfig
 from headstock_text.samples.number_words import number_splits
 from headstock_text.splitting import clean
 from headstock_text.subwords import END, PADDING, START, Subwords
+from headstock_text.tasks.bleu_tokenizer import bleu_tokenizer
 from headstock_text.tasks.cells import read_text
 from headstock_text.writing import Decoder, Limits, Writer
 
@@ -50,9 +51,10 @@ class TranslationConfig(AttentionConfig):
         le=1000,
         description="target subwords at most for each of the source, beside ten; unless the backbone writes",
     )
-    bleu_tokenizer: Literal["13a", "intl", "zh", "char"] = Field(
-        "13a",
-        description="how sacrebleu cuts words: 13a for languages with spaces, zh, or char for others without",
+    bleu_tokenizer: Literal["auto", "13a", "intl", "zh", "ja-mecab", "ko-mecab", "char"] = Field(
+        "auto",
+        description="how sacrebleu cuts words: auto goes by the script of the training targets, and takes 13a where "
+        "words have spaces",
     )
 
 
@@ -83,6 +85,7 @@ class Translation(Task):
     def __init__(self, config: TranslationConfig) -> None:
         super().__init__(config)
         self.subwords: Subwords | None = None
+        self._tokenizer = "13a"
         self._writer: Writer | None = None
         self._limits = Limits(config.beams, config.max_length, config.length_ratio)
 
@@ -101,16 +104,26 @@ class Translation(Task):
         return clean(read_text(row, "target")).strip()
 
     def learn(self, references: Sequence[str]) -> None:
-        """Learn the target subwords."""
+        """Learn the target subwords, and how BLEU cuts words of the targets' script."""
         self.subwords = Subwords.learn(references, self.config.vocabulary)
+        if self.config.bleu_tokenizer == "auto":
+            self._tokenizer = bleu_tokenizer(references)
+
+    @property
+    def bleu_tokenizer(self) -> str:
+        """How sacrebleu cuts words."""
+        chosen = self.config.bleu_tokenizer
+        return self._tokenizer if chosen == "auto" else chosen
 
     def state(self) -> dict[str, Any]:
-        """Return the target subwords."""
-        return {"subwords": None if self.subwords is None else self.subwords.write()}
+        """Return the target subwords and BLEU's tokenizer."""
+        subwords = None if self.subwords is None else self.subwords.write()
+        return {"subwords": subwords, "bleu_tokenizer": self._tokenizer}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take back the target subwords."""
+        """Take back the target subwords and BLEU's tokenizer."""
         self.subwords = None if state["subwords"] is None else Subwords.read(state["subwords"])
+        self._tokenizer = state.get("bleu_tokenizer", "13a")
 
     def bind(self, backbone: Backbone) -> None:
         """Write through the backbone if it can write; its tokens then take the place of those learnt."""
@@ -186,7 +199,7 @@ class Translation(Task):
         from sacrebleu.metrics.chrf import CHRF
 
         right = sum(one == other for one, other in zip(predictions, references, strict=True))
-        bleu, found = BLEU(tokenize=self.config.bleu_tokenizer), list(predictions)
+        bleu, found = BLEU(tokenize=self.bleu_tokenizer), list(predictions)
         return {
             "bleu": float(bleu.corpus_score(found, [list(references)]).score),
             "chrf": float(CHRF().corpus_score(found, [list(references)]).score),

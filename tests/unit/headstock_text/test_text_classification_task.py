@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from headstock.interfaces import BadExampleError, DataError
+from headstock.interfaces import BadExampleError, DataError, NoTargetError
 from headstock_text.backbones.textcnn import TextCnn
 from headstock_text.tasks.text_classification import TextClassification, TextClassificationConfig
 
@@ -94,3 +94,33 @@ def test_a_label_that_training_had_not_is_named() -> None:
 )
 def test_many_labels_in_one_value(value: Any, labels: list[str]) -> None:
     assert make(multi_label=True, label_separator=";").reference({"label": value}) == labels
+
+
+def test_labels_that_training_had_not_count_as_wrong() -> None:
+    task = make()
+    task.learn(["animals", "money", "money"])
+    said = [
+        [{"label": "animals", "score": 0.9}],
+        [{"label": "money", "score": 0.9}],
+        [{"label": "money", "score": 0.9}],
+    ]
+    references = ["animals", "money", "weather"]
+    figures = task.score(said, references)
+    assert figures["accuracy"] == pytest.approx(2 / 3)
+    assert figures["f1"] == pytest.approx((1 + 2 / 3 + 0) / 3)  # as scikit-learn has it over all labels that occur
+    details = task.details(said, references)
+    assert details.per_class["weather"] == {"precision": 0, "recall": 0, "f1": 0, "support": 1}
+    assert details.confusion is not None
+    assert details.confusion.labels == ("animals", "money", "weather")
+    assert details.confusion.pairs == ((0, 0, 1), (1, 1, 1), (2, 1, 1))
+
+
+def test_labels_that_training_had_not_count_as_missed_among_several() -> None:
+    task = make(multi_label=True)
+    task.learn([["animals"], ["money"]])
+    said = [[{"label": "animals", "score": 0.9}, {"label": "money", "score": 0.1}]] * 2
+    figures = task.score(said, [["animals"], ["animals", "weather"]])
+    assert figures["accuracy"] == 0.5
+    assert figures["recall"] == 0.5
+    with pytest.raises(NoTargetError, match="'weather' is not in the training data"):
+        task.encode(["animals", "weather"], {})

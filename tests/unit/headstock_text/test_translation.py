@@ -23,6 +23,7 @@ from headstock_text.backbones.seq2seq import Seq2SeqText, Seq2SeqTextConfig
 from headstock_text.backbones.subword_transformer import SubwordTransformer
 from headstock_text.samples import number_words
 from headstock_text.subwords import END, PADDING, START, Subwords
+from headstock_text.tasks import bleu_tokenizer as tokenizers
 from headstock_text.tasks.translation import Translation, TranslationConfig
 from headstock_text.writing import Decoder, Limits, Writer
 
@@ -213,3 +214,48 @@ def test_a_pretrained_model_writes_with_its_own_decoder(writer_folder: Path, ste
 def test_an_encoder_alone_cannot_write(tiny_encoder: Callable[[str], Path]) -> None:
     with pytest.raises(HeadstockError, match="has no decoder that writes"):
         Seq2SeqText.create(Seq2SeqTextConfig(model=str(tiny_encoder("bert"))), [])
+
+
+@pytest.mark.parametrize(
+    ("targets", "tokenizer", "said"),
+    [
+        (["ein Hund lief", "hallo"], "13a", ""),
+        (["今天天气很好我们去公园散步吧"], "zh", "they are Chinese"),
+        (["今天 天气 很 好"], "zh", "they are Chinese"),
+        (["我们用 Python 写了一个程序 called headstock"], "zh", "partly Chinese"),
+        (["今日はいい天気ですね"], "char", "sacrebleu[ja]"),
+        (["오늘은 날씨가 좋네요"], "char", "sacrebleu[ko]"),
+        (["วันนี้อากาศดี"], "char", "no spaces between words"),
+        (["วันนี้อากาศดี", "今天天气很好"], "char", "they mix Chinese and other scripts"),
+        ([], "13a", ""),
+    ],
+)
+def test_the_tokenizer_of_bleu_follows_the_script(
+    targets: list[str], tokenizer: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokenizers, "find_spec", lambda name: None)
+    with noting() as found:
+        assert tokenizers.bleu_tokenizer(targets) == tokenizer
+    assert len(found) == bool(said)
+    assert all(said in line for line in found)
+
+
+def test_mecab_is_taken_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokenizers, "find_spec", lambda name: object())
+    assert tokenizers.bleu_tokenizer(["今日はいい天気ですね"]) == "ja-mecab"
+    assert tokenizers.bleu_tokenizer(["오늘은 날씨가 좋네요"]) == "ko-mecab"
+
+
+def test_bleu_of_chinese_is_that_of_its_characters_and_kept() -> None:
+    right = ["今天天气很好我们去公园散步吧"]
+    task = make()
+    task.learn(right)
+    found = ["今天天气真好我们去公园散步吧"]
+    assert 70 < task.score(found, right)["bleu"] < 85
+    again = make()
+    again.restore(task.state())
+    assert again.score(found, right) == task.score(found, right)
+    assert make(bleu_tokenizer="13a").score(found, right)["bleu"] == 0.0
+    before_it_was_kept = {"subwords": task.state()["subwords"]}
+    again.restore(before_it_was_kept)
+    assert again.bleu_tokenizer == "13a"

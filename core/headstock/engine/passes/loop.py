@@ -56,7 +56,7 @@ class Pass:
         self._limit = limit or split_cost_limit(split)
         self._together = config.fsdp and ranks.size > 1
         plan = BatchPlan(split.costs, config.batch_size * 2, _doubled(config.batch_cost), seed=0)
-        self._all = plan.ordered()
+        self._all = split.apart(plan.ordered())
         self.device = next(module.parameters()).device
         """Where the model is."""
         self.batches = self._all[ranks.rank :: ranks.size]

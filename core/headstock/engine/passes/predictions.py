@@ -29,6 +29,7 @@ class Evaluation(NamedTuple):
         details: Metrics per class and the like.
         examples: How many examples were evaluated.
         skipped: One line for each row that was left out because it cannot be used.
+        notes: Of how many examples something was cut, dropped or changed, or scored without a loss, by what it was.
     """
 
     metrics: dict[str, float]
@@ -36,6 +37,7 @@ class Evaluation(NamedTuple):
     details: Details
     examples: int
     skipped: list[str]
+    notes: dict[str, int]
 
 
 class _BatchLoss(NamedTuple):
@@ -112,7 +114,8 @@ def evaluate_split(
         return figures
 
     metrics: dict[str, float] = ranks.from_first(score)
-    return Evaluation(metrics, predictions, details, len(split), list(split.split.skipped))
+    notes = {what: noted.examples for what, noted in split.notes.items()}
+    return Evaluation(metrics, predictions, details, len(split), list(split.split.skipped), notes)
 
 
 def _gathered(loop: Pass, predictions: list[Any], losses: list[_BatchLoss], ranks: Ranks) -> list[_BatchLoss] | None:

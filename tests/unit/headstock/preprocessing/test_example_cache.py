@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -195,3 +196,20 @@ def test_two_runs_on_the_same_data_preprocess_once(counted: list[str]) -> None:
     assert first > 0
     prepare_data(resolve_recipe(CATALOGUE, "text-classification", ["limit=20", "seed=2"]), Console(quiet=True))
     assert len(counted) == first
+
+
+def test_an_unseen_label_is_scored_without_a_loss_but_cannot_be_trained_on() -> None:
+    task, backbone = make()
+    rows = [ROWS[0], {"text": "word is odd", "label": "c"}, ROWS[1], {"text": "odd too", "label": "c"}, ROWS[2]]
+    table = Table(MemoryRows("rows.csv", rows, ("text", "label")))
+    split = prepare_split(read_split("test", table, task, "error"), backbone, task, "error", Console(quiet=True))
+    assert [target is None for target in split.targets] == [False, True, False, True, False]
+    assert split.split.references == ["a", "c", "b", "c", "a"]
+    ((what, noted),) = split.notes.items()
+    assert (what, noted.examples) == ("labels that training data has not, scored as wrong", 2)
+    batches = split.apart([np.asarray([4, 1, 0]), np.asarray([3]), np.asarray([2])])
+    assert [batch.tolist() for batch in batches] == [[4, 0], [1], [3], [2]]
+    assert set(split.batch(batches[0], backbone, task).targets) == {"label"}
+    assert split.batch(batches[1], backbone, task).targets == {}
+    with pytest.raises(BadExampleError, match=r"rows\.csv row 2: label 'c' is not in the training data"):
+        prepare(task, backbone, rows)
