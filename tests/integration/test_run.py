@@ -111,7 +111,7 @@ def test_a_run_leaves_everything_it_promises(folder: Path, finished: subprocess.
     assert results["examples"] == {"train": 96, "validation": 12, "test": 12}
     predictions = [json.loads(line) for line in (run / "predictions.jsonl").read_text().splitlines()]
     assert len(predictions) == 12
-    assert set(predictions[0]) == {"example", "reference", "prediction"}
+    assert set(predictions[0]) == {"example", "input", "reference", "prediction"}
     assert "reviews.csv row " in predictions[0]["example"]
     assert (run / "plots/curves.png").read_bytes().startswith(b"\x89PNG")
     assert (run / "plots/confusion.png").read_bytes().startswith(b"\x89PNG")

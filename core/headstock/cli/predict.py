@@ -24,6 +24,9 @@ SHOWN = 20
 @click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path))
 @click.argument("inputs", nargs=-1, metavar="[INPUT…] [data.key=value…]")
 @click.option("--data", "path", metavar="PATH|HUB_ID", help="A file, folder or data set of the Hub, in place of INPUT.")
+@click.option(
+    "--top-k", type=click.IntRange(min=1), metavar="N", help="Give the N best labels, where a task ranks them."
+)
 @on_bad_example_option
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @trust_option
@@ -33,6 +36,7 @@ def predict(
     run_dir: Path,
     inputs: tuple[str, ...],
     path: str | None,
+    top_k: int | None,
     on_bad_example: Any,
     device: str,
     trust_remote_code: bool,
@@ -75,7 +79,7 @@ def predict(
     for source in sources:
         for remark in source.table.notes:
             note(remark)
-        predictions, bad = model.predict_table(source.table, on_bad_example=policy)
+        predictions, bad = model.predict_table(source.table, on_bad_example=policy, top_k=top_k)
         lines += [json_text(_record(source, row, value)) for row, value in enumerate(predictions)]
         skipped += bad
     for line in lines:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -22,6 +24,7 @@ from headstock.engine.run_directory import RunDirectory
 from headstock.engine.setup import PreparedData, count
 from headstock.error_text import printable, reason
 from headstock.interfaces import Task, trusts_remote_code
+from headstock.interfaces.task import Row
 from headstock.preprocessing.prepare import PreparedSplit
 from headstock.recipe.resolve import ResolvedRecipe
 from headstock.report.card import model_card, plain_loading
@@ -74,7 +77,7 @@ def make_result(
 
 
 def write_predictions(path: Path, task: Task, test: PreparedSplit, evaluation: Evaluation, console: Console) -> None:
-    """Write a line of JSON for each example of a split: where it comes from, what is right, what was predicted.
+    """Write a line of JSON for each example of a split: its place, input, what is right and what was predicted.
 
     A prediction that cannot be written is a warning; it must not cost the whole run.
 
@@ -85,11 +88,39 @@ def write_predictions(path: Path, task: Task, test: PreparedSplit, evaluation: E
         _write_predictions(path, task, test, evaluation)
 
 
+def _input(task: Task, row: Row) -> Any:
+    """Return a row's input for people: its value, or the path of a file; by column where there are several.
+
+    What is neither JSON nor a file with a path (an array, the bytes of an image) is ``None``.
+    """
+    columns = [column for column in task.columns if column.role == "input" and row.get(column.name) is not None]
+    values = {column.name: (_path if column.content == "file" else _value)(row[column.name]) for column in columns}
+    return next(iter(values.values())) if len(values) == 1 else values
+
+
+def _path(value: Any) -> str | None:
+    path = value.get("path") if isinstance(value, Mapping) else value
+    return os.fspath(path) if isinstance(path, str | os.PathLike) else None
+
+
+def _value(value: Any) -> Any:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return None
+    return value
+
+
 def _write_predictions(path: Path, task: Task, test: PreparedSplit, evaluation: Evaluation) -> None:
     split = test.split
     lines = []
     for row, reference, prediction in zip(split.rows, split.references, evaluation.predictions, strict=True):
-        record = {"example": split.table.where(row), "reference": reference, "prediction": prediction}
+        record = {
+            "example": split.table.where(row),
+            "input": _input(task, split.table[row]),
+            "reference": reference,
+            "prediction": prediction,
+        }
         lines.append(json.dumps(record, ensure_ascii=False) + "\n")
     write_text(path, "".join(lines))
 

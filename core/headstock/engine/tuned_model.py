@@ -52,16 +52,25 @@ class TunedModel:
         """The task, with what it learnt."""
         return self._module.task
 
-    def predict(self, inputs: Sequence[Any], *, on_bad_example: Policy = "error", quiet: bool = True) -> list[Any]:
+    def predict(
+        self,
+        inputs: Sequence[Any],
+        *,
+        on_bad_example: Policy = "error",
+        top_k: int | None = None,
+        quiet: bool = True,
+    ) -> list[Any]:
         """Return one prediction an input, in order, in Hugging Face's wire format.
 
         Args:
             inputs: Values of the task's main column (texts, file paths, arrays), or mappings of several columns.
             on_bad_example: ``skip`` gives ``None`` for an input that cannot be used, instead of an error.
+            top_k: Give so many answers an input, the best first; for tasks that rank answers, such as classification.
             quiet: Show no progress.
 
         Raises:
             BadExampleError: an input cannot be used; names it by its number.
+            HeadstockError: ``top_k`` is given and the task gives one answer an input.
             TypeError: ``inputs`` is one text instead of a list of them.
         """
         if isinstance(inputs, str | bytes | Mapping):
@@ -70,7 +79,7 @@ class TunedModel:
         rows = [dict(value) if isinstance(value, Mapping) and main in value else {main: value} for value in inputs]
         columns = tuple(column.name for column in self.task.columns)
         table = Table(MemoryRows("input", rows, columns))
-        return self.predict_table(table, on_bad_example=on_bad_example, quiet=quiet).values
+        return self.predict_table(table, on_bad_example=on_bad_example, top_k=top_k, quiet=quiet).values
 
     def table(self, data: str | Path | Mapping[str, Any]) -> Table:
         """Return rows to predict, read as a run reads its data; what is right for them need not be known.
@@ -84,20 +93,32 @@ class TunedModel:
         return self._read(self._data_config(data), need_targets=False)
 
     @noting_plugin()
-    def predict_table(self, table: Table, *, on_bad_example: Policy | None = None, quiet: bool = True) -> Predictions:
+    def predict_table(
+        self,
+        table: Table,
+        *,
+        on_bad_example: Policy | None = None,
+        top_k: int | None = None,
+        quiet: bool = True,
+    ) -> Predictions:
         """Return one prediction a row, in order. See :meth:`predict`.
 
         Args:
             table: What :meth:`table` returns.
             on_bad_example: What to do with a row that cannot be used; by default what the run did.
+            top_k: Give so many answers a row.
             quiet: Show no progress.
         """
+        if top_k is not None and top_k < 1:
+            raise HeadstockError(f"top_k must be 1 or more, not {top_k}")
+        if top_k is not None and type(self.task).decode_top is Task.decode_top:
+            raise HeadstockError(f"{self._saved.task.name} gives one answer an input, so there is no top_k")
         console = Console(quiet)
         policy = on_bad_example or self.data.on_bad_example
         split = self._prepare("input", table, console, policy, predicting=True)
         values: list[Any] = [None] * len(table)
         if len(split):
-            predictions, _ = predict_split(self._module, split, self._config, console, "predict")
+            predictions, _ = predict_split(self._module, split, self._config, console, "predict", top_k=top_k)
             for row, prediction in zip(split.split.rows, predictions, strict=True):
                 values[row] = self.task.to_pipeline(prediction, table[row])
         return Predictions(values, split.split.skipped)

@@ -189,6 +189,13 @@ class Task(Component):
     def decode(self, outputs: dict[str, Tensor], batch: Batch) -> list[Any]:
         """Return one prediction an example, as JSON values. Tensors are on the CPU, floats in float32."""
 
+    def decode_top(self, outputs: dict[str, Tensor], batch: Batch, count: int) -> list[Any]:
+        """Return for each example the ``count`` best answers, in the form of :meth:`decode`, for ``predict``'s top_k.
+
+        Only tasks that rank their answers implement it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not rank its answers")
+
     @abstractmethod
     def score(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
         """Return a figure for each of :attr:`metrics`."""

@@ -149,12 +149,19 @@ class Classification(Labelled):
     def decode(self, outputs: dict[str, Tensor], batch: Batch) -> list[list[dict[str, Any]]]:
         """Return for each example its labels with scores, best first, as text-classification pipelines do."""
         del batch
-        logits = outputs["logits"]
+        return self._ranked(outputs["logits"], None)
+
+    def decode_top(self, outputs: dict[str, Tensor], batch: Batch, count: int) -> list[list[dict[str, Any]]]:
+        """Return for each example the ``count`` best labels with scores."""
+        del batch
+        return self._ranked(outputs["logits"], count)
+
+    def _ranked(self, logits: Tensor, count: int | None) -> list[list[dict[str, Any]]]:
         scores = logits.sigmoid() if self.multi_label else logits.softmax(dim=1)
         values, order = scores.sort(dim=1, descending=True)
         predictions = []
         for row, numbers in zip(values.tolist(), order.tolist(), strict=True):
-            kept = max(KEPT_SCORES, sum(value >= 0.5 for value in row))
+            kept = count or max(KEPT_SCORES, sum(value >= 0.5 for value in row))
             pairs = list(zip(row, numbers, strict=True))[:kept]
             predictions.append([{"label": self.labels.names[n], "score": round(value, 6)} for value, n in pairs])
         return predictions

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from headstock.interfaces import Batch, Task
+from headstock.interfaces import Batch
 from headstock.trainer.plan.batches import Indices
+
+Decode = Callable[[dict[str, Tensor], Batch], list[Any]]
 
 
 class _Computed(NamedTuple):
@@ -25,13 +28,13 @@ class Decoder:
     """Makes predictions of outputs and puts them into the caller's order.
 
     Args:
-        task: Decodes.
+        decode: Makes predictions of a batch's outputs, as :meth:`headstock.Task.decode` does.
         size: Number of examples.
         device: Where outputs are computed. If it is a GPU, a batch is decoded when the next one has been launched.
     """
 
-    def __init__(self, task: Task, size: int, device: torch.device) -> None:
-        self._task, self._device = task, device
+    def __init__(self, decode: Decode, size: int, device: torch.device) -> None:
+        self._decode_batch, self._device = decode, device
         self._waiting: deque[_Computed] = deque()
         self.predictions: list[Any] = [None] * size
         """One an example; ``None`` where it is not decoded yet."""
@@ -60,6 +63,6 @@ class Decoder:
             done = self._waiting.popleft()
             if done.arrived is not None:
                 done.arrived.synchronize()
-            decoded = self._task.decode(done.outputs, done.batch)
+            decoded = self._decode_batch(done.outputs, done.batch)
             for index, prediction in zip(done.indices.tolist(), decoded, strict=True):
                 self.predictions[index] = prediction

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -55,19 +56,21 @@ def predict_split(
     label: str,
     ranks: Ranks = ALONE,
     limit: CostLimit | None = None,
+    top_k: int | None = None,
 ) -> tuple[list[Any], float | None]:
     """Return a prediction for each example, in order, and the mean loss where references are known.
 
     Results are the same to the bit on any number of ranks; only the first rank returns them, the others ``None`` for
     each example and for the loss. A ``limit`` of the split (:func:`headstock.engine.passes.loop.split_cost_limit`)
-    remembers from one call to the next what did not fit into memory.
+    remembers from one call to the next what did not fit into memory. With ``top_k`` a prediction has so many answers.
 
     Raises:
         HeadstockError: with ``fsdp``, a batch is too large for the memory.
         DoesNotFitError: an example is too large for the memory, even alone; names file and row.
     """
     loop = Pass(module, split, config, ranks, limit)
-    transfer, decoder = Transfer(loop.device), Decoder(module.task, len(split), loop.device)
+    decode = module.task.decode if top_k is None else partial(module.task.decode_top, count=top_k)
+    transfer, decoder = Transfer(loop.device), Decoder(decode, len(split), loop.device)
     sums = torch.zeros(len(loop.batches), 2, device=loop.device)
 
     def predict(number: int, indices: Indices, batch: Batch) -> None:
