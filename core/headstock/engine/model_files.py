@@ -7,12 +7,11 @@ saves itself. A backbone that the adapter left as it was and that came from some
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -20,10 +19,11 @@ from headstock.atomic import explain_write_errors, new_directory, write_json
 from headstock.digests import bytes_digest, file_digest, folder_digests, json_digest
 from headstock.engine.model_check import check_link, check_model
 from headstock.engine.module import TuningModule
+from headstock.files import MissingFileError, read_json
 from headstock.interfaces import Backbone, Task
 from headstock.interfaces.remote_code import without_consent
 from headstock.recipe.components import component_class
-from headstock.recipe.errors import validated
+from headstock.recipe.errors import describe, validated
 from headstock.recipe.resolve import ResolvedRecipe
 from headstock_registry import Catalogue, Entry, HeadstockError
 
@@ -152,12 +152,12 @@ def read_saved(path: Path) -> tuple[dict[str, Any], SavedModel]:
     """Return what a ``model.json`` holds, as plain values and typed."""
     check_link(path, path.parent.parent)
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = read_json(path)
         return content, SavedModel.model_validate(content)
-    except (FileNotFoundError, NotADirectoryError) as error:
+    except MissingFileError as error:
         raise HeadstockError(f"{path.parent} holds no tuned model; give the folder of a finished run") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise HeadstockError(f"cannot read {path}: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        raise HeadstockError(f"cannot read {path}: {describe(error, SavedModel)}") from error
 
 
 def _saved_part(entry: Entry, config: BaseModel, path: str | None = None) -> SavedPart:
@@ -194,7 +194,9 @@ def load_base(catalogue: Catalogue, saved: SavedModel, folder: Path) -> Backbone
         stored: Backbone = cls.load(config, folder / "backbone")
         return stored
     part = saved.backbone
-    if saved.source is not None and saved.source_digest is not None:
+    if saved.source is None:
+        raise HeadstockError(f"{folder / 'backbone'} is missing, and model.json names no other place of the backbone")
+    if saved.source_digest is not None:
         found = _digest(Path(saved.source))
         if found not in (None, saved.source_digest):
             raise HeadstockError(
@@ -205,6 +207,11 @@ def load_base(catalogue: Catalogue, saved: SavedModel, folder: Path) -> Backbone
         part = part.model_copy(update={"options": {**part.options, "revision": saved.source_commit}})
     cls, config = _resolve(catalogue, "backbone", part)
     named: Backbone = cls.create(config, ())
+    if _absolute(named.source) != saved.source:
+        raise HeadstockError(
+            f"the model in {folder} builds on {saved.source}, but with its options backbone '{part.name}' takes "
+            f"{named.source}"
+        )
     return named
 
 

@@ -14,6 +14,7 @@ from huggingface_hub.utils import filter_repo_objects
 
 import headstock
 from headstock.cli.main import cli as command
+from headstock.engine.model_files import sealed
 
 TEXTS = ["good and nice", "bad"]
 
@@ -85,6 +86,15 @@ def test_a_base_that_cannot_go_along_is_the_reason_for_no_upload(
     run = [word for word in words if word not in ("--push-to-hub", "me/model")]
     assert CliRunner().invoke(command, [*run, "adapter=lora"]).exit_code == 0
     again = ["run", str(tmp_path / "run"), "--resume", "--push-to-hub", "me/model"]
+    shutil.copytree(tmp_path / "base", tmp_path / "other")
+    path = tmp_path / "run/model/model.json"
+    written = path.read_text()
+    path.write_text(json.dumps(sealed(json.loads(written.replace("/base/my-bert", "/other/my-bert", 1)))))
+    with pytest.raises(
+        headstock.HeadstockError, match=r"builds on .*base/my-bert, but with its options .*/other/my-bert"
+    ):
+        headstock.load(tmp_path / "run")
+    path.write_text(written)
     (tmp_path / "base/my-bert/config.json").write_text("{}")
     changed = CliRunner().invoke(command, again)
     assert "cannot be uploaded: it builds on" in changed.output

@@ -115,10 +115,27 @@ def test_a_snapshot_in_the_hubs_cache_has_links_to_its_blobs(run: Path, tmp_path
     headstock.load(snapshot)
 
 
-def test_pipes_are_not_opened(run: Path) -> None:
-    (run / "model/head.safetensors").unlink()
-    os.mkfifo(run / "model/head.safetensors")
-    assert "head.safetensors is not a regular file" in refused(run)
+@pytest.mark.parametrize("name", ["head.safetensors", "model.json", "backbone/vocabulary.json"])
+def test_pipes_are_not_opened(run: Path, name: str) -> None:
+    (run / "model" / name).unlink()
+    os.mkfifo(run / "model" / name)
+    message = refused(run)
+    assert name in message
+    assert "pipe" in message or "not a regular file" in message
+
+
+def test_a_backbone_that_nobody_has_is_not_made_up(run: Path) -> None:
+    shutil.rmtree(run / "model/backbone")
+    rewritten(run)
+    assert "backbone is missing" in refused(run)
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", "null", '{"task": 1}', "[" * 100_000, '{"a": 1, "a": 2}', "\x00", "1" * 10_000]
+)
+def test_what_is_no_model_json(run: Path, content: str) -> None:
+    (run / "model/model.json").write_text(content)
+    assert "model.json" in refused(run)
 
 
 @pytest.mark.parametrize(
