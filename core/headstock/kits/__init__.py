@@ -13,6 +13,7 @@ from headstock.data.system_files import is_system_file
 from headstock.kits.classification import Classification, ClassificationConfig
 from headstock.kits.labelled import Labelled, LabelledConfig
 from headstock.kits.labels import LabelSet, balanced_weights
+from headstock.kits.lists import read_list
 from headstock.kits.scripts import UNSPACED, parts_words, scripts_of
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "is_system_file",
     "open_text",
     "parts_words",
+    "read_list",
     "scripts_of",
     "split_in",
     "split_of",

@@ -5,7 +5,6 @@ A task that classifies says its columns, its sample and how a row becomes backbo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -14,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from headstock.error_text import shown
 from headstock.interfaces import (
     Backbone,
     BadExampleError,
@@ -28,6 +28,7 @@ from headstock.interfaces import (
 from headstock.interfaces.task import Row
 from headstock.kits.labelled import Labelled, LabelledConfig
 from headstock.kits.labels import LabelSet, balanced_weights
+from headstock.kits.lists import read_list
 from headstock.kits.spelling import bare
 
 KEPT_SCORES = 10
@@ -78,10 +79,12 @@ class Classification(Labelled):
 
     def _many(self, value: Any) -> list[str]:
         if isinstance(value, str) and value.strip().startswith("["):
-            try:
-                value = json.loads(value)
-            except json.JSONDecodeError as error:
-                raise BadExampleError(f"column '{self.label_column}' is not a JSON list: {error}") from error
+            written = read_list(value)
+            if written is None:
+                raise BadExampleError(
+                    f'column \'{self.label_column}\' is not a list such as ["a", "b"]: {shown(value)}'
+                )
+            value = written
         if value is None:
             raise BadExampleError("no label; an example with no label at all is written as an empty list: []")
         parts = value if isinstance(value, list | tuple) else str(value).split(self.label_separator)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -28,7 +29,7 @@ from headstock import (
     Row,
     Splits,
 )
-from headstock.kits import Labelled, LabelledConfig, LabelSet, balanced_weights
+from headstock.kits import Labelled, LabelledConfig, LabelSet, balanced_weights, read_list
 from headstock_text.formats.conll import read_conll
 from headstock_text.iob2 import entities, entity_types, to_iob2
 from headstock_text.samples import towns_and_people
@@ -57,7 +58,7 @@ class TokenClassification(Labelled):
     default_backbone: ClassVar[str] = "bilstm"
     columns: ClassVar[tuple[Column, ...]] = (
         Column(name="words", role="input", summary="the words, as a list; for prediction also the text itself"),
-        Column(name="tags", role="target", summary="one tag a word, such as B-PER, I-PER or O"),
+        Column(name="tags", role="target", summary="one tag a word, such as B-PER, I-PER or O, as a list"),
     )
     formats: ClassVar[Mapping[str, tuple[str, ...]]] = {"conll": (".conll", ".iob", ".bio")}
     metrics: ClassVar[tuple[Metric, ...]] = (
@@ -86,8 +87,8 @@ class TokenClassification(Labelled):
         return {"words": [span.word for span in _spans(row)[1]]}
 
     def reference(self, row: Row) -> list[str]:
-        """Return the tags as IOB2, one a word."""
-        tags = row.get("tags")
+        """Return the tags as IOB2, one a word; a text holds them as a list written out, or apart by blanks."""
+        tags = _tags(row)
         if tags is None:
             raise BadExampleError("no tags")
         if not isinstance(tags, list | tuple):
@@ -234,10 +235,10 @@ def _spans(row: Row) -> tuple[str, list[Span]]:
     if words is None:
         raise BadExampleError("no words in column 'words'")
     if isinstance(words, str):
-        spans = split_words(words)
-        if not spans:
-            raise BadExampleError("the text in column 'words' is empty")
-        return words, spans
+        written = read_list(words)
+        if not written or not all(isinstance(word, str) for word in written):
+            return words, _split(words, row)
+        words = written
     if not isinstance(words, list | tuple):
         raise BadExampleError(f"column 'words' holds {type(words).__name__}, not a list of words or a text")
     if not words:
@@ -250,6 +251,28 @@ def _spans(row: Row) -> tuple[str, list[Span]]:
         spans.append(Span(word, place, place + len(word)))
         place += len(word) + 1
     return " ".join(words), spans
+
+
+def _split(text: str, row: Row) -> list[Span]:
+    """Return the words of a text: at its blanks where that, and only that, gives as many words as there are tags."""
+    spans = split_words(text)
+    if not spans:
+        raise BadExampleError("the text in column 'words' is empty")
+    tags = _tags(row)
+    if isinstance(tags, list | tuple) and len(tags) != len(spans):
+        at_blanks = [Span(match[0], match.start(), match.end()) for match in re.finditer(r"\S+", text)]
+        if len(at_blanks) == len(tags):
+            return at_blanks
+    return spans
+
+
+def _tags(row: Row) -> Any:
+    """Return a row's tags, those of a text as a list."""
+    tags = row.get("tags")
+    if not isinstance(tags, str):
+        return tags
+    written = read_list(tags)
+    return tags.split() if written is None else written
 
 
 def _filled(predictions: Sequence[Any], references: Sequence[Sequence[str]]) -> list[list[str]]:

@@ -77,7 +77,10 @@ def test_bad_words(words: Any, message: str) -> None:
     ("tags", "message"),
     [
         (None, "no tags"),
-        ("O O", "column 'tags' holds str, not a list of tags"),
+        (7, "column 'tags' holds int, not a list of tags"),
+        ("[0, 3]", "tag 0 is a number without a name; write names, such as B-PER or O"),
+        ("O O B-X", "2 words but 3 tags; each word needs one tag"),
+        ("[O, B-PER]", "tag '[O,' is neither O nor a type with a prefix, such as B-PER and I-PER"),
         ([0, 3], "tag 0 is a number without a name; write names, such as B-PER or O"),
         (["O", None], "column 'tags' holds NoneType None, where a tag should be"),
         (["O"], "2 words but 1 tags; each word needs one tag"),
@@ -90,6 +93,21 @@ def test_bad_tags(tags: Any, message: str) -> None:
         make().reference({"words": ["a", "b"], "tags": tags})
 
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("words", ['["Jo", "it\'s"]', "['Jo', \"it's\"]", "['Jo' \"it's\"]", "Jo it's", " Jo  it's "])
+@pytest.mark.parametrize("tags", ['["B-PER", "O"]', "['B-PER', 'O']", "['B-PER' 'O']", "['B-PER'\n 'O']", "B-PER O"])
+def test_lists_in_a_cell_of_text(words: str, tags: str) -> None:
+    row = {"words": words, "tags": tags}
+    assert make().inputs(row)["words"] == ["Jo", "it's"]
+    assert make().reference(row) == ["B-PER", "O"]
+
+
+def test_a_text_is_cut_at_blanks_where_its_tags_say_so() -> None:
+    row = {"words": "U.S. wins 3-1", "tags": "B-LOC O O"}
+    assert make().inputs(row)["words"] == ["U.S.", "wins", "3-1"]
+    assert make().inputs({"words": "[1] wins", "tags": "O O O O"})["words"] == ["[", "1", "]", "wins"]
+    assert make().inputs({"words": "[12]"})["words"] == ["[", "12", "]"]
 
 
 def test_other_schemes_become_iob2() -> None:
