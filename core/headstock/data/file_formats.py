@@ -17,6 +17,16 @@ SUFFIXES: Mapping[str, tuple[str, ...]] = {
 }
 """Endings of files, by format."""
 
+_PACKED = "is compressed; unpack it first"
+_SHEET = "is a spreadsheet; save its sheet as CSV"
+ADVICE: Mapping[str, str] = {
+    **dict.fromkeys((".gz", ".zip", ".bz2", ".xz", ".zst", ".7z", ".rar", ".tar", ".tgz"), _PACKED),
+    **dict.fromkeys((".xlsx", ".xls", ".ods", ".numbers"), _SHEET),
+    **dict.fromkeys((".pkl", ".pickle", ".npy", ".npz", ".pt"), "can run code or has no columns; save it as CSV"),
+    **dict.fromkeys((".arrow", ".feather"), "is an Arrow file; save it as Parquet"),
+}
+"""What to do with files of formats that are not read, by ending."""
+
 AUTO = "auto"
 FOLDER = "folder"
 
@@ -65,6 +75,9 @@ class Formats:
         for name, suffixes in {**SUFFIXES, **self.own}.items():
             if path.suffix.casefold() in suffixes:
                 return name
+        advice = ADVICE.get(path.suffix.casefold())
+        if advice is not None:
+            raise DataError(f"{path} {advice}")
         raise DataError(
             f"{path}: the format is not clear from its ending ({', '.join(self.suffixes)} are); set data.format"
         )

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from headstock.data.columns import Wanted
+from headstock.data.columns import Wanted, listed
 from headstock.data.config import SPLITS, DataConfig, SplitName
 from headstock.data.file_formats import AUTO, FOLDER, Formats
 from headstock.data.formats.class_folders import read_class_folders, reads_class_folders
 from headstock.data.formats.csv_file import read_csv
 from headstock.data.formats.json_file import read_json
 from headstock.data.formats.parquet_file import read_parquet
-from headstock.data.layout import find_splits, is_split_name, metadata_file
+from headstock.data.layout import find_splits, is_split_name, metadata_file, tables_in
 from headstock.data.system_files import is_system_file
 from headstock.data.table import MemoryRows, Rows, Table
 from headstock.files import require_regular, user_path
 from headstock.interfaces import Column, DataError, Request
 from headstock.interfaces.task import Splits
+
+_PATTERN = re.compile(r"[*?\[]")
 
 
 class OwnReader(Protocol):
@@ -55,7 +59,8 @@ def load_table(
         DataError, ReadError: the data cannot be read, has no rows, or lacks a column.
     """
     if not user_path(path).exists():
-        raise DataError(f"{path} does not exist")
+        pattern = "; patterns are not expanded: name one file or folder" if _PATTERN.search(str(path)) else ""
+        raise DataError(f"{path} does not exist{pattern}")
     own = load_own(path, config, columns, need_targets=need_targets, reader=reader, split=split)
     if own:
         return one_of(own, path, split)
@@ -63,6 +68,11 @@ def load_table(
     formats.check()
     wanted = Wanted(columns, config.columns, need_targets)
     reading = Reading(formats, wanted, config.header)
+    alone = _only_table(path, reading) if path.is_dir() else None
+    if alone is not None:
+        table = load_table(alone, config, columns, need_targets=need_targets, reader=reader, split=split)
+        rows: Any = table.rows
+        return replace(table, rows=replace(rows, notes=(f"{path}: took {alone.name}, its only table", *table.notes)))
     rows = _folder(path, reading) if path.is_dir() else _file(path, reading)
     if not len(rows):
         raise DataError(f"{path} has no rows")
@@ -167,11 +177,39 @@ def _folder(path: Path, reading: Reading) -> Rows:
     if metadata is not None:
         return _file(metadata, reading)
     if formats.chosen not in (AUTO, FOLDER) or not reads_class_folders(wanted.columns, wanted.need_targets):
-        raise DataError(f"{path} has no {_expected(formats)} inside{_no_class_folders(formats, wanted)}")
+        raise DataError(_nothing(path, formats, wanted))
     names_inside = [entry.name for entry in path.iterdir() if entry.is_dir() and not is_system_file(entry.name)]
     if wanted.need_targets and names_inside and all(is_split_name(name) for name in names_inside):
         raise DataError(f"{path / sorted(names_inside)[0]} has no folder for each class inside")
     return read_class_folders(path, wanted.columns, wanted.need_targets)
+
+
+def _only_table(path: Path, reading: Reading) -> Path | None:
+    """Return a folder's only table, where the folder has neither splits nor class folders.
+
+    Raises:
+        DataError: it has several tables, and nothing says which to take.
+    """
+    formats, wanted, _ = reading
+    if find_splits(path, formats) or metadata_file(path, formats) is not None:
+        return None
+    if reads_class_folders(wanted.columns, wanted.need_targets):
+        folders = [entry for entry in path.iterdir() if entry.is_dir() and not is_system_file(entry.name)]
+        if not wanted.need_targets or len(folders) > 1:
+            return None
+    tables = tables_in(path, formats)
+    if len(tables) > 1:
+        raise DataError(
+            f"{path} has the tables {listed([table.name for table in tables])}; name one of them, or name each split "
+            "with data.train, data.validation and data.test"
+        )
+    return tables[0] if tables else None
+
+
+def _nothing(path: Path, formats: Formats, wanted: Wanted) -> str:
+    holds = sorted(entry.name for entry in path.iterdir() if not is_system_file(entry.name))
+    has = f"; it holds: {listed(holds)}" if holds else "; it is empty"
+    return f"{path} has no {_expected(formats)} inside{_no_class_folders(formats, wanted)}{has}"
 
 
 def _expected(formats: Formats) -> str:

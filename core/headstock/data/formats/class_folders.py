@@ -1,4 +1,4 @@
-"""A folder for each class: ``root/<class>/**/file``. One row a file, its class is the name of the folder."""
+"""A folder for each class: ``root/<class>/file``. One row a file, its class is the name of the folder."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from headstock.data.arrow_rows import FileRows
+from headstock.data.columns import listed
 from headstock.data.left_out import LeftOut
 from headstock.data.system_files import is_system_file
 from headstock.data.values import plain
@@ -27,10 +28,11 @@ def read_class_folders(root: Path, columns: Sequence[Column], need_targets: bool
     Hidden files, those of a system (:func:`headstock.data.system_files.is_system_file`) and files with other endings
     than the column's are left out, which the rows' notes say. Of a file without an ending, the first bytes say what it
     is. Links are followed, each folder once. Where targets are not needed, ``root`` may hold files of no class; rows
-    then have no class.
+    then have no class, and files may lie at any depth; files of a class lie right in its folder.
 
     Raises:
-        DataError: the task does not read class folders, there are none, one has no file, or a file lies in none.
+        DataError: the task does not read class folders, there are none, one has no file or has folders inside, or a
+            file lies in none.
     """
     from datasets import Dataset, Features, Value
 
@@ -51,6 +53,8 @@ def read_class_folders(root: Path, columns: Sequence[Column], need_targets: bool
             files = list(_files(root / folder, source.suffixes, inside))
             if not files and need_targets:
                 raise _none(root / folder, source.suffixes, inside)
+            if need_targets:
+                _require_flat(root / folder, files)
             left_out.add(inside)
             paths += files
             classes += [folder] * len(files)
@@ -61,7 +65,10 @@ def read_class_folders(root: Path, columns: Sequence[Column], need_targets: bool
         content["class"], sources[target.name] = classes, "class"
     dataset = Dataset.from_dict(content, features=Features({name: Value("large_string") for name in content}))
     readers = dict.fromkeys(sources, plain)
-    return FileRows(str(root), dataset.with_format("arrow"), sources, readers, left_out.notes(str(root)))
+    notes = left_out.notes(str(root))
+    if need_targets and len(folders) == 1:
+        notes = (f"{root}: there is one folder inside, {folders[0]}, so all files are of one class", *notes)
+    return FileRows(str(root), dataset.with_format("arrow"), sources, readers, notes)
 
 
 def _file_column(columns: Sequence[Column]) -> Column | None:
@@ -98,6 +105,16 @@ def _require_classes(root: Path, folders: Sequence[str], loose: Sequence[str]) -
         raise DataError(f"{root} has no folder for each class inside")
     if loose:
         raise DataError(f"{root / loose[0]} lies in no class folder; move it into one or away")
+
+
+def _require_flat(folder: Path, files: Sequence[str]) -> None:
+    """Refuse folders in a class folder: whether they or it are the classes cannot be told."""
+    inside = sorted({Path(file).relative_to(folder).parts[0] for file in files if Path(file).parent != folder})
+    if inside:
+        raise DataError(
+            f"{folder} has folders inside ({listed(inside)}), and the files of a class lie right in its folder; if "
+            f"these are the classes, or splits, name {folder} itself; else move their files into {folder}"
+        )
 
 
 def _files(folder: Path, suffixes: Sequence[str], left_out: LeftOut) -> Iterator[str]:
