@@ -94,7 +94,7 @@ def test_impossible_tags(tag: str) -> None:
 )
 def test_a_line_without_tag_or_word(content: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        read_split("train", read(content), TASK, None)
+        read_split("train", read(content), TASK, "error")
 
 
 def test_words_alone_will_do_for_prediction() -> None:
@@ -102,7 +102,7 @@ def test_words_alone_will_do_for_prediction() -> None:
     assert list(table) == [{"words": ["a", "b"]}, {"words": ["c"]}]
     assert read("a\tO\n", need_targets=False)[0] == {"words": ["a"], "tags": ["O"]}
     with pytest.raises(DataError, match=r"^train\.conll line 3: more than a word"):
-        read_split("input", read("a\n\nNew York\n", need_targets=False), TASK, None, with_references=False)
+        read_split("input", read("a\n\nNew York\n", need_targets=False), TASK, "error", predicting=True)
 
 
 def test_a_file_without_sentences() -> None:
