@@ -172,7 +172,7 @@ def test_a_full_disk_while_running_names_the_file(invoke: Invoke, tmp_path: Path
     table(tmp_path / "reviews.csv", ROWS)
     options = ["run", "text-classification", "path=reviews.csv", "max_steps=30", "--out", "run"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("headstock.engine.run._train", interrupted)
+        patch.setattr("headstock.engine.session.train", interrupted)
         assert invoke(*options).exit_code == 130
     (tmp_path / "run/speed.jsonl").symlink_to("/dev/full")
     assert_refused(invoke(*options, "--resume"), "speed.jsonl", "No space left on device")
@@ -207,7 +207,7 @@ def test_a_folder_with_a_recipe_of_ones_own_is_no_run(invoke: Invoke, tmp_path: 
     assert (tmp_path / "README.md").read_text() == "my project"
 
 
-@pytest.mark.parametrize("where", ["headstock.engine.run.prepare_data", "headstock.engine.run.resolve"])
+@pytest.mark.parametrize("where", ["headstock.engine.session.prepare_data", "headstock.engine.run.resolve"])
 def test_ctrl_c_before_there_is_a_run(invoke: Invoke, tmp_path: Path, where: str) -> None:
     table(tmp_path / "reviews.csv", ROWS)
     with pytest.MonkeyPatch.context() as patch:
@@ -228,12 +228,12 @@ def test_a_signal_before_the_first_step_and_after_the_last(
 
     def stopped_in(where: str, *arguments: str) -> str:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(f"headstock.engine.run.{where}", Mock(side_effect=signalled))
+            patch.setattr(f"headstock.engine.session.{where}", Mock(side_effect=signalled))
             result = invoke(*arguments)
         assert result.exit_code == code
         return result.stderr.lstrip("\n")
 
-    assert stopped_in("_train", *options, "--out", "run") == f"error: stopped; nothing was trained yet{go_on}"
+    assert stopped_in("train", *options, "--out", "run") == f"error: stopped; nothing was trained yet{go_on}"
     resume = ["run", "run", "--resume", "--quiet"]
     assert stopped_in("prepare_data", *resume) == f"error: stopped; nothing was trained yet{go_on}"
     saved = "error: stopped; all up to the last checkpoint is saved"
@@ -254,7 +254,7 @@ def test_resuming_with_other_data(invoke: Invoke, tmp_path: Path) -> None:
     table(tmp_path / "reviews.csv", ROWS)
     options = ["run", "text-classification", "path=reviews.csv", "--out", "run"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("headstock.engine.run._train", interrupted)
+        patch.setattr("headstock.engine.session.train", interrupted)
         assert invoke(*options).exit_code == 130
     table(tmp_path / "reviews.csv", [*ROWS, ("quite good", "good")])
     assert_refused(invoke(*options, "--resume"), "data of run has changed", "--force")

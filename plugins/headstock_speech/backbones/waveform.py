@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from headstock.kits.pretrained import quiet
 from headstock_speech.backbones.base import within
 from headstock_speech.backbones.family import Family
 
@@ -138,8 +139,9 @@ class WaveformFamily(Family):
     def save(self, body: nn.Module, directory: Path) -> None:
         """Write the model so that ``AutoModel`` loads it."""
         model: Any = body
-        model.save_pretrained(directory)
-        self.extractor.save_pretrained(directory)
+        with quiet():
+            model.save_pretrained(directory)
+            self.extractor.save_pretrained(directory)
 
 
 def _masked(norm: nn.GroupNorm) -> MaskedGroupNorm:
