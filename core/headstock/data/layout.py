@@ -8,7 +8,7 @@ from pathlib import Path
 
 from headstock.data.config import SPLITS, SplitName
 from headstock.data.file_formats import Formats
-from headstock.data.split_names import shard_of, split_in, split_of
+from headstock.data.split_names import plainest, shard_of, split_in, split_of
 from headstock.data.system_files import is_system_file
 from headstock.interfaces import DataError
 
@@ -62,7 +62,7 @@ def pick_alias(split: SplitName, names: Collection[str], where: str, option: str
     Raises:
         DataError: more than one does.
     """
-    found = [name for name in names if split_of(name) == split]
+    found = plainest([name for name in names if split_of(name) == split])
     if len(found) > 1:
         raise DataError(f"{where} has the splits {' and '.join(found)}; say which with {option}")
     return found[0] if found else None
@@ -77,8 +77,8 @@ def _called(folder: Path, split: SplitName, entries: Sequence[Path], files: Sequ
     found = _files_called(folder, split, files, split_of)
     if found:
         return found
-    folders = [entry for entry in entries if split_of(entry.name) == split and _is_split_folder(entry)]
-    return tuple(_only(folder, folders))
+    folders = {entry.name: entry for entry in entries if split_of(entry.name) == split and _is_split_folder(entry)}
+    return tuple(_only(folder, [folders[name] for name in plainest(list(folders))]))
 
 
 def _files_called(
@@ -91,6 +91,8 @@ def _files_called(
             tables.setdefault((stem, file.suffix, count), {})[number] = file
     if not tables:
         return ()
+    plain = set(plainest([stem for stem, _, _ in tables]))
+    tables = {key: shards for key, shards in tables.items() if key[0] in plain}
     _only(folder, [next(iter(shards.values())) for shards in tables.values()])
     [((stem, suffix, count), shards)] = tables.items()
     missing = [number for number in range(count) if number not in shards]

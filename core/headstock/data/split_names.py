@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from headstock.data.config import SplitName
 
@@ -35,6 +35,15 @@ def split_of(name: str) -> SplitName | None:
     """
     found = _WHOLE.fullmatch(re.sub(r"[\W_]+", "", name.casefold()))
     return None if found is None else _SPLIT_OF[found[1]]
+
+
+def plainest(names: Sequence[str]) -> list[str]:
+    """Return of names that stand for one split the one that is just its word, if one is: ``test``, not ``test_labels``.
+
+    Where none or several are, all are returned.
+    """
+    plain = [name for name in names if name.casefold() in _SPLIT_OF]
+    return plain if len(plain) == 1 else list(names)
 
 
 def split_in(stem: str) -> SplitName | None:

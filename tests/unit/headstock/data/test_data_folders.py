@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from headstock.data import DataConfig, load_splits, load_table
+from headstock.data.layout import pick_alias
 from headstock.data.split_names import split_in, split_of
 from headstock.interfaces import Column, DataError
 
@@ -264,3 +265,17 @@ def test_files_that_are_not_read_say_what_to_do(name: str, message: str, texts: 
         touch(name)
     with pytest.raises(DataError, match=message):
         load_table(Path(name), DataConfig(), texts)
+
+
+def test_a_name_that_is_just_the_splits_word_goes_before_others(texts: Columns, pictures: Columns) -> None:
+    for name in ("train", "train_labels", "test", "test1"):
+        touch(f"reviews/{name}.csv")
+        Path(f"reviews/{name}.csv").write_text(f"text,label\n{name},x\nb,y\n")
+        touch(*(f"pets/{name}/{label}/{name}.png" for label in "ab"))
+    tables = load_splits(DataConfig(path="reviews"), texts, dict)
+    assert tables["test"][0]["text"] == "test"
+    assert load_splits(DataConfig(path="pets"), pictures, dict)["test"][0]["picture"] == "pets/test/a/test.png"
+    assert pick_alias("test", ["test", "test2"], "set", "") == "test"
+    Path("reviews/train.csv").rename("reviews/training_set.csv")
+    with pytest.raises(DataError, match=r"reviews has train_labels\.csv and training_set\.csv; say which"):
+        load_splits(DataConfig(path="reviews"), texts, dict)
