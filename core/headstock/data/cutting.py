@@ -88,6 +88,12 @@ def _fill(queue: list[Indices], room: int, most: int) -> list[Indices]:
         fits = len(unit) <= room and len(chosen) < most
         (chosen if fits else left).append(unit)
         room -= len(unit) if fits else 0
+    # Where whole groups leave a gap, one that is larger by just that much closes it.
+    by_size = {len(unit): j for j, unit in enumerate(left)}
+    i = next((i for i, unit in enumerate(chosen) if room and len(unit) + room in by_size), None)
+    if i is not None:
+        j = by_size[len(chosen[i]) + room]
+        chosen[i], left[j] = left[j], chosen[i]
     queue[:] = left
     return chosen
 

@@ -48,6 +48,14 @@ def test_duplicates_stay_together_and_proportions_right(seed: int) -> None:
     assert all(np.array_equal(parts[name], again[name]) for name in parts)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_groups_of_two_and_three_fill_parts_exactly(seed: int) -> None:
+    contents = [number % 56 for number in range(120)]
+    labels = ["ab"[each % 2] for each in contents]
+    rest, parts = survey(contents, labels).cut("x.csv", {"validation": 12, "test": 12}, seed)
+    assert [len(split) for split in (rest, *parts.values())] == [96, 12, 12]
+
+
 def test_a_large_group_stays_in_train() -> None:
     contents = [0] * 50 + list(range(1, 51))
     rest, parts = survey(contents).cut("x.csv", SIZES, 0)
