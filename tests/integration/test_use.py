@@ -12,12 +12,16 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 import headstock
 from headstock.cli.main import cli as command
 
 Use = Callable[..., Result]
+
+ONE = ["--top-k", "1"]
+TEN = ["--top-k", "10"]
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +136,77 @@ def test_a_bad_input_is_an_error_or_null(folder: Path, use: Use) -> None:
     alone = use("evaluate", "run", "--data", "train.csv", "gap.csv")
     assert alone.exit_code == 2
     assert "'gap.csv' is not an override; to score the model on it write --data gap.csv" in alone.stderr
+
+
+def test_predict_reads_json_whole_and_maps_its_columns(folder: Path, use: Use) -> None:
+    rows = [{"words": f"a {word} thing", "stars": "ignored"} for word in ("good", "bad", "new")]
+    (folder / "d.json").write_text(json.dumps(rows))
+    mapped = use("predict", "run", "d.json", "columns.text=words")
+    assert mapped.exit_code == 0, mapped.stderr
+    lines = [json.loads(line) for line in mapped.stdout.splitlines()]
+    assert [line["example"] for line in lines] == [f"d.json row {number}" for number in (1, 2, 3)]
+    assert use("predict", "run", "--data", "d.json", "data.columns.text=words").stdout == mapped.stdout
+    plain = use("predict", "run", *(row["words"] for row in rows))
+    assert [json.loads(line) for line in plain.stdout.splitlines()] == [line["prediction"] for line in lines]
+    stdin = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    assert use("predict", "run", "-", "columns.text=words", stdin=stdin).stdout == plain.stdout
+
+
+def test_how_the_run_read_its_data_holds_for_other_data(folder: Path, use: Use, tmp_path: Path) -> None:
+    tabs = "".join(f"a {('good', 'bad')[number % 2]} thing\t{('yes', 'no')[number % 2]}\n" for number in range(40))
+    (folder / "tabs.txt").write_text("text\tlabel\n" + tabs)
+    data = {
+        "data.path": str(folder / "tabs.txt"),
+        "data.format": "tsv",
+        "data.limit": 20,
+        "data.on_bad_example": "skip",
+    }
+    headstock.run("text-classification", {**data, "trainer.max_steps": 1, "device": "cpu"}, out=tmp_path / "run")
+    run = str(tmp_path / "run")
+    (folder / "more.txt").write_text("text\tlabel\n" + tabs + "\tyes\n")
+    evaluated = use("evaluate", run, "--data", "more.txt", "--quiet")
+    assert evaluated.stdout.startswith("40 examples, 1 bad rows left out"), evaluated.stderr
+    assert use("evaluate", run, "--data", "more.txt", "--on-bad-example", "error").exit_code == 2
+    predicted = use("predict", run, "more.txt")
+    lines = [json.loads(line) for line in predicted.stdout.splitlines()]
+    assert len(lines) == 41, predicted.stderr
+    assert lines[40]["prediction"] is None
+
+
+def test_the_best_labels_are_as_many_as_asked_for(folder: Path, use: Use) -> None:
+    both, one, ten = (json.loads(use("predict", "run", "a thing", *top).stdout) for top in ([], ONE, TEN))
+    assert one == both[:1]
+    assert ten == both
+    model = headstock.load(folder / "run", device="cpu")
+    assert model.predict(["a thing", ""], top_k=1, on_bad_example="skip") == [one, None]
+    with pytest.raises(headstock.HeadstockError, match="top_k must be 1 or more"):
+        model.predict(["a thing"], top_k=0)
+
+
+def test_a_test_example_stands_beside_its_input(folder: Path) -> None:
+    rows = (folder / "train.csv").read_text().splitlines()[1:]
+    for line in (folder / "run/predictions.jsonl").read_text().splitlines():
+        record = json.loads(line)
+        assert f"{record['input']},{record['reference']}" == rows[int(record["example"].split()[-1]) - 1]
+
+
+def test_predict_takes_a_folder_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number in range(12):
+        for folder in (f"photos/{('dark', 'light')[number % 2]}", "new"):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            Image.new("L", (12, 12), (40, 200)[number % 2]).save(f"{folder}/{number}.png")
+    Path("new/11.png").write_bytes(b"no image")
+    overrides = {"data.path": "photos", "trainer.max_steps": 1, "device": "cpu"}
+    headstock.run("image-classification", overrides, out="run")
+    records = [json.loads(line) for line in Path("run/predictions.jsonl").read_text().splitlines()]
+    assert all(record["input"] == record["example"] and Path(record["input"]).exists() for record in records)
+    done = CliRunner().invoke(command, ["predict", "run", "new", "photos/dark/0.png", "--on-bad-example", "skip"])
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["example"] for line in lines] == [*sorted(map(str, Path("new").iterdir())), "photos/dark/0.png"]
+    assert [line["example"] for line in lines if line["prediction"] is None] == ["new/11.png"]
+    refused = CliRunner().invoke(command, ["predict", "run", "new"])
+    assert (refused.exit_code, refused.stdout) == (2, "")
 
 
 def test_predict_says_on_a_terminal_that_it_reads(folder: Path, command_env: Any) -> None:

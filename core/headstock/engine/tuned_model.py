@@ -70,7 +70,7 @@ class TunedModel:
 
         Raises:
             BadExampleError: an input cannot be used; names it by its number.
-            HeadstockError: ``top_k`` is given and the task gives one answer an input.
+            HeadstockError: ``top_k`` is given and the task does not rank answers.
             TypeError: ``inputs`` is one text instead of a list of them.
         """
         if isinstance(inputs, str | bytes | Mapping):
@@ -112,7 +112,7 @@ class TunedModel:
         if top_k is not None and top_k < 1:
             raise HeadstockError(f"top_k must be 1 or more, not {top_k}")
         if top_k is not None and type(self.task).decode_top is Task.decode_top:
-            raise HeadstockError(f"{self._saved.task.name} gives one answer an input, so there is no top_k")
+            raise HeadstockError(f"{self._saved.task.name} does not rank answers, so there is no top_k")
         console = Console(quiet)
         policy = on_bad_example or self.data.on_bad_example
         split = self._prepare("input", table, console, policy, predicting=True)
