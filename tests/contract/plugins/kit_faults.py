@@ -90,6 +90,11 @@ class UndeclaredColumn(Vowels):
         return {name: [{**row, "length": len(row["text"])} for row in rows] for name, rows in super().sample().items()}
 
 
+class ReadsAll(Vowels):
+    def read(self, request):
+        return {"train": []}
+
+
 class PeeksAtTest(Vowels):
     def __init__(self, config):
         super().__init__(config)
@@ -482,6 +487,7 @@ FAULTS = (
     Fault("an input that is in two splits", SharedInputs, "data-sample"),
     Fault("another sample on every call", OtherSampleEachTime, "data-sample"),
     Fault("rows with a column that is not declared", UndeclaredColumn, "data-columns"),
+    Fault("data of every form is read", ReadsAll, "data-own-forms"),
     Fault("labels learnt from the test split", PeeksAtTest, "data-labels-from-training"),
     Fault("something learnt that restore forgets", StateNotSaved, "data-state"),
     Fault("a state that is no JSON", StateIsNoJson, "data-state"),

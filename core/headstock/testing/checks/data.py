@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from headstock.interfaces import BadExampleError, Column, DataError, Task
+from headstock.data.file_formats import AUTO, FOLDER, SUFFIXES
+from headstock.interfaces import BadExampleError, Column, DataError, Request, Task
 from headstock.interfaces.task import Row
 from headstock.preprocessing.fingerprint import content_digest
 from headstock.testing.check import CheckFailure, check, expect
@@ -57,6 +58,26 @@ def data_columns(subject: Subject) -> None:
                 not unknown, f"only the declared columns {sorted(names)}", f"{sorted(unknown)} in {split} row {number}"
             )
             expect(not missing, "all required columns", f"{split} row {number} without {sorted(missing)}")
+
+
+@check("data-own-forms", "task")
+def data_own_forms(subject: Subject) -> None:
+    """What ``read`` does not know is ``None``, so that tables and folders of all kinds stay open to the task.
+
+    ``read`` is asked first for all data. Names in ``formats`` stand beside the common ones, and endings begin with a
+    dot.
+    """
+    common = {AUTO, FOLDER, *SUFFIXES}
+    for name, endings in subject.cls.formats.items():
+        expect(name not in common, f"a name for data.format other than {sorted(common)}", name)
+        wrong = [ending for ending in endings if not ending.startswith(".") or ending != ending.casefold()]
+        expect(not wrong, "endings such as .conll", str(wrong))
+    folder = subject.new_folder()
+    table = folder / "rows.csv"
+    table.write_text("a,b\n1,2\n", "utf-8")
+    for path in (table, folder):
+        found = subject.task().read(Request(path))
+        expect(found is None, f"None of read for a {'CSV file' if path == table else 'folder with one'}", shown(found))
 
 
 @check("data-labels-from-training", "task")
@@ -226,6 +247,7 @@ def _plain(value: Any) -> bool:
 CHECKS = (
     data_sample,
     data_columns,
+    data_own_forms,
     data_labels_from_training,
     data_state,
     data_bad_examples,
