@@ -86,7 +86,7 @@ def _descriptor(path: Path) -> int:
         _refuse_irregular(path, os.stat(path))
         # Without O_NONBLOCK a pipe that has taken the file's place meanwhile would be waited for.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise MissingFileError(f"cannot read {_named(path)}: {reason(error)}") from error
     except (OSError, ValueError) as error:  # ValueError: NUL in a path
         raise ReadError(f"cannot read {_named(path)}: {reason(error)}") from error
@@ -131,23 +131,24 @@ def not_utf8(content: bytes, error: UnicodeDecodeError) -> str:
     return f"{reason(error)}; save it as UTF-8"
 
 
-def read_json(path: Path, largest: int = LARGEST_JSON) -> Any:
+def read_json(path: Path, largest: int = LARGEST_JSON, *, finite: bool = True) -> Any:
     """Return what a JSON file holds.
 
     Raises:
         MissingFileError: there is none.
         ReadError: it cannot be read, or is not what :func:`parse_json` takes.
     """
-    return parse_json(read_utf8(path, largest), str(path))
+    return parse_json(read_utf8(path, largest), str(path), finite=finite)
 
 
-def parse_json(text: str, where: str, line: int = 1) -> Any:
+def parse_json(text: str, where: str, line: int = 1, *, finite: bool = True) -> Any:
     """Return what a JSON text says.
 
     Args:
         text: The text.
         where: What to call it in an error.
         line: The number of its first line in the file, 0 if lines have no numbers.
+        finite: Whether NaN and Infinity are refused, which JSON has not and Python writes.
 
     Raises:
         ReadError: it is not JSON as the standard has it: also a key that is there twice, NaN, a number of thousands of
@@ -161,7 +162,7 @@ def parse_json(text: str, where: str, line: int = 1) -> Any:
         return record
 
     try:
-        value = json.loads(text, object_pairs_hook=pairs, parse_constant=_refuse_constant)
+        value = json.loads(text, object_pairs_hook=pairs, parse_constant=_refuse_constant if finite else None)
         if "\\u" in text:
             _require_characters(value)
     except json.JSONDecodeError as error:

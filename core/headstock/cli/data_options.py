@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ on_bad_example_option = click.option(
 
 def data_source(text: str) -> dict[str, Any]:
     """Return the start of a ``data`` section: a path if it exists or looks like one, else a data set of the Hub."""
-    return {"path": text} if Path(text).expanduser().exists() or _is_path(text) else {"hub": text}
+    return {"path": text} if os.path.exists(os.path.expanduser(text)) or _is_path(text) else {"hub": text}
 
 
 def data_options(assignments: Sequence[str], use_file: str = "") -> dict[str, Any]:

@@ -108,6 +108,10 @@ class LazyGroup(click.Group):
                 print_error(note)
             leave(exit_code(error.__cause__))
         except Exception as error:
+            if isinstance(error, OSError) and error.filename is not None and error.strerror:
+                # no permission, a disk that is full or gone: whatever was being done, this is not ours to mend
+                print_error(f"cannot use {error.filename}: {error.strerror}")
+                leave(2)
             _say_whose(error, shell)
             raise
 

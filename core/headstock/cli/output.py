@@ -17,6 +17,9 @@ from headstock.error_text import json_text, printable
 
 Row = Sequence[str]
 
+LONGEST = 1000
+"""Characters that an error may take; names and values in it can be of any length."""
+
 SHORT = 120
 """Characters that a reason may take in a warning."""
 
@@ -33,7 +36,10 @@ def short(text: str) -> str:
 
 def print_error(text: str) -> None:
     """Print ``error: …`` on standard error, always as one line."""
-    click.echo(f"error: {printable(one_line(text))}", err=True)
+    line = printable(one_line(text))
+    if len(line) > LONGEST:
+        line = f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
+    click.echo(f"error: {line}", err=True)
 
 
 def warn(text: str) -> None:

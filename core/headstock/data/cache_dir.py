@@ -8,13 +8,19 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
+from headstock.files import user_path
+
 VARIABLE = "HEADSTOCK_CACHE"
 _REDIRECTED: ContextVar[Path | None] = ContextVar("headstock_cache", default=None)
 
 
 def cache_dir() -> Path:
-    """Return the cache folder: ``$HEADSTOCK_CACHE``, or ``~/.cache/headstock``. It may not exist yet."""
-    return _REDIRECTED.get() or Path(os.environ.get(VARIABLE) or "~/.cache/headstock").expanduser()
+    """Return the cache folder: ``$HEADSTOCK_CACHE``, or ``~/.cache/headstock``. It may not exist yet.
+
+    Raises:
+        ReadError: no folder can be there.
+    """
+    return _REDIRECTED.get() or user_path(os.environ.get(VARIABLE) or "~/.cache/headstock", VARIABLE)
 
 
 @contextmanager

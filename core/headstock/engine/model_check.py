@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from headstock.digests import damage
+from headstock.files import read_json
 from headstock.interfaces.remote_code import ADVICE, trusts_remote_code
 from headstock_registry import HeadstockError
 
@@ -101,10 +101,7 @@ def _check_config(path: Path) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError, OSError) as error:
-        raise HeadstockError(f"cannot read {path}: {error}") from error
+    content = read_json(path, finite=False)  # transformers writes Infinity
     if not isinstance(content, dict):
         raise HeadstockError(f"cannot read {path}: no JSON object")
     return content

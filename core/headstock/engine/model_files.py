@@ -19,7 +19,7 @@ from headstock.atomic import explain_write_errors, new_directory, write_json
 from headstock.digests import bytes_digest, file_digest, folder_digests, json_digest
 from headstock.engine.model_check import check_link, check_model
 from headstock.engine.module import TuningModule
-from headstock.files import MissingFileError, read_json
+from headstock.files import MissingFileError, read_json, user_path
 from headstock.interfaces import Backbone, Task
 from headstock.interfaces.remote_code import without_consent
 from headstock.recipe.components import component_class
@@ -241,7 +241,7 @@ def _resolve(catalogue: Catalogue, kind: str, part: SavedPart) -> tuple[Any, Any
 def _absolute(source: str | None) -> str | None:
     if source is None:
         return None
-    path = Path(source).expanduser()
+    path = user_path(source)
     return str(path.resolve()) if path.exists() else source
 
 

@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 
 from headstock.atomic import explain_write_errors, remove_leftovers, write_json, write_text
 from headstock.digests import damage, file_digest, seal, unseal
-from headstock.files import read_json
+from headstock.files import read_json, user_path
 from headstock.recipe.resolve import ResolvedRecipe
 from headstock.recipe.source import read_yaml
 from headstock_registry import HeadstockError
@@ -27,6 +27,8 @@ class RunDirectory:
     """
 
     def __init__(self, path: Path) -> None:
+        path = user_path(path)
+        user_path(path / ".headstock-run")  # else it cannot be entered, or a name in it is too long
         self.path = path
         self._identity: tuple[int, int] | None = None
         self.marker = path / ".headstock-run"

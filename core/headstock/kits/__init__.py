@@ -10,6 +10,7 @@ from headstock.data.placed_rows import PlacedRows
 from headstock.data.split_names import ALIASES as SPLIT_NAMES
 from headstock.data.split_names import split_in, split_of
 from headstock.data.system_files import is_system_file
+from headstock.files import user_path
 from headstock.kits.classification import Classification, ClassificationConfig
 from headstock.kits.labelled import Labelled, LabelledConfig
 from headstock.kits.labels import LabelSet, balanced_weights
@@ -34,4 +35,5 @@ __all__ = [
     "scripts_of",
     "split_in",
     "split_of",
+    "user_path",
 ]

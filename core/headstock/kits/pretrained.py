@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 from huggingface_hub import utils as hub_utils
 from transformers.utils import logging as transformers_logging
 
+from headstock.files import user_path
 from headstock.interfaces.remote_code import ADVICE, trusts_remote_code
 from headstock_registry import HeadstockError
 
@@ -35,7 +35,7 @@ def locate(name: str, revision: str | None) -> str:
         HeadstockError: it can only be a folder and is none, a revision is given for a folder, or the folder holds an
             adapter.
     """
-    path = Path(name).expanduser()
+    path = user_path(name, "backbone.model")
     if path.is_dir():
         if revision is not None:
             raise HeadstockError(f"backbone.revision '{revision}' is for models on the Hub, but '{name}' is a folder")

@@ -96,8 +96,10 @@ def _components(catalogue: Catalogue, content: Mapping[str, Any], where: str) ->
         raise RecipeError(f"{where}: 'task' is required: the name of a task, see `headstock tasks`")
     task_entry = catalogue.get("task", named["task"])
     task: type[Task] = component_class(catalogue, task_entry)
-    backbone = _fitting(catalogue, task, str(named["backbone"] or _default_backbone(catalogue, task_entry, task)))
-    adapter = catalogue.get("adapter", str(named["adapter"] or DEFAULT_ADAPTER))
+    if named["backbone"] is None:
+        named["backbone"] = _default_backbone(catalogue, task_entry, task)
+    backbone = _fitting(catalogue, task, str(named["backbone"]))
+    adapter = catalogue.get("adapter", DEFAULT_ADAPTER if named["adapter"] is None else str(named["adapter"]))
     return {
         "task": (task_entry, task),
         "backbone": (backbone, component_class(catalogue, backbone)),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import torchvision
@@ -11,6 +10,7 @@ from torch import Tensor
 from torchvision.models import WeightsEnum
 
 from headstock import HeadstockError
+from headstock.kits import user_path
 from headstock.kits.weights import load_exactly, read_weights
 from headstock_registry import UnknownNameError, nearest
 from headstock_vision.backbones import efficientnet_lite
@@ -115,7 +115,7 @@ def load_pretrained_weights(body: FeatureNet, model: str, weights: str) -> str:
         HeadstockError: weights cannot be had, or do not fit the network.
     """
     if is_path(weights):
-        origin, state = weights, read_weights(Path(weights).expanduser())
+        origin, state = weights, read_weights(user_path(weights, "backbone.weights"))
     else:
         released = released_weights(model, weights)
         origin, state = f"torchvision/{model}/{released.name}", download(released)

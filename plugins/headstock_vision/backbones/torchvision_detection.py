@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from headstock import Features
+from headstock.kits import user_path
 from headstock.kits.weights import load_exactly, load_weights, read_weights
 from headstock_registry import UnknownNameError, nearest
 from headstock_vision.backbones.base import ImageBackbone, ImageConfig, ImageFacts, all_true, flatten_map
@@ -88,7 +89,7 @@ class TorchvisionDetection(ImageBackbone):
         state: dict[str, Tensor] = {}
         origin = None
         if is_path(config.weights):
-            origin, state = config.weights, read_weights(Path(config.weights).expanduser())
+            origin, state = config.weights, read_weights(user_path(config.weights, "backbone.weights"))
         elif config.weights != "none":
             released = released_weights(config.model, config.weights)
             origin, state = f"torchvision/{config.model}/{released.name}", download(released)
