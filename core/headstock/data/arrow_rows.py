@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 CHUNK = 1000
-"""Rows that are fetched together when one column is read."""
+"""Rows that are fetched together, at most."""
+CHUNK_BYTES = 16 * 2**20
+"""Bytes that are fetched together, about, where rows are large."""
 
 LINE = " line"
 PROBLEM = " problem"
@@ -56,12 +58,31 @@ class ArrowRows:
     def values(self, column: str, indices: NDArray[np.int64]) -> Iterator[Any]:
         """Yield one column's values."""
         only = self.dataset.select_columns([self.sources[column]])
-        for start in range(0, len(indices), CHUNK):
-            yield from map(self.readers[column], only[indices[start : start + CHUNK].tolist()].column(0).to_pylist())
+        size = self._chunk()
+        for start in range(0, len(indices), size):
+            yield from map(self.readers[column], only[indices[start : start + size].tolist()].column(0).to_pylist())
+
+    def read(self, indices: NDArray[np.int64]) -> Iterator[dict[str, Any] | BadExampleError]:
+        """Yield rows, fetched by column."""
+        size = self._chunk()
+        for start in range(0, len(indices), size):
+            for stored in self.dataset[indices[start : start + size].tolist()].to_pylist():
+                yield self._read_or_error(stored)
 
     def where(self, index: int) -> str:
         """Return the row's number."""
         return f"{self.name} row {index + 1}"
+
+    def _chunk(self) -> int:
+        """Return how many rows to fetch together: many, unless they are large."""
+        average = int(self.dataset.data.nbytes) // max(len(self.dataset), 1)
+        return max(min(CHUNK, CHUNK_BYTES // max(average, 1)), 1)
+
+    def _read_or_error(self, stored: Mapping[str, Any]) -> dict[str, Any] | BadExampleError:
+        try:
+            return self._read(stored)
+        except BadExampleError as error:
+            return error
 
     def _read(self, stored: Mapping[str, Any]) -> dict[str, Any]:
         return {column: self.readers[column](stored[source]) for column, source in self.sources.items()}
@@ -81,10 +102,12 @@ class TextRows(ArrowRows):
         Raises:
             BadExampleError: it could not be read.
         """
-        stored = self.dataset[index].to_pylist()[0]
+        return self._read(self.dataset[index].to_pylist()[0])
+
+    def _read(self, stored: Mapping[str, Any]) -> dict[str, Any]:
         if stored[PROBLEM] is not None:
             raise BadExampleError(stored[PROBLEM])
-        return self._read(stored)
+        return super()._read(stored)
 
     def where(self, index: int) -> str:
         """Return the line at which the row begins, or its number where no line was kept."""

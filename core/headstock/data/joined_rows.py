@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstock.data.table import Table
+from headstock.interfaces import BadExampleError
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,15 +45,25 @@ class JoinedRows:
 
     def values(self, column: str, indices: NDArray[np.int64]) -> Iterator[Any]:
         """Yield one column's values."""
+        for run in self._runs(indices):
+            yield from run.values(column)
+
+    def read(self, indices: NDArray[np.int64]) -> Iterator[dict[str, Any] | BadExampleError]:
+        """Yield rows, fetched many at a time."""
+        for run in self._runs(indices):
+            yield from run.read()
+
+    def _runs(self, indices: NDArray[np.int64]) -> Iterator[Table]:
+        """Yield runs of rows that lie in one part, to be read together."""
         ends = np.cumsum([len(part) for part in self.parts])
         owners = np.searchsorted(ends, indices, side="right")
         start = 0
-        while start < len(indices):  # runs of rows that lie in one part are read together
+        while start < len(indices):
             owner = int(owners[start])
             change = np.flatnonzero(owners[start:] != owner)
             stop = start + int(change[0]) if len(change) else len(indices)
             offset = int(ends[owner]) - len(self.parts[owner])
-            yield from self.parts[owner].select((indices[start:stop] - offset).tolist()).values(column)
+            yield self.parts[owner].select((indices[start:stop] - offset).tolist())
             start = stop
 
     def where(self, index: int) -> str:

@@ -10,6 +10,8 @@ from typing import Any, Protocol, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from headstock.interfaces import BadExampleError
+
 
 class Rows(Protocol):
     """What a :class:`Table` looks at: all rows of one file, folder or data set, in their order.
@@ -32,6 +34,9 @@ class Rows(Protocol):
 
     def values(self, column: str, indices: NDArray[np.int64]) -> Iterator[Any]:
         """Yield one column's values without reading the others."""
+
+    def read(self, indices: NDArray[np.int64]) -> Iterator[dict[str, Any] | BadExampleError]:
+        """Yield rows in this order, fetched many at a time; the error that says why in place of one that has none."""
 
     def where(self, index: int) -> str:
         """Return file and row, for a message."""
@@ -83,6 +88,10 @@ class Table(Sequence[dict[str, Any]]):
         if column not in self.columns:
             raise KeyError(column)
         return self.rows.values(column, np.arange(len(self)) if self.indices is None else self.indices)
+
+    def read(self) -> Iterator[dict[str, Any] | BadExampleError]:
+        """Yield all rows, fetched many at a time; in place of a row that cannot be read the error that says why."""
+        return self.rows.read(np.arange(len(self.rows)) if self.indices is None else self.indices)
 
     def where(self, index: int) -> str:
         """Return where a row is, for a message: ``reviews.csv row 7``, ``train.txt line 12``, an image's path.
@@ -137,6 +146,14 @@ class MemoryRows:
     def values(self, column: str, indices: NDArray[np.int64]) -> Iterator[Any]:
         """Yield one column's values."""
         return (self.content[index].get(column) for index in indices.tolist())
+
+    def read(self, indices: NDArray[np.int64]) -> Iterator[dict[str, Any] | BadExampleError]:
+        """Yield rows."""
+        for index in indices.tolist():
+            try:
+                yield self.row(index)
+            except BadExampleError as error:
+                yield error
 
     def where(self, index: int) -> str:
         """Return the row's place, or its number."""

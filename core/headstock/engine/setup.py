@@ -62,7 +62,7 @@ class PreparedData:
 
 
 def _digest(split: ReadSplit) -> str:
-    return bytes_digest(*split.digests, json.dumps(split.references).encode())
+    return bytes_digest(split.digests.joined(), json.dumps(split.references).encode())
 
 
 def check_options(resolved: ResolvedRecipe) -> None:

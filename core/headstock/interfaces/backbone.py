@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from headstock.interfaces.batch import Example, Features
 from headstock.interfaces.component import Component
+from headstock.interfaces.notes import note, noting
 
 
 class Backbone(nn.Module, Component):
@@ -75,6 +76,23 @@ class Backbone(nn.Module, Component):
         Raises:
             BadExampleError: the input cannot be used (empty, unreadable, too short).
         """
+
+    def preprocess_many(self, inputs: Sequence[Mapping[str, Any]]) -> list[Example]:
+        """Return what :meth:`preprocess` returns, for several inputs at once.
+
+        Override it where a library is faster on many (fast tokenizers); the examples must be the same, and what is
+        noted must say of which (:func:`headstock.note`, ``example``). The engine calls it from one thread at a time.
+
+        Raises:
+            BadExampleError: one of the inputs cannot be used; the engine then asks :meth:`preprocess` for each.
+        """
+        examples = []
+        for index, each in enumerate(inputs):
+            with noting() as found:
+                examples.append(self.preprocess(each))
+            for what, count in found.items():
+                note(what, count, example=index)
+        return examples
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Return, as JSON values, everything that :meth:`preprocess` depends on; part of the cache key.

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 _found: ContextVar[Counter[str] | None] = ContextVar("found", default=None)
+_by_example: ContextVar[list[Counter[str]] | None] = ContextVar("by_example", default=None)
 
 
-def note(what: str, count: int = 1) -> None:
+def note(what: str, count: int = 1, *, example: int | None = None) -> None:
     """Count something that the data loses or that is guessed of it, for the console, ``results.json`` and model card.
 
     Call it where that happens: in :meth:`headstock.Task.read`, ``inputs``, ``reference`` or ``encode``, in
@@ -21,8 +22,11 @@ def note(what: str, count: int = 1) -> None:
         what: What happened to which things, in the plural: ``texts cut to 256 tokens (backbone.max_length)``. One kind
             has one wording, for kinds are told apart by it; so it names no file or row.
         count: How many things of one example (boxes, words), or of the data where it is not yet read by example.
+        example: Index of the example among those that :meth:`headstock.Backbone.preprocess_many` was given.
     """
-    found = _found.get()
+    found, examples = _found.get(), _by_example.get()
+    if example is not None and examples is not None:
+        found = examples[example]
     if found is not None and count > 0:
         found[what] += count
 
@@ -36,3 +40,14 @@ def noting() -> Iterator[Counter[str]]:
         yield found
     finally:
         _found.reset(token)
+
+
+@contextmanager
+def noting_examples(count: int) -> Iterator[list[Counter[str]]]:
+    """Yield a counter for each of several examples, of what is noted of it while this is active."""
+    examples: list[Counter[str]] = [Counter() for _ in range(count)]
+    token = _by_example.set(examples)
+    try:
+        yield examples
+    finally:
+        _by_example.reset(token)

@@ -50,7 +50,7 @@ class RowNotes:
         for what, (rows, counts) in self._found.items():
             yield what, np.asarray(rows, dtype=np.int64), np.asarray(counts, dtype=np.int64)
 
-    def of(self, rows: Sequence[int]) -> RowNotes:
+    def of(self, rows: Sequence[int] | NDArray[np.int64]) -> RowNotes:
         """Return what was noted of these rows."""
         kept = RowNotes()
         for what, places, counts in self.items():

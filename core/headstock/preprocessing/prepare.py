@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from headstock.attribution import note_rows
 from headstock.console import Console
@@ -18,7 +18,9 @@ from headstock.data.cached_folder import cached_folder
 from headstock.digests import bytes_digest, json_digest
 from headstock.interfaces import Backbone, BadExampleError, Batch, DataError, Example, NoTargetError, Task
 from headstock.interfaces.notes import note, noting
+from headstock.preprocessing.batching import preprocessed
 from headstock.preprocessing.code import code_digest
+from headstock.preprocessing.compact import Digests, PackedTargets
 from headstock.preprocessing.features import FeatureStore
 from headstock.preprocessing.notes import Noted, RowNotes
 from headstock.preprocessing.reading import Policy, ReadSplit, located, require_rows, skip_or_raise
@@ -41,8 +43,8 @@ class PreparedSplit:
 
     split: ReadSplit
     store: Examples
-    numbers: list[int]
-    targets: list[dict[str, Tensor] | None]
+    numbers: NDArray[np.int64]
+    targets: PackedTargets
     features: FeatureStore | None = None
 
     def __len__(self) -> int:
@@ -64,14 +66,14 @@ class PreparedSplit:
 
     def apart(self, batches: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
         """Return batches cut so that rows with targets and rows without are not in one."""
-        if all(target is not None for target in self.targets):
+        known = self.targets.known()
+        if known.all():
             return batches
-        known = np.asarray([target is not None for target in self.targets])
         return [part for batch in batches for part in (batch[known[batch]], batch[~known[batch]]) if len(part)]
 
     def batch(self, indices: Sequence[int] | NDArray[np.int64], backbone: Backbone, task: Task) -> Batch:
         """Put examples together; targets are there if all of them have some."""
-        examples = [self.store[self.numbers[index]] for index in indices]
+        examples = [self.store[int(self.numbers[index])] for index in indices]
         features = None if self.features is None else self.features.batch(indices)
         try:
             chosen = (
@@ -97,9 +99,8 @@ def prepare_split(
     """
     store = _through_cache(split, backbone, task, console) if cached else _in_memory(split, backbone, task, console)
     failed = {skipped.row: skipped.reason for skipped in store.skipped}
-    kept = ReadSplit(split.name, split.table, [], [], [], list(split.skipped), split.predicting)
-    numbers: list[int] = []
-    targets: list[dict[str, Tensor] | None] = []
+    kept = ReadSplit(split.name, split.table, array("q"), [], Digests(), list(split.skipped), split.predicting)
+    numbers, targets = array("q"), PackedTargets()
     number = -1
     for index, (row, written, digest) in enumerate(zip(split.rows, split.references, split.digests, strict=True)):
         try:
@@ -125,8 +126,9 @@ def prepare_split(
         kept.notes.add(row, found)
         kept.contents.append(split.contents[index])
     require_rows(kept)
-    _add_notes(kept, split.notes, store.notes, numbers)
-    return PreparedSplit(kept, store, numbers, targets)
+    positions = np.asarray(numbers, dtype=np.int64)
+    _add_notes(kept, split.notes, store.notes, positions)
+    return PreparedSplit(kept, store, positions, targets)
 
 
 def _target(split: ReadSplit, task: Task, reference: Any, example: Example) -> dict[str, Tensor] | None:
@@ -140,7 +142,7 @@ def _target(split: ReadSplit, task: Task, reference: Any, example: Example) -> d
         return None
 
 
-def _add_notes(kept: ReadSplit, reading: RowNotes, preprocessing: RowNotes, numbers: list[int]) -> None:
+def _add_notes(kept: ReadSplit, reading: RowNotes, preprocessing: RowNotes, numbers: NDArray[np.int64]) -> None:
     """Add what reading (by row) and preprocessing (by number of the example) noted of the rows that are kept."""
     for what, rows, counts in reading.of(kept.rows).items():
         kept.notes.extend(what, rows.tolist(), counts.tolist())
@@ -171,7 +173,7 @@ def _cache_folder(split: ReadSplit, backbone: Backbone) -> Path:
         "api": API_VERSION,
         "code": code_digest(backbone),
         "preprocessing": backbone.fingerprint(),
-        "data": bytes_digest(*split.digests),
+        "data": bytes_digest(split.digests.joined()),
     }
     return cache_dir() / "examples" / json_digest(key)
 
@@ -182,21 +184,16 @@ def _preprocess(
     """Give each preprocessed example and its cost to ``take``; return the rows that gave none, and what was noted."""
     skipped: list[Skipped] = []
     notes = RowNotes()
-    number = 0
+    number = index = 0
     with console.bar(f"preprocess {split.name}", len(split.rows)) as bar:
-        for index, inputs in enumerate(split.inputs(task)):
-            try:
-                with noting() as found:
-                    example = backbone.preprocess(inputs)
-                cost = backbone.cost(example)
-            except BadExampleError as error:
-                skipped.append(Skipped(row=index, reason=str(error)))
-            except Exception as error:
-                note_rows(error, [split.table.where(split.rows[index])])
-                raise
-            else:
-                take(example, cost)
-                notes.add(number, found)
-                number += 1
-            bar.advance(1, 1)
+        for results in preprocessed(backbone, split.inputs(task), lambda row: split.table.where(split.rows[row])):
+            for result in results:
+                if isinstance(result, BadExampleError):
+                    skipped.append(Skipped(row=index, reason=str(result)))
+                else:
+                    take(result.example, result.cost)
+                    notes.add(number, result.notes)
+                    number += 1
+                index += 1
+            bar.advance(len(results), len(results))
     return skipped, notes

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from array import array
+from collections.abc import Iterator, Mapping, MutableSequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -13,15 +14,12 @@ from headstock.attribution import note_rows
 from headstock.data import Table
 from headstock.interfaces import BadExampleError, BadPartsError, DataError, Task, note
 from headstock.interfaces.notes import noting
+from headstock.preprocessing.compact import Digests
 from headstock.preprocessing.fingerprint import content_digest
 from headstock.preprocessing.notes import RowNotes
 
 Policy = Literal["error", "skip"]
 """What ``data.on_bad_example`` says of a row that cannot be used."""
-
-
-DIGEST_SIZE = 16
-"""Bytes of a digest of a row's content."""
 
 
 @dataclass(frozen=True)
@@ -43,26 +41,32 @@ class ReadSplit:
 
     name: str
     table: Table
-    rows: list[int]
+    rows: MutableSequence[int]
     references: list[Any]
-    digests: list[bytes]
+    digests: Digests
     skipped: list[str]
     predicting: bool = False
     notes: RowNotes = field(default_factory=RowNotes)
-    contents: list[bytes] = field(default_factory=list)
+    contents: Digests = field(default_factory=Digests)
 
     def contents_array(self) -> NDArray[np.bytes_]:
         """Return ``contents`` in a form that sorts and compares fast, bytes (N,)."""
-        return np.asarray(self.contents, dtype=f"S{DIGEST_SIZE}")
+        return self.contents.array()
 
     def inputs(self, task: Task) -> Iterator[Mapping[str, Any]]:
         """Yield the backbone inputs of the usable rows."""
-        for row in self.rows:
+        for row, values in zip(self.rows, self.table.select(self.rows).read(), strict=True):
             try:
-                yield task.inputs(self.table[row])
+                if isinstance(values, BadExampleError):
+                    raise values
+                yield task.inputs(values)
             except Exception as error:
                 note_rows(error, [self.table.where(row)])
                 raise
+
+
+MANY = 10_000
+"""Texts that are looked at for whether references recur."""
 
 
 def read_split(name: str, table: Table, task: Task, policy: Policy, predicting: bool = False) -> ReadSplit:
@@ -73,11 +77,13 @@ def read_split(name: str, table: Table, task: Task, policy: Policy, predicting: 
         DataError: no row can be used.
     """
     columns = [column for column in task.columns if column.role == "input"]
-    split = ReadSplit(name, table, [], [], [], [], predicting)
-    for number in range(len(table)):
+    split = ReadSplit(name, table, array("q"), [], Digests(), [], predicting)
+    labels: dict[str, str] = {}
+    for number, row in enumerate(table.read()):
         try:
+            if isinstance(row, BadExampleError):
+                raise row
             with noting() as found:
-                row = table[number]
                 inputs = task.inputs(row)
                 reference = None if predicting else reference_of(task, row, policy)
             parts = [content_digest(row.get(column.name), column.content == "file") for column in columns]
@@ -89,7 +95,9 @@ def read_split(name: str, table: Table, task: Task, policy: Policy, predicting: 
             note_rows(error, [table.where(number)])
             raise
         split.rows.append(number)
-        split.references.append(reference)
+        # Labels recur, so that one text of each is kept.
+        shared = labels.setdefault(reference, reference) if type(reference) is str and len(labels) < MANY else reference
+        split.references.append(shared)
         split.digests.append(digest)
         split.notes.add(number, found)
         split.contents.append(parts[0] if len(parts) == 1 else content_digest(b"".join(parts), files=False))

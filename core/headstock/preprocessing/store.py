@@ -7,6 +7,7 @@ end to end, and ``index.safetensors`` says where each example's part begins and 
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -85,21 +86,21 @@ class StoreWriter:
         self._folder = folder
         self._files: dict[str, BinaryIO] = {}
         self._dtypes: dict[str, str] = {}
-        self._shapes: dict[str, list[tuple[int, ...]]] = {}
-        self._costs: list[int] = []
+        self._shapes: dict[str, array[int]] = {}
+        self._costs = array("q")
 
     def append(self, example: Example, cost: int) -> None:
         """Add one example; all must have the same tensor names, dtypes and numbers of dimensions."""
         arrays = {name: tensor.contiguous().numpy() for name, tensor in example.items()}
         if not self._files:
             self._files = {name: (self._folder / f"{name}.bin").open("wb") for name in arrays}
-            self._dtypes = {name: array.dtype.str for name, array in arrays.items()}
-            self._shapes = {name: [] for name in arrays}
-        if {name: array.dtype.str for name, array in arrays.items()} != self._dtypes:
+            self._dtypes = {name: values.dtype.str for name, values in arrays.items()}
+            self._shapes = {name: array("q") for name in arrays}
+        if {name: values.dtype.str for name, values in arrays.items()} != self._dtypes:
             raise TypeError(f"preprocess returned other tensors than before: {sorted(arrays)} against {self._dtypes}")
-        for name, array in arrays.items():
-            self._files[name].write(array.tobytes())
-            self._shapes[name].append(array.shape)
+        for name, values in arrays.items():
+            self._files[name].write(values.tobytes())
+            self._shapes[name].extend(values.shape)
         self._costs.append(cost)
 
     def __enter__(self) -> Self:
@@ -142,8 +143,8 @@ class ExampleStore:
         for number, what in enumerate(info.notes):
             self.notes.extend(what, *index[f"notes.{number}"].tolist())
         self._flat: dict[str, Tensor] = {}
-        self._shapes: dict[str, list[list[int]]] = {}
-        self._ends: dict[str, list[int]] = {}
+        self._shapes: dict[str, NDArray[np.int64]] = {}
+        self._ends: dict[str, NDArray[np.int64]] = {}
         for name, dtype in info.dtypes.items():
             shapes = index[f"{name}.shapes"]
             ends = np.cumsum(np.prod(shapes, axis=1, dtype=np.int64))
@@ -152,8 +153,8 @@ class ExampleStore:
             kind: Any = np.dtype(dtype)
             values = np.memmap(folder / f"{name}.bin", kind, mode="c", shape=(size,)) if size else np.empty(0, kind)
             self._flat[name] = torch.from_numpy(values)
-            self._shapes[name] = shapes.tolist()
-            self._ends[name] = [0, *ends.tolist()]
+            self._shapes[name] = shapes
+            self._ends[name] = np.concatenate(([0], ends))
 
     def __len__(self) -> int:
         return self.count
@@ -161,8 +162,8 @@ class ExampleStore:
     def __getitem__(self, number: int) -> Example:
         example = {}
         for name, flat in self._flat.items():
-            ends, shape = self._ends[name], self._shapes[name][number]
-            values = flat[ends[number] : ends[number + 1]]
+            start, stop = self._ends[name][number : number + 2].tolist()
+            values, shapes = flat[start:stop], self._shapes[name]
             # A view costs as much as the slice, and a slice has one dimension already.
-            example[name] = values if len(shape) == 1 else values.view(shape)
+            example[name] = values if shapes.shape[1] == 1 else values.view(shapes[number].tolist())
         return example

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from array import array
+
 import numpy as np
 
 from headstock.data import Table
 from headstock.data.survey import Labels, Survey
 from headstock.interfaces import Task
 from headstock.kits.spelling import spelling_key
+from headstock.preprocessing.compact import Digests
 from headstock.preprocessing.reading import Policy, ReadSplit, read_split
 
 
@@ -50,10 +53,10 @@ class Surveyor:
         return ReadSplit(
             name,
             whole.table,
-            rows := [whole.rows[place] for place in places],
+            rows := array("q", (whole.rows[place] for place in places)),
             [whole.references[place] for place in places],
-            [whole.digests[place] for place in places],
+            Digests(whole.digests[place] for place in places),
             list(whole.skipped) if name == "train" else [],
             notes=whole.notes.of(rows),
-            contents=[whole.contents[place] for place in places],
+            contents=Digests(whole.contents[place] for place in places),
         )

@@ -118,14 +118,34 @@ class TransformerText(Backbone):
             note_lost_words(len(inputs["words"]) - len(starts), self.max_length)
         else:
             encoded, starts = self._encode_texts(clean(inputs["text"]), inputs.get("text_pair")), None
-        # A tokenizer without special tokens makes nothing of an empty text.
-        ids = encoded["input_ids"] or [self.tokenizer.convert_tokens_to_ids(self._unknown) or 0]
-        example = {"input_ids": torch.tensor(ids, dtype=torch.int32)}
-        if self._takes_token_types and "token_type_ids" in encoded:
-            kinds = encoded["token_type_ids"] or [0]
-            example["token_type_ids"] = torch.tensor(kinds, dtype=torch.uint8)
+        example = self._example(encoded["input_ids"], encoded.get("token_type_ids"))
         if starts is not None:
             example["word_starts"] = torch.tensor(starts, dtype=torch.int64)
+        return example
+
+    def preprocess_many(self, inputs: Sequence[Mapping[str, Any]]) -> list[Example]:
+        """Return what :meth:`preprocess` returns for each; single texts are tokenized together, on all cores."""
+        if any("words" in each or each.get("text_pair") is not None for each in inputs):
+            return super().preprocess_many(inputs)
+        encoded = self.tokenizer(
+            [clean(each["text"]) for each in inputs],
+            truncation=True,
+            max_length=self.max_length,
+            return_attention_mask=False,
+        )
+        examples = []
+        for index, encoding in enumerate(encoded.encodings):
+            note_cut(bool(encoding.overflowing), self.max_length, example=index)
+            kinds = encoding.type_ids if "token_type_ids" in encoded else None
+            examples.append(self._example(encoding.ids, kinds))
+        return examples
+
+    def _example(self, ids: list[int], kinds: list[int] | None) -> Example:
+        # A tokenizer without special tokens makes nothing of an empty text.
+        ids = ids or [self.tokenizer.convert_tokens_to_ids(self._unknown) or 0]
+        example = {"input_ids": torch.tensor(ids, dtype=torch.int32)}
+        if self._takes_token_types and kinds is not None:
+            example["token_type_ids"] = torch.tensor(kinds or [0], dtype=torch.uint8)
         return example
 
     def _tokenize(self, text: str | list[str], pair: str | None = None) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -179,10 +180,10 @@ class WordModel(Backbone):
 
     def _characters(self, pieces: Sequence[str | None]) -> Tensor:
         words = [(piece or "")[:MAX_WORD_LENGTH] for piece in pieces]
-        table = torch.full((len(words), max(1, *map(len, words))), PADDING, dtype=torch.int16)
+        table = np.full((len(words), max(1, *map(len, words))), PADDING, dtype=np.int16)
         for row, word in zip(table, words, strict=True):
-            row[: len(word)] = torch.tensor([self.vocabulary.character_number(each) for each in word])
-        return table
+            row[: len(word)] = [self.vocabulary.character_number(each) for each in word]
+        return torch.from_numpy(table)
 
     def collate(self, examples: Sequence[Example]) -> dict[str, Tensor]:
         """Pad at the right with zeros, and ``word_starts`` with -1."""

@@ -172,6 +172,11 @@ class ReadsPadding(Vowels):
         return {"logits": head(features.sequence.mean(dim=1))}
 
 
+class OtherInBatches(Letters):
+    def preprocess_many(self, inputs):
+        return [self.preprocess(inputs[0]) for _ in inputs]
+
+
 class ReadsMoreThanItSays(Vowels):
     """Its last layer starts at zero, so that what it reads shows only once it is trained."""
 
@@ -500,6 +505,7 @@ FAULTS = (
     Fault("a sum with a count of one", CountIsOne, "numbers-loss-is-a-sum"),
     Fault("examples whose gradient is cut off", DetachesSomeExamples, "numbers-gradients-add"),
     Fault("a head that reads padding", ReadsPadding, "numbers-padding-is-not-read"),
+    Fault("other examples when there are several", OtherInBatches, "backbone-preprocessing"),
     Fault("a head that reads what it does not declare", ReadsMoreThanItSays, "features-are-declared"),
     Fault("a head that centres on the batch", CentredOnTheBatch, "numbers-neighbours"),
     Fault("scores that depend on the batch", ScoresOfTheBatch, "numbers-neighbours"),

@@ -168,7 +168,7 @@ def _key(
         "code": [code_digest(part) for part in (module.backbone, module.adapter)],
         "options": [part.config.model_dump(mode="json") for part in parts],
         "preprocessing": module.backbone.fingerprint(),
-        "data": bytes_digest(*split.split.digests),
+        "data": bytes_digest(split.split.digests.joined()),
         "sequence": with_sequence,
         "numbers": str(number),
         "device": device.type,

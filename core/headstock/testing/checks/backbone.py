@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from headstock.interfaces import Backbone, BadExampleError, Config, Example
+from headstock.interfaces.notes import noting, noting_examples
 from headstock.testing.check import CheckFailure, NotApplicable, check, expect
 from headstock.testing.checks.compare import features_gap, gap, gradient_gap
 from headstock.testing.subject import Subject
@@ -77,10 +78,10 @@ def _covers(large: Example, small: Example) -> bool:
 
 @check("backbone-preprocessing", "backbone")
 def backbone_preprocessing(subject: Subject) -> None:
-    """``preprocess`` gives the same compact tensors every time.
+    """``preprocess`` gives the same compact tensors every time, and ``preprocess_many`` gives the same.
 
-    Its result is cached on disk: chance belongs to the task's ``augment``, floats to ``embed`` where uint8, int16 or
-    ids say the same.
+    Its result is cached on disk: randomness belongs to the task's ``augment``, floats to ``embed`` where uint8, int16
+    or ids say the same. What is noted of an example is the same, too.
     """
     task, backbone = subject.task(), subject.prepared_backbone
     for row in subject.sample["train"][:3]:
@@ -90,6 +91,18 @@ def backbone_preprocessing(subject: Subject) -> None:
             expect(isinstance(value, Tensor), f"a tensor '{name}'", type(value).__name__)
             found = None if value.equal(second[name]) else gap(value, second[name]) or "other values"
             expect(not found, f"the same '{name}' twice", str(found))
+    several = [task.inputs(row) for row in subject.sample["train"][:8]]
+    with noting_examples(len(several)) as together:
+        many = backbone.preprocess_many(several)
+    expect(len(many) == len(several), f"{len(several)} examples of preprocess_many", str(len(many)))
+    for inputs, example, notes in zip(several, many, together, strict=True):
+        with noting() as alone:
+            expected = backbone.preprocess(inputs)
+        same = expected.keys() == example.keys() and all(
+            value.dtype == example[name].dtype and value.equal(example[name]) for name, value in expected.items()
+        )
+        expect(same, "the same tensors of preprocess_many as of preprocess", "others")
+        expect(alone == notes, f"the same notes of preprocess_many, {dict(alone)}", str(dict(notes)))
 
 
 @check("backbone-fingerprint", "backbone")

@@ -103,7 +103,7 @@ def test_skipped_rows_keep_examples_and_references_together(
     for _ in range(2):
         prepared = prepare(task, backbone, ROWS, "skip")
         kept = [number for number in range(12) if number not in {3, 8}]
-        assert prepared.split.rows == kept
+        assert list(prepared.split.rows) == kept
         assert prepared.split.references == [ROWS[number]["label"] for number in kept]
         assert [target["label"].item() for target in prepared.targets] == [number % 2 for number in kept]
         assert prepared.split.skipped == ["rows.csv row 4: too odd", "rows.csv row 9: too odd"]

@@ -78,7 +78,7 @@ def test_every_step_may_note_and_bad_rows_do_not_count(
     rows = [{"text": "empty", "label": "a"}, {"text": "no label", "label": ""}, *ROWS]
     for cached in (True, True, False):
         split = prepare(parts, rows, cached)
-        assert split.split.rows == [2, 4]
+        assert list(split.split.rows) == [2, 4]
         assert split.notes == {
             "labels read": Noted(4, 2),
             "labels encoded": Noted(2, 2),
