@@ -12,7 +12,7 @@ from mkdocs.structure.files import File, Files
 
 from headstock.cli.commands import Shell
 from headstock.cli.main import cli
-from headstock.cli.options import options
+from headstock.cli.options.schema import options
 from headstock.data import DataConfig
 from headstock.recipe.components import component_class
 from headstock.testing.checks import CHECKS

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headstock import Shell, pass_shell, print_json, print_table, warn, write_text
-from headstock_bench.ray_options import RayOptions, ray_options
+from headstock_bench.ray_backend.options import RayOptions, ray_options
 from headstock_registry import HeadstockError, nearest
 
 if TYPE_CHECKING:

@@ -40,7 +40,7 @@ from transformers import (
 )
 
 import headstock
-from headstock.engine.model_files import load_model
+from headstock.engine.models.model_files import load_model
 from headstock.report.environment import describe_environment
 from headstock.trainer.step.precision import multiplies_bf16
 from headstock_registry import load_catalogue

@@ -9,8 +9,8 @@ import click
 
 from headstock.cli.commands import Shell, pass_shell
 from headstock.cli.listing import as_json_option
+from headstock.cli.options.trust import trust_option
 from headstock.cli.output import print_json
-from headstock.cli.trust import trust_option
 from headstock_registry import Catalogue, Entry, HeadstockError, normalized
 
 if TYPE_CHECKING:

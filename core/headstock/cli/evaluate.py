@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from headstock.cli.data_options import data_options, data_source, on_bad_example_option
+from headstock.cli.options.data import data_options, data_source, on_bad_example_option
+from headstock.cli.options.trust import trust_option
 from headstock.cli.output import print_json
-from headstock.cli.trust import trust_option
 from headstock.error_text import printable
 
 

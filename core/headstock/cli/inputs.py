@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from headstock.cli.data_options import data_options
+from headstock.cli.options.data import data_options
 from headstock.cli.output import note
 from headstock.data import DataConfig, MemoryRows, Table
 from headstock.data.config import OF_THE_SOURCE

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from headstock.cli.data_options import data_options, data_source, on_bad_example_option
+from headstock.cli.options.data import data_options, data_source, on_bad_example_option
+from headstock.cli.options.trust import trust_option
 from headstock.cli.output import note
-from headstock.cli.trust import trust_option
 from headstock.error_text import json_text
 from headstock_registry import HeadstockError
 

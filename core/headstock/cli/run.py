@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from headstock.cli.launch import Launch, launch_options
-from headstock.cli.trust import trust_option
+from headstock.cli.options.launch import Launch, launch_options
+from headstock.cli.options.trust import trust_option
 from headstock_registry import HeadstockError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def run(
         return
     click.echo(before_after(result))
     if push_to_hub:
-        from headstock.engine.shareable_copy import shareable_copy
+        from headstock.engine.models.shareable_copy import shareable_copy
         from headstock.report.hub import upload_run
 
         with trusting_remote_code(trust_remote_code), shareable_copy(result.path, catalogue) as folder:

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from headstock.cli.commands import Shell, pass_shell
 from headstock.cli.listing import as_json_option, entry_record
-from headstock.cli.options import options
+from headstock.cli.options.schema import options
 from headstock.cli.output import Row, print_facts, print_json, print_table, warn
 from headstock_registry import KINDS, Catalogue, Entry
 

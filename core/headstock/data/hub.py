@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from headstock.data.arrow_rows import ArrowRows
 from headstock.data.columns import find_columns
 from headstock.data.config import SPLITS, DataConfig, SplitName
-from headstock.data.layout import pick_alias
-from headstock.data.table import Table
-from headstock.data.values import reader_of
+from headstock.data.folders.layout import pick_alias
+from headstock.data.tables.arrow_rows import ArrowRows
+from headstock.data.tables.table import Table
+from headstock.data.tables.values import reader_of
 from headstock.interfaces import Column, DataError
 from headstock.quiet import quiet_datasets
 

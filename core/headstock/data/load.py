@@ -11,13 +11,13 @@ from typing import Any, NamedTuple, Protocol
 from headstock.data.columns import Wanted, listed
 from headstock.data.config import SPLITS, DataConfig, SplitName
 from headstock.data.file_formats import AUTO, FOLDER, Formats
+from headstock.data.folders.layout import find_splits, is_split_name, metadata_file, tables_in
+from headstock.data.folders.system_files import is_system_file
 from headstock.data.formats.class_folders import read_class_folders, reads_class_folders
 from headstock.data.formats.csv_file import read_csv
 from headstock.data.formats.json_file import read_json
 from headstock.data.formats.parquet_file import read_parquet
-from headstock.data.layout import find_splits, is_split_name, metadata_file, tables_in
-from headstock.data.system_files import is_system_file
-from headstock.data.table import MemoryRows, Rows, Table
+from headstock.data.tables.table import MemoryRows, Rows, Table
 from headstock.files import require_regular, user_path
 from headstock.interfaces import Column, DataError, Request
 from headstock.interfaces.task import Splits

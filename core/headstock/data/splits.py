@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from headstock.data.config import SPLITS, DataConfig, SplitName
-from headstock.data.cutting import cut, pick
+from headstock.data.folders.layout import Found, find_splits
 from headstock.data.hub import load_hub_split, load_hub_splits
-from headstock.data.joined_rows import JoinedRows
-from headstock.data.layout import Found, find_splits
 from headstock.data.load import OwnReader, formats_of, in_memory, load_own, load_table, one_of
-from headstock.data.survey import Survey
-from headstock.data.table import Table
+from headstock.data.splitting.cutting import cut, pick
+from headstock.data.splitting.survey import Survey
+from headstock.data.tables.joined_rows import JoinedRows
+from headstock.data.tables.table import Table
 from headstock.files import user_path
 from headstock.interfaces import Column, DataError, note
 from headstock.interfaces.task import Splits

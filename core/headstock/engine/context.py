@@ -9,7 +9,7 @@ import torch
 
 from headstock.console import Console
 from headstock.distributed import Ranks
-from headstock.engine.module import TuningModule
+from headstock.engine.models.module import TuningModule
 from headstock.engine.run_directory import RunDirectory
 from headstock.engine.setup import PreparedData
 from headstock.recipe.resolve import ResolvedRecipe

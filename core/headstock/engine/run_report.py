@@ -17,8 +17,8 @@ import torch
 from headstock.atomic import WriteError, write_text
 from headstock.console import Console
 from headstock.engine.data_report import data_notes
-from headstock.engine.model_files import load_model
-from headstock.engine.module import TuningModule
+from headstock.engine.models.model_files import load_model
+from headstock.engine.models.module import TuningModule
 from headstock.engine.passes.predictions import Evaluation
 from headstock.engine.run_directory import RunDirectory
 from headstock.engine.setup import PreparedData, count

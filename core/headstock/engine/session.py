@@ -13,8 +13,8 @@ from headstock.console import on_interrupt
 from headstock.cpu_threads import thread_limit
 from headstock.digests import seal, unseal
 from headstock.engine.context import PreparedRun, RunContext
-from headstock.engine.model_files import save_model
-from headstock.engine.module import TuningModule
+from headstock.engine.models.model_files import save_model
+from headstock.engine.models.module import TuningModule
 from headstock.engine.passes.feature_cache import with_fixed_features
 from headstock.engine.passes.predictions import evaluate_split
 from headstock.engine.run_directory import RunDirectory, claim_directory

@@ -16,9 +16,9 @@ from headstock.data import load_splits
 from headstock.digests import bytes_digest
 from headstock.engine.data_report import alone_in_train, split_lines
 from headstock.engine.duplicates import duplicate_lines
-from headstock.engine.model_files import save_base
-from headstock.engine.model_size import model_that_fits
-from headstock.engine.module import TuningModule
+from headstock.engine.models.model_files import save_base
+from headstock.engine.models.model_size import model_that_fits
+from headstock.engine.models.module import TuningModule
 from headstock.interfaces import Backbone, Splits, Task
 from headstock.interfaces.notes import noting
 from headstock.preprocessing.prepare import PreparedSplit, prepare_split

@@ -10,9 +10,9 @@ from headstock.attribution import noting_plugin
 from headstock.console import Console
 from headstock.data import DataConfig, MemoryRows, Table, load_evaluation
 from headstock.engine.data_report import note_lines
-from headstock.engine.model_check import check_link
-from headstock.engine.model_files import SavedModel, load_model
-from headstock.engine.module import TuningModule
+from headstock.engine.models.model_check import check_link
+from headstock.engine.models.model_files import SavedModel, load_model
+from headstock.engine.models.module import TuningModule
 from headstock.engine.passes.predictions import Evaluation, evaluate_split, predict_split
 from headstock.engine.run_directory import RunDirectory
 from headstock.engine.setup import choose_device

@@ -4,12 +4,12 @@ Public beside these names: :mod:`headstock.kits.pooling`, :mod:`headstock.kits.p
 transformers) and :mod:`headstock.kits.weights` (safetensors).
 """
 
-from headstock.data.cached_rows import cached_rows
+from headstock.data.folders.split_names import ALIASES as SPLIT_NAMES
+from headstock.data.folders.split_names import split_in, split_of
+from headstock.data.folders.system_files import is_system_file
 from headstock.data.formats.text_file import open_text
-from headstock.data.placed_rows import PlacedRows
-from headstock.data.split_names import ALIASES as SPLIT_NAMES
-from headstock.data.split_names import split_in, split_of
-from headstock.data.system_files import is_system_file
+from headstock.data.tables.cached_rows import cached_rows
+from headstock.data.tables.placed_rows import PlacedRows
 from headstock.files import user_path
 from headstock.kits.classification import Classification, ClassificationConfig
 from headstock.kits.labelled import Labelled, LabelledConfig

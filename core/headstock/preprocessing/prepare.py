@@ -15,7 +15,7 @@ from torch import Tensor
 from headstock.attribution import note_rows
 from headstock.console import Console
 from headstock.data import cache_dir
-from headstock.data.cached_folder import cached_folder
+from headstock.data.cache.cached_folder import cached_folder
 from headstock.digests import bytes_digest, json_digest
 from headstock.interfaces import Backbone, BadExampleError, Batch, DataError, Example, NoTargetError, Task
 from headstock.interfaces.notes import note, noting

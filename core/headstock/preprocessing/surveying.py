@@ -7,7 +7,7 @@ from array import array
 import numpy as np
 
 from headstock.data import Table
-from headstock.data.survey import Labels, Survey
+from headstock.data.splitting.survey import Labels, Survey
 from headstock.interfaces import Task
 from headstock.kits.spelling import spelling_key
 from headstock.preprocessing.compact import Digests

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import torch
 
 from headstock.console import Console
-from headstock.data.cache_dir import redirected_cache
-from headstock.engine.model_files import load_model
-from headstock.engine.module import TuningModule
+from headstock.data.cache.cache_dir import redirected_cache
+from headstock.engine.models.model_files import load_model
+from headstock.engine.models.module import TuningModule
 from headstock.engine.run import resolve_recipe, run_resolved
 from headstock.engine.setup import PreparedData, build_module, prepare_data
 from headstock.engine.tuned_model import TunedModel, load

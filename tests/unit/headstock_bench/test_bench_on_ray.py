@@ -10,10 +10,10 @@ from click.testing import CliRunner, Result
 
 from headstock import HeadstockError
 from headstock.cli.main import cli
-from headstock_bench import cluster
-from headstock_bench.cluster import Machine
-from headstock_bench.on_ray import Share, share_of
-from headstock_bench.ray_cell import run_cell
+from headstock_bench.ray_backend import cluster
+from headstock_bench.ray_backend.cell import run_cell
+from headstock_bench.ray_backend.cluster import Machine
+from headstock_bench.ray_backend.runner import Share, share_of
 
 
 def bench(*arguments: str) -> Result:

@@ -14,7 +14,7 @@ from huggingface_hub.utils import filter_repo_objects
 
 import headstock
 from headstock.cli.main import cli as command
-from headstock.engine.model_files import sealed
+from headstock.engine.models.model_files import sealed
 
 TEXTS = ["good and nice", "bad"]
 

@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from headstock.data.arrow_rows import FileRows
 from headstock.data.columns import listed
-from headstock.data.left_out import LeftOut
-from headstock.data.system_files import is_system_file
-from headstock.data.values import plain
+from headstock.data.folders.left_out import LeftOut
+from headstock.data.folders.system_files import is_system_file
+from headstock.data.tables.arrow_rows import FileRows
+from headstock.data.tables.values import plain
 from headstock.interfaces import Column, DataError
 
 
@@ -25,10 +25,10 @@ def reads_class_folders(columns: Sequence[Column], need_targets: bool = True) ->
 def read_class_folders(root: Path, columns: Sequence[Column], need_targets: bool) -> FileRows:
     """Return the files of all class folders, sorted by path.
 
-    Hidden files, those of a system (:func:`headstock.data.system_files.is_system_file`) and files with other endings
-    than the column's are left out, which the rows' notes say. Of a file without an ending, the first bytes say what it
-    is. Links are followed, each folder once. Where targets are not needed, ``root`` may hold files of no class; rows
-    then have no class, and files may lie at any depth; files of a class lie right in its folder.
+    Hidden files, those of a system (:func:`headstock.data.folders.system_files.is_system_file`) and files with other
+    endings than the column's are left out, which the rows' notes say. Of a file without an ending, the first bytes say
+    what it is. Links are followed, each folder once. Where targets are not needed, ``root`` may hold files of no class;
+    rows then have no class, and files may lie at any depth; files of a class lie right in its folder.
 
     Raises:
         DataError: the task does not read class folders, there are none, one has no file or has folders inside, or a

@@ -10,12 +10,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from headstock.data.arrow_rows import TextRows
-from headstock.data.cached_rows import Record, stored_text
 from headstock.data.columns import Wanted
 from headstock.data.formats.header import find_named, find_numbered, header_note, no_header_note
 from headstock.data.formats.text_file import open_text
-from headstock.data.values import FilePath, plain
+from headstock.data.tables.arrow_rows import TextRows
+from headstock.data.tables.cached_rows import Record, stored_text
+from headstock.data.tables.values import FilePath, plain
 from headstock.interfaces import BadExampleError, DataError
 
 DELIMITERS = (",", ";", "\t", "|")

@@ -7,8 +7,8 @@ from itertools import islice
 
 import numpy as np
 
-from headstock.data.arrow_rows import ArrowRows
 from headstock.data.columns import MissingColumnError, Wanted, listed
+from headstock.data.tables.arrow_rows import ArrowRows
 from headstock.interfaces import DataError
 
 LOOKED_AT = 1000

@@ -8,12 +8,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from headstock.data.arrow_rows import TextRows
-from headstock.data.cached_rows import Record, stored_text
 from headstock.data.columns import Wanted
 from headstock.data.formats.json_layout import find_rows
 from headstock.data.formats.text_file import open_text
-from headstock.data.values import FilePath, from_json
+from headstock.data.tables.arrow_rows import TextRows
+from headstock.data.tables.cached_rows import Record, stored_text
+from headstock.data.tables.values import FilePath, from_json
 from headstock.error_text import reason
 from headstock.interfaces import BadExampleError, DataError
 

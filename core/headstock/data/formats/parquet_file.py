@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from headstock.data.arrow_rows import ArrowRows
+from headstock.data.cache.store import stored
 from headstock.data.columns import Wanted
-from headstock.data.store import stored
-from headstock.data.values import FilePath, reader_of
+from headstock.data.tables.arrow_rows import ArrowRows
+from headstock.data.tables.values import FilePath, reader_of
 from headstock.interfaces import DataError
 
 BATCH = 100

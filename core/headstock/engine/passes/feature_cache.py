@@ -14,9 +14,9 @@ import torch
 
 from headstock.console import Console
 from headstock.data import cache_dir
-from headstock.data.cached_folder import CacheError, cached_folder
+from headstock.data.cache.cached_folder import CacheError, cached_folder
 from headstock.digests import bytes_digest, json_digest, new_digest
-from headstock.engine.module import TuningModule
+from headstock.engine.models.module import TuningModule
 from headstock.engine.passes.loop import Pass, evaluating
 from headstock.interfaces import Features
 from headstock.preprocessing.code import code_digest

@@ -11,7 +11,7 @@ import torch
 from headstock.attribution import note_rows
 from headstock.console import Console
 from headstock.distributed import ALONE, Ranks
-from headstock.engine.module import TuningModule
+from headstock.engine.models.module import TuningModule
 from headstock.interfaces import Batch
 from headstock.preprocessing.prepare import PreparedSplit
 from headstock.trainer.config import TrainerConfig

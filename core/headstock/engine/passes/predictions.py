@@ -10,7 +10,7 @@ import torch
 
 from headstock.console import Console
 from headstock.distributed import ALONE, Ranks
-from headstock.engine.module import TuningModule
+from headstock.engine.models.module import TuningModule
 from headstock.engine.passes.decoding import Decoder
 from headstock.engine.passes.loop import Pass
 from headstock.interfaces import Batch, Details

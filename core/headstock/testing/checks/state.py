@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 from headstock.console import Console
-from headstock.engine.model_files import load_model
+from headstock.engine.models.model_files import load_model
 from headstock.testing.check import KINDS, check, expect
 from headstock.testing.checks.compare import difference
 from headstock.testing.subject import Subject

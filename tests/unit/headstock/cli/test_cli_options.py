@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field, create_model
 
-from headstock.cli.options import Option, options
+from headstock.cli.options.schema import Option, options
 from headstock.interfaces.component import Config
 
 

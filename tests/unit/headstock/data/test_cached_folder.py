@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from headstock.console import Console
-from headstock.data.cached_folder import CacheError, cached_folder
+from headstock.data.cache.cached_folder import CacheError, cached_folder
 
 
 @pytest.fixture

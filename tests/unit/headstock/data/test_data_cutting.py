@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from headstock.data.cutting import cut, pick, share
+from headstock.data.splitting.cutting import cut, pick, share
 
 CLASSES = ["a"] * 50 + ["b"] * 30 + ["c"] * 15 + ["d"] * 4 + ["e"]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from headstock.data import DataConfig, load_splits, load_table
-from headstock.data.layout import pick_alias
-from headstock.data.split_names import split_in, split_of
+from headstock.data.folders.layout import pick_alias
+from headstock.data.folders.split_names import split_in, split_of
 from headstock.interfaces import Column, DataError
 
 Columns = tuple[Column, ...]

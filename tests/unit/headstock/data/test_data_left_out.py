@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from headstock.data import DataConfig, load_table
-from headstock.data.system_files import is_system_file
+from headstock.data.folders.system_files import is_system_file
 from headstock.interfaces import Column, DataError
 
 Columns = tuple[Column, ...]

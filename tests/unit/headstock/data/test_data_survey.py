@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from headstock.data.cutting import cut
-from headstock.data.survey import Labels, Survey
+from headstock.data.splitting.cutting import cut
+from headstock.data.splitting.survey import Labels, Survey
 from headstock.interfaces import DataError
 from headstock.interfaces.notes import noting
 

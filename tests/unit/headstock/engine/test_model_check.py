@@ -14,8 +14,8 @@ import pytest
 import headstock
 from headstock import HeadstockError
 from headstock.digests import folder_digests
-from headstock.engine.model_check import check_model
-from headstock.engine.model_files import sealed
+from headstock.engine.models.model_check import check_model
+from headstock.engine.models.model_files import sealed
 
 NAMES = ("model.json", "head.safetensors", "backbone/model.safetensors", "backbone/vocabulary.json")
 

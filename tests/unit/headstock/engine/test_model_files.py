@@ -15,8 +15,8 @@ from torch import nn
 import headstock
 from headstock import HeadstockError
 from headstock.data import DataConfig
-from headstock.engine import model_files
-from headstock.engine.model_files import load_model
+from headstock.engine.models import model_files
+from headstock.engine.models.model_files import load_model
 from headstock_registry import load_catalogue
 
 

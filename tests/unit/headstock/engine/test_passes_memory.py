@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from headstock.console import Console
-from headstock.engine.module import TuningModule
+from headstock.engine.models.module import TuningModule
 from headstock.engine.passes.loop import split_cost_limit
 from headstock.engine.passes.predictions import evaluate_split
 from headstock.engine.run import resolve_recipe

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headstock.data.table import Table
+from headstock.data.tables.table import Table
 from headstock.interfaces import BadExampleError
 
 

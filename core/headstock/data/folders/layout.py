@@ -8,8 +8,8 @@ from pathlib import Path
 
 from headstock.data.config import SPLITS, SplitName
 from headstock.data.file_formats import Formats
-from headstock.data.split_names import plainest, shard_of, split_in, split_of
-from headstock.data.system_files import is_system_file
+from headstock.data.folders.split_names import plainest, shard_of, split_in, split_of
+from headstock.data.folders.system_files import is_system_file
 from headstock.interfaces import DataError
 
 METADATA = "metadata"

@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headstock.data.arrow_rows import LINE, PROBLEM, TextRows
-from headstock.data.store import stored
-from headstock.data.table import Table
-from headstock.data.values import from_json
+from headstock.data.cache.store import stored
+from headstock.data.tables.arrow_rows import LINE, PROBLEM, TextRows
+from headstock.data.tables.table import Table
+from headstock.data.tables.values import from_json
 from headstock.interfaces import BadExampleError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def cached_rows(
 
 
 def stored_text(path: Path, how: Any, columns: Collection[str], records: Callable[[], Iterable[Record]]) -> Dataset:
-    """Return the rows of a text file with the columns that :class:`headstock.data.arrow_rows.TextRows` needs.
+    """Return the rows of a text file with the columns that :class:`headstock.data.tables.arrow_rows.TextRows` needs.
 
     Args:
         path: The file.

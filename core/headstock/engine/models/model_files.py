@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 
 from headstock.atomic import explain_write_errors, new_directory, write_json
 from headstock.digests import bytes_digest, file_digest, folder_digests, json_digest
-from headstock.engine.model_check import check_link, check_model
-from headstock.engine.module import TuningModule
+from headstock.engine.models.model_check import check_link, check_model
+from headstock.engine.models.module import TuningModule
 from headstock.files import MissingFileError, read_json, user_path
 from headstock.interfaces import Backbone, Task
 from headstock.interfaces.remote_code import without_consent

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headstock.data.cache_dir import cache_dir
-from headstock.data.cached_folder import cached_folder
+from headstock.data.cache.cache_dir import cache_dir
+from headstock.data.cache.cached_folder import cached_folder
 from headstock.digests import bytes_digest, file_digest
 from headstock.interfaces import DataError
 

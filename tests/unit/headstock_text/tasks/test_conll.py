@@ -9,7 +9,7 @@ from headstock.interfaces import DataError
 from headstock.preprocessing.reading import read_split
 from headstock_text.tasks.token_classification import TokenClassification, TokenClassificationConfig
 
-DATA = Path(__file__).parents[4] / "shared" / "data"
+DATA = Path(__file__).parents[5] / "shared" / "data"
 TASK = TokenClassification(TokenClassificationConfig())
 
 

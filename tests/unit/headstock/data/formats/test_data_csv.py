@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from headstock.data import DataConfig, Table, load_table
-from headstock.data.cached_folder import CacheError
+from headstock.data.cache.cached_folder import CacheError
 from headstock.interfaces import BadExampleError, Column, DataError
 
 Columns = tuple[Column, ...]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headstock.data.values import Reader
+from headstock.data.tables.values import Reader
 from headstock.interfaces import BadExampleError
 
 if TYPE_CHECKING:

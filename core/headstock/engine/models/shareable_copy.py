@@ -14,7 +14,7 @@ import yaml
 
 from headstock.atomic import write_json, write_text
 from headstock.digests import folder_digests
-from headstock.engine.model_files import SavedModel, load_base, read_saved, sealed
+from headstock.engine.models.model_files import SavedModel, load_base, read_saved, sealed
 from headstock.engine.run_directory import RunDirectory
 from headstock_registry import Catalogue, HeadstockError
 

@@ -17,7 +17,7 @@ from headstock.atomic import (
     write_text,
 )
 from headstock.console import tell
-from headstock.data.cache_dir import VARIABLE
+from headstock.data.cache.cache_dir import VARIABLE
 from headstock.digests import damage, folder_digests, seal, unseal
 
 SEAL = "digests.json"

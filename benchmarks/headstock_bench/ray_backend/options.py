@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from headstock_bench.on_ray import OnRay
+    from headstock_bench.ray_backend.runner import OnRay
 
 MAX_RETRIES = 2
 
@@ -49,7 +49,7 @@ class RayOptions(NamedTuple):
                 if value is not None:
                     raise click.UsageError(f"{option} is for cells on Ray; give --ray too")
             return None
-        from headstock_bench.cluster import AUTO, LOCAL, check_address, check_installed
+        from headstock_bench.ray_backend.cluster import AUTO, LOCAL, check_address, check_installed
 
         if suite is None:
             raise click.UsageError("which suite? It stands before --ray: headstock bench SUITE --ray [ADDRESS]")
@@ -60,7 +60,7 @@ class RayOptions(NamedTuple):
 
     def executor(self, say: Callable[[str], None]) -> OnRay:
         """Return what runs cells so; ``say`` shows a line of progress."""
-        from headstock_bench.on_ray import OnRay
+        from headstock_bench.ray_backend.runner import OnRay
 
         return OnRay(self.address, self.cpus, self.gpus, self.retries, say)
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from headstock import HeadstockError
-from headstock_bench.cluster import Cluster, Machine, connected
 from headstock_bench.jobs import Attempt, Finished, Job
 from headstock_bench.process import Ending, PassingOn, StoppedError
-from headstock_bench.ray_cell import Answer, Request, run_cell
+from headstock_bench.ray_backend.cell import Answer, Request, run_cell
+from headstock_bench.ray_backend.cluster import Cluster, Machine, connected
 
 LOOK = 0.5
 """Seconds between two looks for signals while nothing ends."""
@@ -34,7 +34,7 @@ class OnRay:
     are given the time to save; a second one does not wait for that.
 
     Args:
-        address: As :func:`~headstock_bench.cluster.connected` takes it.
+        address: As :func:`~headstock_bench.ray_backend.cluster.connected` takes it.
         cpus: CPUs for a cell; default a GPU's share of its machine's CPUs, or 1 where there is no GPU.
         gpus: GPUs for a cell, at most 1; default 1 where the cluster has any.
         retries: How often a job is tried again.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from headstock.data.cutting import Indices, cut, shrunk
+from headstock.data.splitting.cutting import Indices, cut, shrunk
 from headstock.interfaces import DataError, note
 
 MANY = 50

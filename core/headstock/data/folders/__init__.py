@@ -1,0 +1,1 @@
+"""Folders of data: which files are data, which splits they are."""

@@ -1,0 +1,1 @@
+"""Cuts splits out of training data."""

@@ -1,0 +1,1 @@
+"""Rows of data, wherever they lie, read when they are asked for."""

@@ -1,0 +1,1 @@
+"""A model that is tuned: the module, its files, checks of both."""
