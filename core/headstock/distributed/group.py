@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
-from headstock.distributed import GRACE, OtherRankError, Ranks, StopVote
+from headstock.distributed.ranks import GRACE, OtherRankError, Ranks, StopVote
 from headstock_registry import HeadstockError
 
 TIMEOUT = timedelta(minutes=10)

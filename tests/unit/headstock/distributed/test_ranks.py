@@ -17,7 +17,7 @@ SECOND = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "loc
 def second(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in SECOND.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("headstock.distributed.GRACE", 0.0)
+    monkeypatch.setattr("headstock.distributed.processes.GRACE", 0.0)
 
 
 def test_one_process_joins_nothing_and_imports_no_torch() -> None:
