@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
-import sys
 import unicodedata
 from typing import NamedTuple
 
@@ -13,6 +13,9 @@ CJK = "\u3005\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\u
 
 _CJK = re.compile(f"[{CJK}]")
 _JOINERS = "\u200c\u200d"
+
+MARKED = (range(0x300, 0x20000), range(0xE0000, 0xE1000))
+"""The code points among which Unicode has combining marks: looking at all the others would take half a second."""
 
 
 class Span(NamedTuple):
@@ -49,7 +52,7 @@ def _pattern() -> re.Pattern[str]:
 def _marks() -> str:
     """Return all combining marks as ranges of a character class."""
     ranges: list[list[int]] = []
-    for code in range(sys.maxunicode + 1):
+    for code in itertools.chain(*MARKED):
         if unicodedata.category(chr(code))[0] != "M":
             continue
         if ranges and ranges[-1][1] == code - 1:

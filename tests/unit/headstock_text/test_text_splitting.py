@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import sys
+import unicodedata
+
 import pytest
 
-from headstock_text.splitting import count_cjk, split_words
+from headstock_text.splitting import MARKED, count_cjk, split_words
 
 
 @pytest.mark.parametrize(
@@ -37,3 +40,9 @@ def test_offsets_point_at_the_words_and_only_white_space_is_lost() -> None:
 
 def test_count_cjk() -> None:
     assert count_cjk("我a々 カ한") == 3
+
+
+def test_combining_marks_are_sought_wherever_unicode_has_them() -> None:
+    marks = [code for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)).startswith("M")]
+
+    assert all(any(code in part for part in MARKED) for code in marks)
