@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import sys
 import textwrap
-import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from headstock.error_text import json_text, printable
+from headstock.text_table import aligned
 
 Row = Sequence[str]
 
@@ -76,15 +76,8 @@ def print_facts(facts: Sequence[tuple[str, str]]) -> None:
 
 
 def _print_plain(rows: Sequence[Row], indent: int) -> None:
-    widths = [max(map(_cells, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        padded = (cell + " " * (width - _cells(cell)) for cell, width in zip(row, widths, strict=True))
-        click.echo(" " * indent + "  ".join(padded).rstrip())
-
-
-def _cells(text: str) -> int:
-    """Return how many columns a text takes in a terminal: East Asian wide characters take two."""
-    return sum(1 + (unicodedata.east_asian_width(character) in "WF") for character in text)
+    for line in aligned(rows):
+        click.echo(" " * indent + line)
 
 
 def _print_rich(header: Row | None, rows: Sequence[Row], indent: int) -> None:

@@ -128,8 +128,10 @@ def _short(name: str) -> str:
 def balanced_weights(names: Sequence[str], seen: Iterable[str]) -> list[float]:
     """Return one weight a label, inverse to its frequency: examples / (labels x examples of the label).
 
-    The same as scikit-learn's ``class_weight="balanced"``.
+    Those of scikit-learn's ``class_weight="balanced"``.
     """
-    counts = Counter(seen)
-    total = sum(counts.values())
-    return [total / (len(names) * counts[name]) for name in names]
+    import numpy as np
+    from sklearn.utils.class_weight import compute_class_weight
+
+    weights: list[float] = compute_class_weight("balanced", classes=np.asarray(names), y=list(seen)).tolist()
+    return weights

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from headstock.error_text import printable
 from headstock.interfaces import Details
 from headstock.report.result import RunResult
+from headstock.text_table import aligned
 
 LONGEST_CELL = 80
 """Characters of a label that the tables show."""
@@ -75,11 +76,4 @@ def _cell(text: str) -> str:
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
-    rows = [tuple(map(_cell, row)) for row in rows]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        lines.append("  ".join(cells).rstrip())
-    return lines
+    return aligned([tuple(map(_cell, row)) for row in rows], right=True)

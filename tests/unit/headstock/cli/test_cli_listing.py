@@ -254,7 +254,7 @@ def test_plugins_shows_contested_names_at_both(contested, invoke):
 def test_listing_imports_neither_targets_nor_heavy_libraries(fake_site, command_env):
     fake_site.add("nose", entries=[{"name": "made-up", "target": "made_up_target:X"}])
     fake_site.module("made_up_target", "raise AssertionError('imported')")
-    heavy = {"torch", "transformers", "numpy", "datasets", "rich", "made_up_target"}
+    heavy = {"torch", "transformers", "numpy", "datasets", "rich.console", "made_up_target"}
     code = (
         "import sys\nfrom headstock.cli.main import main\nsys.argv[1:] = [{argument!r}]\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert end.code == 0, end.code\n"
