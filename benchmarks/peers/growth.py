@@ -115,13 +115,13 @@ def table(record: dict[str, Any]) -> str:
 def _write(folder: Path, point: Point) -> Path:
     """Write a data set and the recipe for it; return the recipe's path."""
     folder.mkdir()
-    chance = random.Random(0)
+    rng = random.Random(0)
     for split, rows in (("train", point.rows), ("valid", ROWS_BESIDE), ("test", ROWS_BESIDE)):
         with (folder / f"{split}.csv").open("w", encoding="utf-8", newline="") as stream:
             writer = csv.writer(stream)
             writer.writerow(["text", "label"])
             # every label is in the training split, however many there are
-            writer.writerows(_row(chance, point, number) for number in range(rows))
+            writer.writerows(_row(rng, point, number) for number in range(rows))
     recipe = yaml.safe_load((HERE / "recipes" / f"{TASK}.yaml").read_text("utf-8"))
     recipe["data"]["path"] = str(folder)
     recipe["backbone"]["max_length"] = 512
@@ -130,11 +130,11 @@ def _write(folder: Path, point: Point) -> Path:
     return path
 
 
-def _row(chance: random.Random, point: Point, number: int) -> tuple[str, str]:
+def _row(rng: random.Random, point: Point, number: int) -> tuple[str, str]:
     label = number % point.labels
-    count = max(2, round(chance.lognormvariate(0, 0.5) * point.words))
-    words = chance.choices(WORDS, k=count - 1)
-    words.insert(chance.randrange(count), f"n{label}")
+    count = max(2, round(rng.lognormvariate(0, 0.5) * point.words))
+    words = rng.choices(WORDS, k=count - 1)
+    words.insert(rng.randrange(count), f"n{label}")
     return " ".join(words), f"label{label}"
 
 

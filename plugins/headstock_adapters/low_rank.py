@@ -40,11 +40,11 @@ class LowRankLinear(Linear):
             return super().forward(x)
         update = self.lora_A[name].weight, self.lora_B[name].weight
         dropout = self.lora_dropout[name]
-        chance = dropout.p if self.training and isinstance(dropout, nn.Dropout) else 0.0
+        probability = dropout.p if self.training and isinstance(dropout, nn.Dropout) else 0.0
         weight = self._cast("weight", base.weight, precision)
         bias = None if base.bias is None else self._cast("bias", base.bias, precision)
         flat = x.reshape(-1, x.shape[-1]).to(precision)
-        result: Tensor = _LowRank.apply(flat, weight, bias, *update, self.scaling[name], chance)
+        result: Tensor = _LowRank.apply(flat, weight, bias, *update, self.scaling[name], probability)
         return result.view(*x.shape[:-1], -1)
 
     def _plain(self) -> str | None:
@@ -64,7 +64,7 @@ class LowRankLinear(Linear):
         return name if plain else None
 
     def _cast(self, name: str, frozen: Tensor, precision: torch.dtype) -> Tensor:
-        """Return a frozen tensor in a precision, cast again only when it has changed or is shared out over ranks."""
+        """Return a frozen tensor in a precision, cast again only when it has changed or is sharded."""
         if frozen.dtype == precision:
             return frozen
         if is_fsdp_managed_module(self):  # a copy of what is put together for this pass alone would stay behind
@@ -98,18 +98,18 @@ class _LowRank(torch.autograd.Function):
         first: Tensor,
         second: Tensor,
         scaling: float,
-        chance: float,
+        probability: float,
     ) -> Tensor:
         # The scales of dropout and update go into the small matrices.
-        low = (first / (1 - chance)).to(x.dtype)
+        low = (first / (1 - probability)).to(x.dtype)
         high = (second * scaling).to(x.dtype)
-        kept = torch.empty_like(x).bernoulli_(1 - chance) if chance else None
+        kept = torch.empty_like(x).bernoulli_(1 - probability) if probability else None
         dropped = x if kept is None else x * kept
         inner = dropped @ low.t()
         result = nn.functional.linear(x, weight, bias)
         result.addmm_(inner, high.t())
         ctx.save_for_backward(weight, low, high, inner, dropped, kept)
-        ctx.scales = (1 / (1 - chance), scaling)
+        ctx.scales = (1 / (1 - probability), scaling)
         ctx.kinds = (first.dtype, second.dtype)
         return result
 

@@ -109,6 +109,6 @@ class Attention(nn.Module):
 
 def sinusoids(length: int, dim: int, like: Tensor, first: int = 0) -> Tensor:
     """Return vectors (length, dim) for positions from ``first``, of the device and type of ``like``."""
-    places = torch.arange(first, first + length, device=like.device, dtype=torch.float32).unsqueeze(1)
+    positions = torch.arange(first, first + length, device=like.device, dtype=torch.float32).unsqueeze(1)
     rates = torch.exp(torch.arange(0, dim, 2, device=like.device, dtype=torch.float32) * (-math.log(10_000.0) / dim))
-    return torch.cat((torch.sin(places * rates), torch.cos(places * rates)), dim=1).to(like.dtype)
+    return torch.cat((torch.sin(positions * rates), torch.cos(positions * rates)), dim=1).to(like.dtype)

@@ -1,4 +1,4 @@
-"""Splits text into words in any script, with the place of each word."""
+"""Splits text into words in any script, with the position of each word."""
 
 from __future__ import annotations
 

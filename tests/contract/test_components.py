@@ -38,7 +38,7 @@ SUITED = {
 """Tasks under which a backbone uses all that it has."""
 NOT_TOGETHER = {
     ("lora", "bilstm"),  # an LSTM has no linear layer for LoRA to wrap
-    ("linear-probe", "seq2seq"),  # the task writes with the backbone's decoder, and has nothing of its own to train
+    ("linear-probe", "seq2seq"),  # the task generates with the backbone's decoder, and has nothing of its own to train
 }
 LARGE = ("torchvision-detection",)
 """Backbones that come in no small size: adapters are tried on others that are built alike."""
@@ -50,7 +50,7 @@ SHORTER = {
 }
 """Tasks that learn on their sample for longer than a test needs to see that they do."""
 LIGHTER = {"translation": ("task.beams=2", "task.max_length=16")}
-"""Tasks whose untrained models go on to a limit, which is shortened where nothing is to be learnt."""
+"""Tasks whose untrained models generate up to a limit, which is shortened where nothing is to be learnt."""
 QUICK_FOR_PAIRS = ("numbers-neighbours", "backbone-bf16", "state-saved-model")
 """What may differ from task to task on one backbone; all else is checked under one task."""
 

@@ -1,4 +1,4 @@
-"""Recorded steps give what launched ones give, or are not taken and say why."""
+"""Replayed steps give what eager ones give, or are not replayed and say why."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Pooled(nn.Module):
 
 
 class Lines(Console):
-    """Keeps what is said of recordings."""
+    """Keeps what is said of captures."""
 
     def __init__(self) -> None:
         super().__init__(quiet=True)
@@ -78,7 +78,7 @@ def fit(tmp_path: Path) -> Fit:
     """Train on the GPU; return the weights, the trainer and what was said."""
     device = torch.device("cuda", 0)
     transfer = Transfer(device)
-    taken = 0
+    runs = 0
     stops: list[int] = []  # at how many batches from now SIGTERM comes
 
     def collate(indices: Any) -> Batch:
@@ -94,12 +94,12 @@ def fit(tmp_path: Path) -> Fit:
     def run(
         model: nn.Module | None = None, stop: int | None = None, again: bool = False, **options: Any
     ) -> tuple[dict[str, Tensor], Trainer, list[str]]:
-        nonlocal taken
-        taken += not again
+        nonlocal runs
+        runs += not again
         stops[:] = [] if stop is None else [stop]
         module = (model or Pooled()).to(device)
-        given = {"batch_size": 16, "epochs": 4, "precision": "fp32", "log_every": 1000, "checkpoint_every": 1000}
-        config = TrainerConfig(**{**given, **options})
+        settings = {"batch_size": 16, "epochs": 4, "precision": "fp32", "log_every": 1000, "checkpoint_every": 1000}
+        config = TrainerConfig(**{**settings, **options})
         console = Lines()
         trainer = build_trainer(
             module,
@@ -111,14 +111,14 @@ def fit(tmp_path: Path) -> Fit:
             ("loss", "lower"),
             Surroundings(
                 validate=lambda: {"loss": 1.0},
-                checkpoints=CheckpointFolder(tmp_path / f"run{taken}" / "checkpoints"),
+                checkpoints=CheckpointFolder(tmp_path / f"run{runs}" / "checkpoints"),
                 log=lambda keep: NoLog(),
                 console=console,
                 resume_hint="",
                 name_example=str,
             ),
         )
-        (tmp_path / f"run{taken}").mkdir(exist_ok=True)
+        (tmp_path / f"run{runs}").mkdir(exist_ok=True)
         before: list[dict[str, Tensor]] = []
         if again:
             trainer.resume()
@@ -143,7 +143,7 @@ def replayed(trainer: Trainer) -> int:
 
 
 @pytest.mark.parametrize("options", [{}, {"precision": "bf16"}, {"on_nonfinite": "skip"}, {"max_grad_norm": None}])
-def test_recorded_steps_give_the_weights_of_launched_ones(fit: Fit, options: dict[str, Any]) -> None:
+def test_replayed_steps_give_the_weights_of_eager_ones(fit: Fit, options: dict[str, Any]) -> None:
     expected, plain, _ = fit(cuda_graphs=False, **options)
     found, trainer, said = fit(**options)
     assert plain.parts.replay is None
@@ -153,7 +153,7 @@ def test_recorded_steps_give_the_weights_of_launched_ones(fit: Fit, options: dic
         torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5, msg=name)
 
 
-def test_gradient_accumulation_is_launched(fit: Fit) -> None:
+def test_gradient_accumulation_is_eager(fit: Fit) -> None:
     expected, _, _ = fit(cuda_graphs=False, gradient_accumulation_steps=3)
     found, trainer, _ = fit(gradient_accumulation_steps=3)
     assert replayed(trainer) <= 4  # what remains at the end of an epoch is one batch
@@ -185,7 +185,7 @@ def draws_with_torch_on_the_host(model: Pooled, states: Tensor) -> Tensor:
     return states * (1 + torch.rand(()).item() / 1000)
 
 
-def exchanges_a_buffer(model: Pooled, states: Tensor) -> Tensor:
+def replaces_a_buffer(model: Pooled, states: Tensor) -> Tensor:
     model.mean = states.detach().mean(dim=0)
     return states
 
@@ -196,19 +196,19 @@ def exchanges_a_buffer(model: Pooled, states: Tensor) -> Tensor:
         (asks_the_device, "waits for the GPU"),
         (draws_on_the_host, "random numbers on the host"),
         (draws_with_torch_on_the_host, "random numbers on the host"),
-        (exchanges_a_buffer, "new tensors"),
+        (replaces_a_buffer, "new tensors"),
     ],
 )
-def test_what_cannot_be_replayed_is_launched(fit: Fit, disturb: Callable[[Pooled, Tensor], Tensor], said: str) -> None:
+def test_what_cannot_be_replayed_is_eager(fit: Fit, disturb: Callable[[Pooled, Tensor], Tensor], said: str) -> None:
     _, trainer, lines = fit(Pooled(disturb))
     assert replayed(trainer) == 0
     assert len(lines) == 1
     assert said in lines[0]
 
 
-def test_a_recording_that_breaks_off_leaves_training_as_it_was(fit: Fit) -> None:
+def test_a_capture_that_breaks_off_leaves_training_as_it_was(fit: Fit) -> None:
     def synchronizes(model: Pooled, states: Tensor) -> Tensor:
-        torch.cuda.synchronize()  # an error where something is being recorded, and not seen before that
+        torch.cuda.synchronize()  # an error during a capture, and not seen before that
         return states
 
     expected, _, _ = fit(Pooled(synchronizes), cuda_graphs=False, epochs=8)
@@ -216,7 +216,7 @@ def test_a_recording_that_breaks_off_leaves_training_as_it_was(fit: Fit) -> None
     reserved = torch.cuda.memory_reserved()
     found, trainer, lines = fit(Pooled(synchronizes), epochs=8)
     assert replayed(trainer) == 0
-    assert "cannot be recorded" in lines[0]
+    assert "cannot be captured" in lines[0]
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5, msg=name)
     del trainer
@@ -242,7 +242,7 @@ def test_a_replay_that_would_differ_is_found_out(fit: Fit) -> None:
     assert replayed(trainer) < CHECKED
 
 
-def test_memory_that_runs_out_lets_go_of_recordings_before_batches_are_cut(fit: Fit) -> None:
+def test_memory_that_runs_out_lets_go_of_captures_before_batches_are_cut(fit: Fit) -> None:
     class Full(Pooled):
         fails = False
 
@@ -254,7 +254,7 @@ def test_memory_that_runs_out_lets_go_of_recordings_before_batches_are_cut(fit: 
 
     model, original, calls = Full(), ReplayedSteps.try_replay, 0
 
-    def launched_once(self: ReplayedSteps, *arguments: Any) -> Any:
+    def eager_once(self: ReplayedSteps, *arguments: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls != 40:
@@ -264,7 +264,7 @@ def test_memory_that_runs_out_lets_go_of_recordings_before_batches_are_cut(fit: 
 
     expected, _, _ = fit(cuda_graphs=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ReplayedSteps, "try_replay", launched_once)
+        patch.setattr(ReplayedSteps, "try_replay", eager_once)
         found, trainer, lines = fit(model)
     assert len(lines) == 1
     assert "memory ran out" in lines[0]
@@ -281,7 +281,7 @@ def test_nothing_waits_for_the_gpu_between_logged_steps(fit: Fit) -> None:
     def strict(self: ReplayedSteps, *arguments: Any) -> Any:
         nonlocal calls
         calls += 1
-        if self._to_check or calls < 40:  # every shape has been recorded by then
+        if self._to_check or calls < 40:  # every shape has been captured by then
             return original(self, *arguments)
         torch.cuda.set_sync_debug_mode("error")
         try:

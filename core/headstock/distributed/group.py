@@ -28,23 +28,23 @@ LONGEST_PAUSE = 0.05
 
 
 class GroupVote(StopVote):
-    """A vote whose result is taken a step later, so that no step waits for it."""
+    """A vote whose result is collected a step later, so that no step waits for it."""
 
     def __init__(self) -> None:
         self._vote: tuple[Any, Tensor] | None = None
 
     def agreed(self, signal: int | None) -> int | None:
         """Return the largest signal that any rank had received at the step before."""
-        before = self._take()
+        before = self._collect()
         vote = torch.tensor([signal or 0])
         self._vote = (dist.all_reduce(vote, dist.ReduceOp.MAX, async_op=True), vote)
         return before or None
 
     def close(self) -> None:
         """Wait for the last vote."""
-        self._take()
+        self._collect()
 
-    def _take(self) -> int:
+    def _collect(self) -> int:
         if self._vote is None:
             return 0
         work, vote = self._vote
@@ -159,7 +159,7 @@ class Group(Ranks):
             reason = next(iter(str(error).splitlines()), "")
             error = HeadstockError(
                 f"rank {self.rank} lost contact with another rank, which was killed or cannot be reached ({reason}); "
-                "--resume goes on from the last checkpoint"
+                "--resume starts from the last checkpoint"
             )
         elif not isinstance(error, HeadstockError):
             error.add_note(f"on rank {self.rank} of {self.size}")
@@ -218,7 +218,7 @@ def start(device: str) -> Group:
         return _started
     on_gpu = device != "cpu" and torch.cuda.is_available()
     if on_gpu:
-        _take_gpu(int(os.environ["LOCAL_RANK"]))
+        _select_gpu(int(os.environ["LOCAL_RANK"]))
     if dist.is_initialized():
         raise HeadstockError("torch.distributed is in use already; headstock starts the process group itself")
     # What an earlier try left must not be taken for this one's, when torchrun was told to try again.
@@ -257,7 +257,7 @@ def _apart() -> Iterator[None]:
         member.WORLD = group
 
 
-def _take_gpu(local_rank: int) -> None:
+def _select_gpu(local_rank: int) -> None:
     count = torch.cuda.device_count()
     if local_rank >= count:
         started = os.environ.get("LOCAL_WORLD_SIZE", local_rank + 1)

@@ -50,7 +50,7 @@ def joined(device: str) -> Iterator[Ranks]:
     to end.
 
     Args:
-        device: The recipe's ``trainer.device``. On ``cuda`` each rank takes the GPU of its number on its machine.
+        device: The recipe's ``trainer.device``. On ``cuda`` each rank uses the GPU whose index is its local rank.
 
     Raises:
         HeadstockError: there are more processes on this machine than GPUs, or the other ranks cannot be reached.

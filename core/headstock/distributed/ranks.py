@@ -42,9 +42,9 @@ class Ranks:
     """A run's only process, and what several would have to do together.
 
     Attributes:
-        rank: Number of this process, from 0.
+        rank: Index of this process.
         size: How many there are.
-        local_rank: Number of this process on its machine, from 0.
+        local_rank: Index of this process on its machine.
     """
 
     rank = 0

@@ -24,7 +24,7 @@ from headstock.trainer.trainer import Surroundings, Trainer, TrainerParts
 from headstock_registry import HeadstockError
 
 if TYPE_CHECKING:
-    from headstock.trainer.parallel.ddp import SharedGradient
+    from headstock.trainer.parallel.ddp import DistributedGradient
 
 SMALLER = (
     "shorten it or leave it out, or try trainer.gradient_checkpointing=true, trainer.precision=bf16 "
@@ -103,10 +103,10 @@ def _gradient(
     limit: CostLimit,
     device: torch.device,
     ranks: Ranks,
-) -> Gradient | SharedGradient:
+) -> Gradient | DistributedGradient:
     """Return what sums a step's gradient: in this process alone, or with the other ranks."""
     if ranks.size == 1:
         return Gradient(model, collate, limit, config, seed, device)
-    from headstock.trainer.parallel.ddp import SharedGradient
+    from headstock.trainer.parallel.ddp import DistributedGradient
 
-    return SharedGradient(model, collate, config, seed, device, plan.costs, ranks)
+    return DistributedGradient(model, collate, config, seed, device, plan.costs, ranks)

@@ -53,14 +53,15 @@ class TrainerConfig(Config):
         description="on a CPU in bf16, predict and evaluate with weights laid out once in the order its products read",
     )
     cuda_graphs: bool = Field(
-        True, description="on a GPU, record a step for each shape of batch that comes again and replay it as one"
+        True,
+        description="on a GPU, capture a step as a CUDA graph for each shape of batch that comes again, and replay it",
     )
     keep_memory: bool = Field(
         True, description="on a CPU with glibc, keep the memory that a batch frees for the next one"
     )
     fsdp: bool = Field(
         False,
-        description="with torchrun, share parameters, gradients and optimizer state out over the ranks (FSDP2), for a "
+        description="with torchrun, shard parameters, gradients and optimizer state over the ranks (FSDP2), for a "
         "model that does not fit on one GPU; slower where it fits",
     )
     cache_features: bool = Field(

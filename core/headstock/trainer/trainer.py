@@ -18,7 +18,7 @@ from headstock.attribution import note_rows
 from headstock.console import Bar, Console
 from headstock.distributed import ALONE, Ranks
 from headstock.trainer.config import TrainerConfig
-from headstock.trainer.kernels.embedding_gradients import KeptTables, kept_tables
+from headstock.trainer.kernels.embedding_gradients import GradientBuffers, gradient_buffers
 from headstock.trainer.kernels.training_kernels import training_kernels
 from headstock.trainer.plan.accumulation import Window, total_steps, windows
 from headstock.trainer.plan.batches import BatchPlan
@@ -37,7 +37,7 @@ from headstock.trainer.step.update import OptimizerStep
 from headstock_registry import HeadstockError
 
 if TYPE_CHECKING:
-    from headstock.trainer.parallel.ddp import SharedGradient
+    from headstock.trainer.parallel.ddp import DistributedGradient
 
 MOST_SKIPPED_IN_A_ROW = 100
 """So many steps in a row that are not finite end a run with ``on_nonfinite: skip``: nothing will come of it."""
@@ -72,8 +72,8 @@ class Surroundings:
         checkpoints: Where checkpoints go.
         log: Makes the log; takes how many bytes of an earlier ``metrics.jsonl`` still hold.
         console: Where to show progress.
-        resume_hint: The command that goes on after an interruption.
-        name_example: Names a training example by its number, for an error.
+        resume_hint: The command that resumes the run.
+        name_example: Names a training example by its index, for an error.
         ranks: The processes of the run. Of ``checkpoints``, only the first one's are used.
         relief: What can be freed when memory runs out, in training and in validation.
     """
@@ -98,7 +98,7 @@ class TrainerParts:
         optimizer: Updates them.
         limit: The cost above which batches are cut because memory ran out.
         gradient: Sums the gradient over the batches of a step.
-        step: Takes an optimizer step, launched operation by operation (eager).
+        step: Takes an optimizer step eagerly.
         replay: Takes the optimizer steps that can be replayed as CUDA graphs; ``None`` where none can.
         state: Saves and loads the tensors that training changes.
     """
@@ -107,7 +107,7 @@ class TrainerParts:
     parameters: Sequence[nn.Parameter]
     optimizer: torch.optim.Optimizer
     limit: CostLimit
-    gradient: Gradient | SharedGradient
+    gradient: Gradient | DistributedGradient
     step: OptimizerStep
     replay: ReplayedSteps | None
     state: TrainingState
@@ -135,14 +135,14 @@ class Trainer:
         self._state = TrainerState(best=BestSoFar(metric=metric[0], better=metric[1]))
         self._seconds, self._examples_timed = 0.0, 0
 
-    def _keep_tables(self) -> AbstractContextManager[KeptTables]:
-        """Return what spares large embedding tables a new gradient at every step, where nothing else minds."""
+    def _gradient_buffers(self) -> AbstractContextManager[GradientBuffers]:
+        """Return the gradient buffers of large embedding tables; none where sparse gradients cannot be used."""
         if self._config.compile or self._ranks.size > 1:  # neither takes sparse gradients
-            return nullcontext(KeptTables([]))
-        return kept_tables(self._model)
+            return nullcontext(GradientBuffers([]))
+        return gradient_buffers(self._model)
 
     def resume(self) -> None:
-        """Go on from the newest sound checkpoint, if there is one; later ones are deleted.
+        """Resume from the newest sound checkpoint, if there is one; later ones are deleted.
 
         Raises:
             HeadstockError: all checkpoints are damaged, or they are of another model.
@@ -182,13 +182,13 @@ class Trainer:
             gc.freeze()
         try:
             with (
-                self._keep_tables() as tables,
+                self._gradient_buffers() as buffers,
                 training_kernels(self._config, self._device),
                 StopSignal() as stop,
                 self._around.console.bar("train", self._total_steps, self._state.step) as bar,
             ):
                 if not self._state.finished:
-                    self._train(log, stop, bar, tables)
+                    self._train(log, stop, bar, buffers)
         except WriteError as error:
             steps = self._around.checkpoints.steps()
             kept = f"the checkpoint of step {steps[-1]} is kept" if steps else "no checkpoint was written yet"
@@ -209,13 +209,13 @@ class Trainer:
             cost_limit=self._state.cost_limit,
         )
 
-    def train_step(self, window: Window, meter: Meter, tables: KeptTables) -> None:
-        """Take one optimizer step: gradient summed over the window's batches, then the update; move the state on.
+    def train_step(self, window: Window, meter: Meter, buffers: GradientBuffers) -> None:
+        """Take one optimizer step: gradient summed over the window's batches, then the update; advance the state.
 
         Args:
             window: The batches of the step.
             meter: Adds up loss and gradient norm on the device.
-            tables: Embedding tables whose gradient buffers are kept.
+            buffers: Gradient buffers of large embedding tables.
 
         Raises:
             HeadstockError: the task gives no loss.
@@ -225,7 +225,7 @@ class Trainer:
         set_learning_rate(parts.optimizer, learning_rate_factor(self._config, state.step, self._total_steps))
         outcome = None if parts.replay is None else parts.replay.try_replay(window.batches, state.step)
         try:
-            outcome = outcome or parts.step.run(window.batches, state.step, tables)
+            outcome = outcome or parts.step.run(window.batches, state.step, buffers)
         except Exception as error:
             note_rows(error, map(self._around.name_example, chain(*window.batches)))
             raise
@@ -239,7 +239,7 @@ class Trainer:
         moved = {"step": state.step + 1, "epoch": epoch, "batch": batch, "cost_limit": parts.limit.value}
         self._state = state.model_copy(update=moved)
 
-    def _train(self, log: TrainingLog, stop: StopSignal, bar: Bar, tables: KeptTables) -> None:
+    def _train(self, log: TrainingLog, stop: StopSignal, bar: Bar, buffers: GradientBuffers) -> None:
         config = self._config
         state = self._state
         meter = Meter(
@@ -254,7 +254,7 @@ class Trainer:
         self._model.train()
         clock = time.perf_counter()
         for window in windows(self._plan, config, self._state.epoch, self._state.batch):
-            self.train_step(window, meter, tables)
+            self.train_step(window, meter, buffers)
             size = sum(len(indices) for indices in window.batches)
             self._examples_timed += size
             step = self._state.step

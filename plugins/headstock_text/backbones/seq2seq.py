@@ -1,4 +1,4 @@
-"""Encoder-decoders of the transformers library (BART, T5 and their kin) as a backbone that can write."""
+"""Encoder-decoders of the transformers library (BART, T5 and their kin) as a backbone that generates text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from headstock.kits.pooling import masked_mean
 from headstock.kits.pretrained import address, loading, loading_call, quiet, require_weights
 from headstock_text.backbones.pretrained import check_tokenizer
 from headstock_text.backbones.transformer import TransformerText, TransformerTextConfig, model_limit
-from headstock_text.writing import Limits
+from headstock_text.generation import Limits
 
 
 class Seq2SeqTextConfig(TransformerTextConfig):
@@ -29,7 +29,7 @@ class Seq2SeqTextConfig(TransformerTextConfig):
 
 
 class Seq2SeqText(TransformerText):
-    """The encoder gives the features; a task that writes text uses the decoder, with the model's own tokens.
+    """The encoder gives the features; a task that generates text uses the decoder, with the model's own tokens.
 
     ``body`` is the whole model, so that adapters act on the decoder too and ``AutoModelForSeq2SeqLM`` loads the result.
     """
@@ -38,7 +38,7 @@ class Seq2SeqText(TransformerText):
 
     def __init__(self, config: TransformerTextConfig, model: Any, tokenizer: Any) -> None:
         super().__init__(config, model, tokenizer)
-        self.most_tokens = model_limit(model)
+        self.max_target_tokens = model_limit(model)
         settings = model.generation_config
         start = settings.decoder_start_token_id
         self._start = settings.bos_token_id if start is None else start
@@ -77,20 +77,20 @@ class Seq2SeqText(TransformerText):
         sequence = self.model.get_encoder()(inputs_embeds=embedded, attention_mask=mask).last_hidden_state
         return Features(sequence, mask.bool(), masked_mean(sequence, mask.bool()))
 
-    # Writing
+    # Generation
 
-    def target_numbers(self, text: str) -> list[int]:
-        """Return the tokens of a target text, the end mark last."""
-        numbers: list[int] = self.tokenizer(text_target=text, verbose=False)["input_ids"]
+    def target_ids(self, text: str) -> list[int]:
+        """Return the token ids of a target text, the end mark last."""
+        ids: list[int] = self.tokenizer(text_target=text, verbose=False)["input_ids"]
         end = self.tokenizer.eos_token_id
-        return numbers if numbers and numbers[-1] == end else [*numbers, end]
+        return ids if ids and ids[-1] == end else [*ids, end]
 
-    def target_text(self, numbers: list[int]) -> str:
-        """Return the text of tokens."""
-        text: str = self.tokenizer.decode(numbers, skip_special_tokens=True)
+    def target_text(self, ids: list[int]) -> str:
+        """Return the text of token ids."""
+        text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
         return text.strip()
 
-    def taught(self, targets: Tensor, features: Features) -> Tensor:
+    def teacher_forcing(self, targets: Tensor, features: Features) -> Tensor:
         """Return logits (B, L, V) of each next token, given the true ones before it."""
         settings = self.model.config
         known = targets.masked_fill(targets < 0, settings.pad_token_id)
@@ -105,17 +105,17 @@ class Seq2SeqText(TransformerText):
         return logits
 
     @torch.no_grad()
-    def written(self, features: Features, limits: Limits) -> Tensor:
-        """Return the best tokens that the model's own beam search finds, (B, L), padded.
+    def generate(self, features: Features, limits: Limits) -> Tensor:
+        """Return the best token ids that the model's own beam search finds, (B, L), padded.
 
-        Habits that a checkpoint brings for another purpose (a least length, no repetition) are left out.
+        Generation settings that a checkpoint brings for another purpose (a least length, no repetition) are left out.
         """
         with quiet():
             tokens: Tensor = self.model.generate(
                 encoder_outputs=BaseModelOutput(last_hidden_state=features.sequence),
                 attention_mask=features.mask.long(),
                 num_beams=limits.beams,
-                max_new_tokens=limits.longest,
+                max_new_tokens=limits.max_tokens,
                 min_length=0,
                 no_repeat_ngram_size=0,
                 length_penalty=1.0,
@@ -147,14 +147,16 @@ def _load(name: str, revision: str | None) -> tuple[Any, Any]:
     with loading(name):
         config = AutoConfig.from_pretrained(**place)
         if not getattr(config, "is_encoder_decoder", False):
-            raise HeadstockError(f"'{name}' is a model of type {config.model_type}, which has no decoder that writes")
+            raise HeadstockError(
+                f"'{name}' is a model of type {config.model_type}, which has no decoder that generates text"
+            )
         tokenizer = AutoTokenizer.from_pretrained(**place)
         model, info = AutoModelForSeq2SeqLM.from_pretrained(
             dtype=torch.float32, use_safetensors=True, output_loading_info=True, **place
         )
     if hasattr(tokenizer, "set_tgt_lang_special_tokens"):
         raise HeadstockError(
-            f"'{name}' writes in many languages, by marks that cannot be chosen here yet; take a model for one pair"
+            f"'{name}' translates into many languages, by marks that cannot be chosen here; take a model for one pair"
         )
     require_weights(name, model, info["missing_keys"])
     check_tokenizer(name, tokenizer, int(model.get_input_embeddings().num_embeddings))

@@ -1,4 +1,4 @@
-"""The ``translation`` task: a text written from the encoded text of another language."""
+"""The ``translation`` task: a text generated from the encoded text of another language."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from headstock import (
     note,
 )
 from headstock_text.attention import AttentionConfig
+from headstock_text.generation import Decoder, Limits, TextGenerator
 from headstock_text.samples.number_words import number_splits
 from headstock_text.splitting import clean
 from headstock_text.subwords import END, PADDING, START, Subwords
 from headstock_text.tasks.bleu_tokenizer import bleu_tokenizer
 from headstock_text.tasks.cells import read_text
-from headstock_text.writing import Decoder, Limits, Writer
 
 IGNORED = -100
 """Padding of target tokens."""
@@ -40,7 +40,7 @@ class TranslationConfig(AttentionConfig):
     """Options of the ``translation`` task; those of layers are for a decoder from scratch."""
 
     vocabulary: int = Field(
-        4000, ge=300, le=1_000_000, description="target subwords at most; a backbone that writes brings its own"
+        4000, ge=300, le=1_000_000, description="target subwords at most; a backbone that generates text brings its own"
     )
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of the target spread evenly over all subwords")
     beams: int = Field(4, ge=1, le=32, description="hypotheses that are kept while a translation is searched for")
@@ -49,7 +49,7 @@ class TranslationConfig(AttentionConfig):
         2.0,
         gt=0,
         le=1000,
-        description="target subwords at most for each of the source, beside ten; unless the backbone writes",
+        description="target subwords at most for each of the source, beside ten; unless the backbone generates",
     )
     bleu_tokenizer: Literal["auto", "13a", "intl", "zh", "ja-mecab", "ko-mecab", "char"] = Field(
         "auto",
@@ -61,10 +61,9 @@ class TranslationConfig(AttentionConfig):
 class Translation(Task):
     """Teacher forcing in training, beam search for predictions (Sutskever et al. 2014, Vaswani et al. 2017).
 
-    A backbone that can write (an encoder-decoder) does so with its own decoder and tokens, which is then all that is
-    trained. Any other backbone gets a transformer decoder from scratch, whose subwords are learnt from the training
-    references. BLEU and chrF are those of sacrebleu. What a writing backbone does beside encoding is called through
-    the head, which stands for the backbone's decoder.
+    A backbone that generates text (an encoder-decoder) does so with its own decoder and tokens; nothing else is
+    trained then, and the head only calls that decoder. Any other backbone gets a transformer decoder from scratch,
+    whose subwords are learnt from the training references. BLEU and chrF are those of sacrebleu.
     """
 
     Config = TranslationConfig
@@ -86,7 +85,7 @@ class Translation(Task):
         super().__init__(config)
         self.subwords: Subwords | None = None
         self._tokenizer = "13a"
-        self._writer: Writer | None = None
+        self._generator: TextGenerator | None = None
         self._limits = Limits(config.beams, config.max_length, config.length_ratio)
 
     # Data
@@ -126,22 +125,24 @@ class Translation(Task):
         self._tokenizer = state.get("bleu_tokenizer", "13a")
 
     def bind(self, backbone: Backbone) -> None:
-        """Write through the backbone if it can write; its tokens then take the place of those learnt."""
-        self._writer = backbone if isinstance(backbone, Writer) else None
-        if self._writer is not None:
+        """Generate through the backbone if it can; its tokens then replace those learnt."""
+        self._generator = backbone if isinstance(backbone, TextGenerator) else None
+        if self._generator is not None:
             self.subwords = None
-            self._limits = self._limits._replace(longest=min(self.config.max_length, self._writer.most_tokens))
+            self._limits = self._limits._replace(
+                max_tokens=min(self.config.max_length, self._generator.max_target_tokens)
+            )
 
     def encode(self, reference: str, example: Example) -> dict[str, Tensor]:
         """Return ``tokens`` (L,), the end mark last."""
         del example
-        if self._writer is not None:
-            numbers = self._writer.target_numbers(reference)
+        if self._generator is not None:
+            ids = self._generator.target_ids(reference)
         else:
-            numbers = [*self._own().numbers(reference), END]
-        longest = self._limits.longest
-        note(f"target texts cut to {longest} tokens (task.max_length)", int(len(numbers) > longest))
-        return {"tokens": torch.tensor([*numbers[:-1][: longest - 1], numbers[-1]])}
+            ids = [*self._own().numbers(reference), END]
+        longest = self._limits.max_tokens
+        note(f"target texts cut to {longest} tokens (task.max_length)", int(len(ids) > longest))
+        return {"tokens": torch.tensor([*ids[:-1][: longest - 1], ids[-1]])}
 
     def _own(self) -> Subwords:
         if self.subwords is None:
@@ -151,15 +152,15 @@ class Translation(Task):
     # Model
 
     def build_head(self, backbone: Backbone) -> nn.Module:
-        """Return the decoder; for a backbone that writes, what hands on to its decoder."""
-        if isinstance(backbone, Writer):
-            return BackboneWriter(backbone)
+        """Return the decoder; for a backbone that generates text, a module that calls its decoder."""
+        if isinstance(backbone, TextGenerator):
+            return BackboneGenerator(backbone)
         config = self.config
         size = len(self._own())
         return Decoder(size, backbone.feature_dim, config.dim, config.heads, config.layers, config.dropout)
 
     def forward(self, head: nn.Module, features: Features, batch: Batch) -> dict[str, Tensor]:
-        """Return ``losses`` (B, L) of tokens where there are targets, and in evaluation ``written`` (B, M).
+        """Return ``losses`` (B, L) of tokens where there are targets, and in evaluation ``generated`` (B, M).
 
         The logits, as many as the vocabulary for each token, stay here.
         """
@@ -174,8 +175,8 @@ class Translation(Task):
                 reduction="none",
             )
         if not head.training:
-            writer: Any = head
-            outputs["written"] = writer.search(features, self._limits)
+            generator: Any = head
+            outputs["generated"] = generator.search(features, self._limits)
         return outputs
 
     def loss(self, outputs: dict[str, Tensor], batch: Batch) -> Loss:
@@ -187,11 +188,11 @@ class Translation(Task):
     def decode(self, outputs: dict[str, Tensor], batch: Batch) -> list[str]:
         """Return each example's translation."""
         del batch
-        rows = outputs["written"].tolist()
-        if self._writer is not None:
-            return [self._writer.target_text(row) for row in rows]
+        rows = outputs["generated"].tolist()
+        if self._generator is not None:
+            return [self._generator.target_text(row) for row in rows]
         subwords = self._own()
-        return [subwords.text([number for number in row if number not in (PADDING, START, END)]) for row in rows]
+        return [subwords.text([token for token in row if token not in (PADDING, START, END)]) for row in rows]
 
     def score(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
         """Return corpus BLEU and chrF, and the share of exact matches."""
@@ -212,17 +213,17 @@ class Translation(Task):
         return {"translation_text": prediction}
 
 
-class BackboneWriter(nn.Module):
-    """Hands on to the decoder of the backbone. Its parameters are the backbone's, and not named twice."""
+class BackboneGenerator(nn.Module):
+    """Calls the decoder of the backbone. Its parameters are the backbone's, and not named twice."""
 
-    def __init__(self, backbone: Writer) -> None:
+    def __init__(self, backbone: TextGenerator) -> None:
         super().__init__()
         self._backbone = (backbone,)  # in a tuple, so that torch does not take it for a part of this module
 
     def forward(self, targets: Tensor, features: Features) -> Tensor:
         """Return logits (B, L, V)."""
-        return self._backbone[0].taught(targets, features)
+        return self._backbone[0].teacher_forcing(targets, features)
 
     def search(self, features: Features, limits: Limits) -> Tensor:
         """Return tokens (B, M)."""
-        return self._backbone[0].written(features, limits)
+        return self._backbone[0].generate(features, limits)

@@ -25,7 +25,7 @@ class FeatureNet(nn.Module):
 
     Attributes:
         network: The network; its weights have torchvision's names.
-        classifier: Name of the layer that was taken off.
+        classifier: Name of the layer that was removed.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -53,7 +53,7 @@ class FeatureNet(nn.Module):
             if trunk is not None:
                 trunk.register_forward_hook(self._see_output)
                 return
-        raise HeadstockError(f"{type(self.network).__name__} has no trunk whose feature map could be taken")
+        raise HeadstockError(f"{type(self.network).__name__} has no trunk whose feature map could be used")
 
     def _see_input(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         del module
@@ -84,7 +84,7 @@ def _classifier_name(network: nn.Module) -> str:
             layers = [] if head is None else [name for name, layer in head.named_modules() if isinstance(layer, kind)]
             if layers:
                 return f"{part}.{layers[-1]}".rstrip(".")
-    raise HeadstockError(f"{type(network).__name__} has no classifier that could be taken off")
+    raise HeadstockError(f"{type(network).__name__} has no classifier that could be removed")
 
 
 def _remove(network: nn.Module, name: str) -> None:

@@ -137,13 +137,15 @@ class _Residual(nn.Module):
         return values + changed
 
 
-def _convolution(taken: int, given: int, scale: float = 1.0) -> nn.Sequential:
-    convolution = _StandardisedConvolution(taken, given, 3, padding=1, bias=False)
+def _convolution(in_channels: int, out_channels: int, scale: float = 1.0) -> nn.Sequential:
+    convolution = _StandardisedConvolution(in_channels, out_channels, 3, padding=1, bias=False)
     convolution.standardised = True
-    norm = nn.GroupNorm(given // GROUP, given)
+    norm = nn.GroupNorm(out_channels // GROUP, out_channels)
     nn.init.constant_(norm.weight, scale)
     return nn.Sequential(convolution, norm, nn.GELU())
 
 
-def _stage(taken: int, given: int, depth: int) -> nn.Sequential:
-    return nn.Sequential(_convolution(taken, given), nn.MaxPool2d(2), *(_Residual(given) for _ in range(depth)))
+def _stage(in_channels: int, out_channels: int, depth: int) -> nn.Sequential:
+    return nn.Sequential(
+        _convolution(in_channels, out_channels), nn.MaxPool2d(2), *(_Residual(out_channels) for _ in range(depth))
+    )

@@ -17,7 +17,7 @@ RADIUS = 1.5
 REACH = 6
 """Cells that the longer side of an object covers on the map that suits it best, where there are several."""
 PRIOR = 0.01
-"""What a new head takes for the chance of an object at a cell; without, the many empty cells would swamp the start."""
+"""A new head's probability of an object at a cell; without, the many empty cells would swamp the start."""
 CANDIDATES = 1000
 """Boxes of an image, the best first, among which doubles are looked for."""
 START = 3.0
@@ -100,8 +100,8 @@ class DenseHead(DetectionHead):
     def everywhere(self, sequence: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (B, N, labels) and boxes (B, N, 4), edges as shares of the image, of features (B, T, D)."""
         logits, boxes = [], []
-        for given in self.maps.split(sequence):
-            plane = self.enlarge(self.reduce(given))
+        for features in self.maps.split(sequence):
+            plane = self.enlarge(self.reduce(features))
             logits.append(self.labels(self.tower_labels(plane)).flatten(2).transpose(1, 2))
             boxes.append(self.boxes(self.tower_boxes(plane)).flatten(2).transpose(1, 2))
         return torch.cat(logits, dim=1).float(), self._edges(torch.cat(boxes, dim=1).float())

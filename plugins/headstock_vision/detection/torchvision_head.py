@@ -16,7 +16,7 @@ from headstock_vision.detection.maps import Maps
 
 
 class TorchvisionHead(DetectionHead):
-    """A detection network of torchvision whose backbone is taken off.
+    """A detection network of torchvision without its backbone.
 
     Its losses are means over a batch, over what is counted differently from network to network. Here each image is
     given alone and counts as one, so that losses add up whatever the cut.
@@ -76,7 +76,7 @@ class TorchvisionHead(DetectionHead):
 
     @contextmanager
     def _in_training(self) -> Iterator[None]:
-        """Let the network give losses, in evaluation too, where its own parts stay as they are and chance is fixed."""
+        """Let the network give losses, in evaluation too, where its parts stay as they are and the seed is fixed."""
         if self.training:
             yield
             return

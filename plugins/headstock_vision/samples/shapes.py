@@ -19,21 +19,21 @@ LABELS = ("disc", "square", "triangle")
 def shape_splits() -> Splits:
     """Return images with one to four shapes that do not overlap, the same ones every time."""
     # RandomState promises the same numbers in every version of numpy
-    chance = np.random.RandomState(0)
-    return {split: [_row(chance) for _ in range(size)] for split, size in SIZES.items()}
+    rng = np.random.RandomState(0)
+    return {split: [_row(rng) for _ in range(size)] for split, size in SIZES.items()}
 
 
-def _row(chance: np.random.RandomState) -> dict[str, Any]:
-    noise = chance.randint(0, 80, (SIDE, SIDE, 3)).astype(np.uint8)
+def _row(rng: np.random.RandomState) -> dict[str, Any]:
+    noise = rng.randint(0, 80, (SIDE, SIDE, 3)).astype(np.uint8)
     image = Image.fromarray(noise)
     pen = ImageDraw.Draw(image)
     objects: list[dict[str, Any]] = []
-    for _ in range(chance.randint(1, 5)):
-        size = int(chance.randint(20, 33))
-        left, top = (int(edge) for edge in chance.randint(0, SIDE - size, 2))
+    for _ in range(rng.randint(1, 5)):
+        size = int(rng.randint(20, 33))
+        left, top = (int(edge) for edge in rng.randint(0, SIDE - size, 2))
         box = {"xmin": left, "ymin": top, "xmax": left + size, "ymax": top + size}
-        colour = tuple(int(part) for part in chance.randint(120, 256, 3))
-        label = LABELS[chance.randint(len(LABELS))]
+        colour = tuple(int(part) for part in rng.randint(120, 256, 3))
+        label = LABELS[rng.randint(len(LABELS))]
         if any(_meet(box, other["box"]) for other in objects):
             continue
         _draw(pen, label, box, colour)

@@ -134,7 +134,7 @@ FAULTS = (
     Fault("a mask that is not bool", FloatMask, "backbone-features"),
     Fault("a cost that is the same for all", FlatCost, "backbone-cost"),
     Fault("a cost that falls with the length", ShrinkingCost, "backbone-cost"),
-    Fault("preprocessing by chance", RandomPreprocessing, "backbone-preprocessing"),
+    Fault("random preprocessing", RandomPreprocessing, "backbone-preprocessing"),
     Fault("a fingerprint that lacks an option", StaleFingerprint, "backbone-fingerprint"),
     Fault("NaN under bf16", BreaksInBf16, "backbone-bf16"),
     Fault("other gradients with checkpointing", OtherGradientsWithCheckpointing, "backbone-gradient-checkpointing"),

@@ -109,23 +109,23 @@ def straight(task: str, options: dict[str, Any], folder: Path) -> None:
     gc.freeze()
 
 
-def strike(child: int, run: Path, chance: random.Random, setup: float, target: int, total: int) -> None:
+def strike(child: int, run: Path, rng: random.Random, setup: float, target: int, total: int) -> None:
     """Wait for a random moment of a session: in its setup, in training before a line of the log, or after training."""
     log = run / "metrics.jsonl"
-    late = time.monotonic() + chance.uniform(0, setup)
+    late = time.monotonic() + rng.uniform(0, setup)
     if target >= total:
-        mark = chance.choice(["metrics.jsonl", "model", "predictions.jsonl"])
+        mark = rng.choice(["metrics.jsonl", "model", "predictions.jsonl"])
         wait_for(child, lambda: lines(log) >= total and (run / mark).exists())
-    elif chance.random() < 0.2:
+    elif rng.random() < 0.2:
         wait_for(child, lambda: time.monotonic() >= late or lines(log) >= target)
     else:
         wait_for(child, lambda: lines(log) >= target)
-    time.sleep(chance.uniform(0, 0.02))
+    time.sleep(rng.uniform(0, 0.02))
 
 
 def chain(task: str, options: dict[str, Any], folder: Path, kills: int) -> dict[str, int]:
     """Run once without a kill, and once killed so many times; return how many kills struck in which part of the run."""
-    chance = random.Random(task)
+    rng = random.Random(task)
     setup = 1.0
     straight(task, options, folder)
     total = lines(folder / "straight/metrics.jsonl")
@@ -136,7 +136,7 @@ def chain(task: str, options: dict[str, Any], folder: Path, kills: int) -> dict[
         # The run must come forward, and not to its end before the last kill.
         target = 1 + (kill + 1) * (total - 3) // (kills - 1)
         child = session(task, options, run)
-        strike(child, run, chance, setup, target if kill < kills - 1 else total, total)
+        strike(child, run, rng, setup, target if kill < kills - 1 else total, total)
         if ended(child):
             finish(child)
             break

@@ -1,6 +1,6 @@
 """What the processes of ``test_several_ranks.py`` do: runs from a JSON file, one after the other.
 
-With ``stop_at`` one rank gets SIGTERM at that step. Where a model is shared out, each rank says how much it holds.
+With ``stop_at`` one rank gets SIGTERM at that step. Where a model is sharded, each rank says how much it holds.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from torch.distributed.tensor import DTensor
 import headstock
 from headstock.distributed import group
 from headstock.trainer.parallel import fsdp
-from headstock.trainer.parallel.ddp import SharedGradient
+from headstock.trainer.parallel.ddp import DistributedGradient
 
 setattr(group, "GRACE", 0.5)  # noqa: B010 - not long to wait here
-setattr(fsdp, "LEAST_IN_A_LAYER", 1000)  # noqa: B010 - the models here are small
-accumulate = SharedGradient.accumulate
+setattr(fsdp, "MIN_LAYER_PARAMETERS", 1000)  # noqa: B010 - the models here are small
+accumulate = DistributedGradient.accumulate
 shard = fsdp.shard
 
 
 def saying(model: nn.Module, layered: nn.Module, *others: Any) -> list[str]:
     changed = shard(model, layered, *others)
     layers = sum(isinstance(module, FSDPModule) for module in layered.modules())
-    held = sum(share.to_local().numel() for share in model.parameters() if isinstance(share, DTensor))
+    held = sum(each.to_local().numel() for each in model.parameters() if isinstance(each, DTensor))
     print(json.dumps({"layers": layers, "held": held}), flush=True)
     return changed
 
@@ -41,12 +41,12 @@ setattr(fsdp, "shard", saying)  # noqa: B010 - it is the same for mypy, and says
 for work in json.loads(Path(sys.argv[1]).read_text("utf-8")):
     stop_at = work.pop("stop_at", None)
 
-    def stopping(self: SharedGradient, batches: Any, step: int, stop_at: int | None = stop_at) -> Any:
+    def stopping(self: DistributedGradient, batches: Any, step: int, stop_at: int | None = stop_at) -> Any:
         if step == stop_at and os.environ["RANK"] == "1":
             os.kill(os.getpid(), signal.SIGTERM)
         return accumulate(self, batches, step)
 
-    SharedGradient.accumulate = stopping  # type: ignore[method-assign]
+    DistributedGradient.accumulate = stopping  # type: ignore[method-assign]
     try:
         result = headstock.run(**work)
     except headstock.HeadstockError:

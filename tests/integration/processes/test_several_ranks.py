@@ -120,7 +120,7 @@ def test_two_ranks_give_what_one_gives(name: str, printed: str, folder: Path, tm
     assert results[0][1:] == results[1][1:]
 
 
-def test_what_is_shared_out_is_held_once(printed: str, folder: Path) -> None:
+def test_sharded_parameters_are_held_once(printed: str, folder: Path) -> None:
     parameters = json.loads((folder / "sharded" / "results.json").read_text())["parameters"]
     said = [json.loads(line) for line in printed.splitlines() if line.startswith('{"layers"')][:2]
     assert said[0]["held"] + said[1]["held"] == parameters, printed
@@ -128,7 +128,7 @@ def test_what_is_shared_out_is_held_once(printed: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["full", "sharded"])
-def test_a_run_goes_on_on_another_number_of_ranks(name: str, printed: str, folder: Path) -> None:
+def test_a_run_is_resumed_on_another_number_of_ranks(name: str, printed: str, folder: Path) -> None:
     assert printed.count("InterruptedRunError: stopped at step 8 of") == 4, printed
     written = sorted((folder / f"{name}-two-one/checkpoints/step-00000008").rglob("*.safetensors"))
     if name == "sharded":  # each rank has written its half

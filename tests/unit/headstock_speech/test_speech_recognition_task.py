@@ -103,12 +103,12 @@ def test_loss_is_the_likelihood_of_all_paths_by_character() -> None:
     expected = 0.0
     for row, text in enumerate(("ab", "b")):
         paths = itertools.product(range(3), repeat=int(lengths[row]))
-        chance = sum(
+        probability = sum(
             math.prod(probabilities[row, place, number].item() for place, number in enumerate(path))
             for path in paths
             if task.alphabet.decode(list(path)) == text
         )
-        expected -= math.log(chance) / len(text)
+        expected -= math.log(probability) / len(text)
     assert loss.total.item() == pytest.approx(expected, rel=1e-4)
     assert loss.count.item() == 2
     loss.total.backward()

@@ -23,7 +23,7 @@ FURTHER = 3
 def numbers_neighbours(subject: Subject) -> None:
     """What an example gives does not depend on the examples beside it, on padding, or on their order.
 
-    Batches are cut by cost, so that chance decides which examples meet. Mask padding in attention, recurrent layers,
+    Batches are cut by cost, so which examples meet is random. Mask padding in attention, recurrent layers,
     convolutions and normalisation; a mean over positions is one over real positions.
     """
     built = subject.build(jitter=JITTER)

@@ -1,4 +1,4 @@
-"""Which of torch's kernels for attention is taken, where torch's own choice is the slower one."""
+"""Which of torch's kernels for attention is used, where torch's own choice is the slower one."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from headstock.trainer.config import TrainerConfig
 from headstock.trainer.kernels.patches import PATCHES, Undo
 
 Eligible = Callable[[Tensor, Tensor], bool]
-"""Tells from query and key whether a kernel is to be passed over."""
+"""Tells from query and key whether a call is eligible for doing without a kernel."""
 
-LONGEST = 256
-"""Keys up to which products are taken: beyond, the fused kernel is as fast and keeps no matrix of weights."""
+MAX_KEYS_BF16 = 256
+"""Keys up to which plain products are used: beyond, the fused kernel is as fast and keeps no matrix of weights."""
 
-LONG = 192
+MIN_KEYS_CUDNN = 192
 """Keys from which on cuDNN's kernels are left in: they gain with the length, and lengths at a limit recur."""
 
 
 @contextmanager
 def bf16_attention() -> Iterator[None]:
-    """Let ``scaled_dot_product_attention`` take the fastest way there is to train in bfloat16 on a CPU.
+    """Let ``scaled_dot_product_attention`` use the fastest kernel there is to train in bfloat16 on a CPU.
 
     The fused kernel's backward pass takes two to eight times as long as matrix products in bfloat16 do on sequences of
     up to a few hundred. With dropout torch takes products by itself, but in float32, which is half as fast. Inference,
@@ -37,7 +37,7 @@ def bf16_attention() -> Iterator[None]:
 
 @contextmanager
 def attention_without_cudnn(config: TrainerConfig, device: torch.device) -> Iterator[None]:
-    """Let ``scaled_dot_product_attention`` on a GPU take kernels that serve any shape at once, while this is active.
+    """Let ``scaled_dot_product_attention`` on a GPU use kernels that need no plan for a shape, while this is active.
 
     On recent GPUs torch prefers cuDNN's, for which cuDNN makes a plan for every new shape of a batch, in each
     direction, which takes as long as many steps. Batches of texts and clips come in dozens of shapes. Long sequences,
@@ -50,7 +50,7 @@ def attention_without_cudnn(config: TrainerConfig, device: torch.device) -> Iter
         yield
 
 
-_PASSED_OVER: dict[str, Eligible] = {}
+_DISABLED: dict[str, Eligible] = {}
 """Kernels of torch's that attention does without, each with where."""
 
 
@@ -58,17 +58,17 @@ _PASSED_OVER: dict[str, Eligible] = {}
 def _without(kernel: str, where: Eligible) -> Iterator[None]:
     """Let attention do without one of torch's kernels where a function of query and key says so."""
 
-    def pass_over() -> Undo:
-        _PASSED_OVER[kernel] = where
+    def disable() -> Undo:
+        _DISABLED[kernel] = where
 
         def undo() -> None:
-            del _PASSED_OVER[kernel]
+            del _DISABLED[kernel]
 
         return undo
 
     with (
         PATCHES.active("attention", _replace_attention),
-        PATCHES.active(f"attention without {kernel}", pass_over),
+        PATCHES.active(f"attention without {kernel}", disable),
     ):
         yield
 
@@ -80,7 +80,7 @@ def _replace_attention() -> Undo:
     def attention(query: Tensor, key: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         result: Tensor
         with ExitStack() as stack:
-            for kernel, where in tuple(_PASSED_OVER.items()):
+            for kernel, where in tuple(_DISABLED.items()):
                 if where(query, key):
                     stack.enter_context(_disabled(kernel))
             result = original(query, key, *args, **kwargs)
@@ -117,14 +117,14 @@ def _reduce_in_bf16() -> Undo:
 
 def _is_short(query: Tensor, key: Tensor) -> bool:
     del query
-    return key.device.type == "cuda" and key.shape[-2] < LONG
+    return key.device.type == "cuda" and key.shape[-2] < MIN_KEYS_CUDNN
 
 
 def _trains_in_bfloat16(query: Tensor, key: Tensor) -> bool:
     return (
         query.dtype == torch.bfloat16
         and query.device.type == "cpu"
-        and key.shape[-2] <= LONGEST
+        and key.shape[-2] <= MAX_KEYS_BF16
         and torch.is_grad_enabled()
         and (query.requires_grad or key.requires_grad)
     )

@@ -13,7 +13,7 @@ from torch import Tensor
 from headstock.trainer.kernels.patches import PATCHES, Undo
 
 LEVELS = 2**16
-"""A probability is taken to the nearest of so many levels: an error of less than one in a hundred thousand."""
+"""A probability is rounded to the nearest of so many levels: an error of less than one in a hundred thousand."""
 
 SMALL = 4096
 """Elements below which torch's own kernel is faster, for several calls cost more than the numbers."""
@@ -29,7 +29,7 @@ def fast_dropout() -> Iterator[None]:
     torch draws a number for each element, on one thread: up to a quarter of a training step in bfloat16. Here a 64-bit
     number gives four elements, and large masks come from a faster generator (numpy's SFC64) that torch's one seeds. So
     ``torch.manual_seed`` decides the masks as before, though they are others, and every way to dropout (modules,
-    functions, attention) is served: what is exchanged is the CPU kernel of ``aten::bernoulli_``, and it is put back at
+    functions, attention) is covered: what is exchanged is the CPU kernel of ``aten::bernoulli_``, and it is put back at
     the end. GPUs have their own.
     """
     with PATCHES.active("dropout", _replace_bernoulli):

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 LARGE = 2**20
-"""Elements from which on a table is worth the trouble."""
+"""Elements from which on a table is eligible."""
 
 
-class KeptTables:
-    """Large embedding tables whose gradients keep their memory, and which of their rows are not zero."""
+class GradientBuffers:
+    """The gradient buffers of large embedding tables, kept from step to step, and which of their rows are not zero."""
 
     def __init__(self, tables: Sequence[nn.Embedding]) -> None:
-        self._tables = {id(table.weight): _KeptTable(table) for table in tables}
+        self._buffers = {id(table.weight): _GradientBuffer(table) for table in tables}
 
     def gradients(self, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
         """Return the gradients that there are, of a table only the rows that may differ from zero.
@@ -28,31 +28,33 @@ class KeptTables:
 
     def close(self) -> None:
         """Leave the tables as they were before."""
-        for table in self._tables.values():
-            table.close()
+        for buffer in self._buffers.values():
+            buffer.close()
 
     def _of(self, parameter: nn.Parameter, gradient: Tensor) -> Tensor:
-        table = self._tables.get(id(parameter))
-        return gradient if table is None else table.rows_of(gradient)
+        buffer = self._buffers.get(id(parameter))
+        return gradient if buffer is None else buffer.rows_of(gradient)
 
 
 @contextmanager
-def kept_tables(model: nn.Module) -> Iterator[KeptTables]:
-    """Let large embedding tables of a model on the CPU keep their gradient's memory while this is active.
+def gradient_buffers(model: nn.Module) -> Iterator[GradientBuffers]:
+    """Let large embedding tables of a model on the CPU keep their gradient buffers while this is active.
 
     torch makes a table of zeros for each gradient and adds the few rows of a batch to it. Fresh memory of that size is
     handed out by the system page by page: a sixth of a step of a small encoder. Here the batch's rows come as a
     sparse gradient, which torch adds to the dense one that is there before the backward pass. The sums are the same,
-    and only the rows that were added to are wiped for the next step and counted in the gradient's norm.
+    and only the rows that were added to are zeroed for the next step and counted in the gradient's norm.
     """
-    tables = KeptTables([each for each in model.modules() if isinstance(each, nn.Embedding) and _serves(each)])
+    buffers = GradientBuffers(
+        [each for each in model.modules() if isinstance(each, nn.Embedding) and _is_eligible(each)]
+    )
     try:
-        yield tables
+        yield buffers
     finally:
-        tables.close()
+        buffers.close()
 
 
-def _serves(table: nn.Embedding) -> bool:
+def _is_eligible(table: nn.Embedding) -> bool:
     return (
         type(table).forward is nn.Embedding.forward
         and table.weight.requires_grad
@@ -62,24 +64,24 @@ def _serves(table: nn.Embedding) -> bool:
     )
 
 
-class _KeptTable:
-    """One table's gradient, and the numbers of the rows that were added to since it was last wiped."""
+class _GradientBuffer:
+    """One table's gradient buffer, and the indices of the rows that were added to since it was last zeroed."""
 
     def __init__(self, table: nn.Embedding) -> None:
         self._table = table
         self._gradient = torch.zeros_like(table.weight)
         self._rows: list[Tensor] = []
-        self._whole = False  # something beside the look-up has added to all of it
+        self._dense = False  # something beside the look-up has added to all of it
         self._hooks = [
             table.register_forward_pre_hook(self._prepare),
             # called with each backward pass's sum
-            table.weight.register_hook(self._note),  # type: ignore[no-untyped-call]
+            table.weight.register_hook(self._add_rows),  # type: ignore[no-untyped-call]
         ]
         table.sparse = True
 
     def rows_of(self, gradient: Tensor) -> Tensor:
         """Return the rows of the weight's gradient that may differ from zero, or all where that is not known."""
-        if self._whole or gradient is not self._gradient:
+        if self._dense or gradient is not self._gradient:
             return gradient
         return gradient[torch.unique(torch.cat(self._rows))] if self._rows else gradient[:0]
 
@@ -93,19 +95,19 @@ class _KeptTable:
         del module, inputs
         weight = self._table.weight
         if torch.is_grad_enabled() and weight.grad is None:
-            self._wipe()
+            self._zero()
             weight.grad = self._gradient
 
-    def _note(self, gradient: Tensor) -> None:
+    def _add_rows(self, gradient: Tensor) -> None:
         if gradient.is_sparse:
             self._rows.append(gradient._indices()[0])
         else:
-            self._whole = True
+            self._dense = True
 
-    def _wipe(self) -> None:
-        if self._whole:
+    def _zero(self) -> None:
+        if self._dense:
             self._gradient.zero_()
         else:
             for rows in self._rows:
                 self._gradient.index_fill_(0, rows, 0.0)
-        self._rows, self._whole = [], False
+        self._rows, self._dense = [], False

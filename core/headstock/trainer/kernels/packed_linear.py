@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from headstock.trainer.config import TrainerConfig
 
 LARGE = 2**14
-"""Elements from which on a matrix is worth the trouble."""
+"""Elements from which on a matrix is eligible."""
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def packed_weights(model: nn.Module, config: TrainerConfig, device: torch.device
     """
     layers: list[nn.Linear] = []
     if config.pack_weights and config.precision == "bf16" and device.type == "cpu" and not config.compile and works():
-        layers = [module for module in model.modules() if isinstance(module, nn.Linear) and _serves(module)]
+        layers = [module for module in model.modules() if isinstance(module, nn.Linear) and _is_eligible(module)]
     for layer in layers:
         layer.__dict__["forward"] = partial(_forward, layer, [])
     try:
@@ -55,12 +55,12 @@ def works() -> bool:
     return torch.allclose(found.float(), expected.float(), rtol=2e-2, atol=2e-2)
 
 
-def _serves(layer: nn.Linear) -> bool:
+def _is_eligible(layer: nn.Linear) -> bool:
     weight = layer.weight
     return (
         type(layer) is nn.Linear  # others may do more
         and "forward" not in layer.__dict__
-        and type(weight) is nn.Parameter  # not one that is shared out over ranks
+        and type(weight) is nn.Parameter  # not one that is sharded
         and weight.dtype == torch.float32
         and weight.device.type == "cpu"
         and weight.numel() >= LARGE

@@ -14,7 +14,7 @@ from headstock.trainer.kernels.dropout import fast_dropout
 
 @contextmanager
 def training_kernels(config: TrainerConfig, device: torch.device) -> Iterator[None]:
-    """Let dropout and attention take faster ways on a device while this is active.
+    """Let dropout and attention use faster kernels on a device while this is active.
 
     With ``trainer.compile``, which has to see torch's own operations, dropout alone does.
     """

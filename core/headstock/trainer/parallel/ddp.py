@@ -1,4 +1,4 @@
-"""The gradient of one optimizer step on several ranks: each has the model or a share of it, and some batches."""
+"""The gradient of one optimizer step on several ranks: each has the model or a shard of it, and some of the batches."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from headstock.interfaces import Batch, StepOutput
 from headstock.trainer.config import TrainerConfig
 from headstock.trainer.parallel.fsdp import is_sharded
 from headstock.trainer.plan.batches import Indices
-from headstock.trainer.plan.rank_split import share
-from headstock.trainer.step.buffer_snapshot import BufferCopy
+from headstock.trainer.plan.rank_split import split_over_ranks
+from headstock.trainer.step.buffer_snapshot import BufferSnapshot
 from headstock.trainer.step.gradient import seed_everything
 from headstock.trainer.step.out_of_memory import OUT_OF_MEMORY
 from headstock.trainer.step.precision import autocast
@@ -49,19 +49,19 @@ class SummedLoss(nn.Module):
         return output.loss.total, output.loss.count
 
 
-class SharedGradient:
-    """Sums loss and gradient over a step's batches, of which each rank does a share.
+class DistributedGradient:
+    """Sums loss and gradient over a step's batches, of which each rank does some.
 
     Where each rank has a copy of the model, torch's ``DistributedDataParallel`` sums the gradients bucket by bucket
     beside the last backward pass of a step. What is frozen, and buffers, are left out of it. Parameters that a step
     does not use, on one rank or on all, are looked for in each step: layers may be dropped at random.
 
-    Where each rank has a share of the model (:mod:`headstock.trainer.parallel.fsdp`), it is given the summed gradients
-    of its share in each backward pass: to wait for the last one would take whole gradients in the meantime.
+    Where each rank has a shard of the model (:mod:`headstock.trainer.parallel.fsdp`), it gets the summed gradients of
+    its shard in each backward pass: to wait for the last one would take whole gradients in the meantime.
 
     Args:
         model: Called with a batch in training mode, returns outputs and loss; the same on all ranks.
-        collate: Puts examples together by number, on the training device.
+        collate: Puts examples together by index, on the training device.
         config: The recipe's ``trainer`` section.
         seed: Seed of everything random.
         device: Where the model is.
@@ -81,7 +81,7 @@ class SharedGradient:
     ) -> None:
         self._collate, self._config, self._seed, self._device = collate, config, seed, device
         self._costs, self._ranks = costs, ranks
-        self.buffers = BufferCopy(model)
+        self.buffers = BufferSnapshot(model)
         """The model's buffers on this rank as they were before the last :meth:`accumulate`."""
         loss = SummedLoss(model)
         self._summed = loss if is_sharded(model) else _replica(loss)
@@ -90,15 +90,15 @@ class SharedGradient:
         """Set the gradients of the summed loss over ``batches``, on all ranks; return its sum and count over all ranks.
 
         Raises:
-            HeadstockError: the task gives no loss, or a share does not fit into this rank's memory.
+            HeadstockError: the task gives no loss, or a batch does not fit into this rank's memory.
         """
         self.buffers.save()
-        parts = share(batches, self._costs, self._ranks.rank, self._ranks.size)
+        parts = split_over_ranks(batches, self._costs, self._ranks.rank, self._ranks.size)
         sums = torch.zeros(2, device=self._device)
         for position, part in enumerate(parts, start=1):
-            seed_everything(self._seed, step, part.number, part.cut)
-            with self._apart(position < len(parts)), _explained_memory(len(part.indices)):
-                batch = self._collate(part.indices)
+            seed_everything(self._seed, step, part.batch, part.piece)
+            with self._apart(position < len(parts)), _explained_memory(len(part.examples)):
+                batch = self._collate(part.examples)
                 with autocast(self._config, self._device):
                     total, count = self._summed(batch)
                 # torch divides by the number of ranks.
@@ -126,7 +126,7 @@ def _replica(loss: SummedLoss) -> DistributedDataParallel:
 
 @contextmanager
 def _explained_memory(examples: int) -> Iterator[None]:
-    """Say what to do when memory runs out. The ranks are in the middle of a step, so none can do its share anew."""
+    """Say what to do when memory runs out. The ranks are in the middle of a step, so none can do its part anew."""
     try:
         yield
     except torch.OutOfMemoryError as error:

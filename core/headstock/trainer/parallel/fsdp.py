@@ -1,7 +1,8 @@
-"""Parameters shared out over the ranks, for models that do not fit on one device (FSDP2, torch's ``fully_shard``).
+"""Parameters sharded over the ranks, for models that do not fit on one device (FSDP2, torch's ``fully_shard``).
 
-Each rank keeps its share of every parameter, gradient and optimizer state. What a layer needs is gathered when it runs
-and let go after. Checkpoints hold the shares (:mod:`headstock.trainer.state.sharded_files`); the tuned model is whole.
+Each rank keeps its shard of every parameter, gradient and optimizer state. A layer's parameters are gathered when it
+runs and freed after. Checkpoints hold the shards (:mod:`headstock.trainer.state.sharded_files`); the tuned model is
+whole.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ for kind in (Loss, StepOutput):
     # torch has to see the tensors in what a model returns: from them it learns when the backward pass begins.
     register_dataclass(kind)
 
-LEAST_IN_A_LAYER = 200_000
+MIN_LAYER_PARAMETERS = 200_000
 """Parameters of a layer from which on it is gathered by itself; smaller ones wait less for each other together."""
 
 
 def shard(model: nn.Module, layered: nn.Module, ranks: Ranks, device: torch.device) -> list[str]:
-    """Share a model's parameters out over the ranks, in place, and move this rank's to its device.
+    """Shard a model's parameters over the ranks, in place, and move this rank's shard to its device.
 
     A layer is what a list or sequence of modules in ``layered`` holds, the outermost one. What is in none of them is
     gathered for as long as ``model`` runs, so that it may be called from there in any way.
@@ -49,15 +50,15 @@ def shard(model: nn.Module, layered: nn.Module, ranks: Ranks, device: torch.devi
         What was changed by that, as ``name value`` for the console.
 
     Raises:
-        HeadstockError: a parameter that is to be trained is a single number, which cannot be shared.
+        HeadstockError: a parameter that is to be trained is a scalar, which cannot be sharded.
     """
     # Nothing here changes a model's output in place, which is what torch warns of at each view that is returned.
     warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor", UserWarning)
     changed = sorted(set(_run_all_layers(model)))
-    single = _single_numbers(model, device)
+    scalars = _scalar_parameters(model, device)
     mesh = init_device_mesh(device.type, (ranks.size,))
-    for part in (*_layers(layered, _shared_parameters(model)), model):
-        sharded = fully_shard(part, mesh=mesh, reshard_after_forward=True, ignored_params=single)
+    for part in (*_layers(layered, _tied_parameters(model)), model):
+        sharded = fully_shard(part, mesh=mesh, reshard_after_forward=True, ignored_params=scalars)
         # Some layers use a part of their parameters at a time, not the same one on all ranks.
         sharded.set_reduce_scatter_unused_params(True, recurse=False)
     return changed
@@ -68,24 +69,25 @@ def is_sharded(model: nn.Module) -> bool:
     return isinstance(model, FSDPModule)
 
 
-def shares(tensors: Mapping[str, Tensor], places: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return this rank's shares of whole tensors that every rank has.
+def shard_tensors(tensors: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return this rank's shards of whole tensors that every rank has.
 
     Args:
         tensors: Whole ones; a rank keeps what it needs of them.
-        places: By the same names, the parameters they are for or belong to. What has another shape stays whole.
+        parameters: By the same names, the parameters they are for or belong to. What has another shape stays whole.
     """
-    return {name: _share(value, places.get(name)) for name, value in tensors.items()}
+    return {name: _shard_like(value, parameters.get(name)) for name, value in tensors.items()}
 
 
-def _share(value: Tensor, place: Tensor | None) -> Tensor:
-    if not isinstance(place, DTensor) or place.shape != value.shape:
+def _shard_like(value: Tensor, parameter: Tensor | None) -> Tensor:
+    if not isinstance(parameter, DTensor) or parameter.shape != value.shape:
         return value
-    return distribute_tensor(value.to(place.device), place.device_mesh, place.placements, src_data_rank=None)
+    mesh, placements = parameter.device_mesh, parameter.placements
+    return distribute_tensor(value.to(parameter.device), mesh, placements, src_data_rank=None)
 
 
 def gather(model: nn.Module, ranks: Ranks) -> None:
-    """Put plain tensors in the place of shared parameters: whole ones on the CPU of the first rank, empty elsewhere.
+    """Replace sharded parameters by plain tensors: whole ones on the CPU of the first rank, empty elsewhere.
 
     All ranks take part. The model can be saved then, on the first rank, but not called any more.
     """
@@ -100,45 +102,45 @@ def gather(model: nn.Module, ranks: Ranks) -> None:
                 module._parameters[name] = made[id(parameter)]
 
 
-def _single_numbers(model: nn.Module, device: torch.device) -> set[nn.Parameter]:
+def _scalar_parameters(model: nn.Module, device: torch.device) -> set[nn.Parameter]:
     """Return the parameters without dimensions, which stay as they are, moved to the device."""
     found = {name: parameter for name, parameter in model.named_parameters() if parameter.ndim == 0}
     for name, parameter in found.items():
         if parameter.requires_grad:
-            raise HeadstockError(f"trainer.fsdp cannot share out '{name}', a single number; leave out trainer.fsdp")
+            raise HeadstockError(f"trainer.fsdp cannot shard '{name}', a scalar; leave out trainer.fsdp")
         parameter.data = parameter.data.to(device)
     return set(found.values())
 
 
-def _shared_parameters(model: nn.Module) -> set[int]:
-    """Return the ids of parameters that have several places in the model."""
-    places = Counter(id(each) for module in model.modules() for each in module._parameters.values() if each is not None)
-    return {parameter for parameter, count in places.items() if count > 1}
+def _tied_parameters(model: nn.Module) -> set[int]:
+    """Return the ids of parameters that are tied: several modules of the model have them."""
+    uses = Counter(id(each) for module in model.modules() for each in module._parameters.values() if each is not None)
+    return {parameter for parameter, count in uses.items() if count > 1}
 
 
-def _layers(module: nn.Module, shared: set[int]) -> Iterator[nn.Module]:
+def _layers(module: nn.Module, tied: set[int]) -> Iterator[nn.Module]:
     for child in module.children():
         if isinstance(child, nn.ModuleList | nn.Sequential):
-            yield from (layer for layer in child if _stands_alone(layer, shared))
+            yield from (layer for layer in child if _stands_alone(layer, tied))
         else:
-            yield from _layers(child, shared)
+            yield from _layers(child, tied)
 
 
-def _stands_alone(layer: nn.Module, shared: set[int]) -> bool:
+def _stands_alone(layer: nn.Module, tied: set[int]) -> bool:
     """Tell whether a layer is worth gathering by itself, and nothing outside of it needs its parameters."""
     if isinstance(layer, nn.ModuleList | nn.ModuleDict | nn.ParameterList | nn.ParameterDict):
         return False
     parameters = list(layer.parameters())
-    large = sum(parameter.numel() for parameter in parameters) >= LEAST_IN_A_LAYER
-    return large and not any(id(parameter) in shared for parameter in parameters)
+    large = sum(parameter.numel() for parameter in parameters) >= MIN_LAYER_PARAMETERS
+    return large and not any(id(parameter) in tied for parameter in parameters)
 
 
 def _run_all_layers(model: nn.Module) -> Iterator[str]:
     """Set what libraries call layerdrop (Fan et al. 2020) to zero wherever it is kept."""
     for module in model.modules():
-        for place in (module, getattr(module, "config", None)):
-            kept: dict[str, Any] = getattr(place, "__dict__", {})
+        for owner in (module, getattr(module, "config", None)):
+            kept: dict[str, Any] = getattr(owner, "__dict__", {})
             for name, value in list(kept.items()):
                 if name.endswith("layerdrop") and isinstance(value, float) and value > 0:
-                    setattr(place, name, 0.0)
+                    setattr(owner, name, 0.0)
                     yield f"{name} {value:g}"

@@ -1,4 +1,4 @@
-"""Which batches make up which optimizer step, from any place in a run on."""
+"""Which batches make up which optimizer step, from any position in a run on."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class Window(NamedTuple):
     """The batches of one optimizer step.
 
     Attributes:
-        epoch: Number of the epoch, from 0.
-        end: Number within the epoch of the batch after these.
-        batches: Example numbers of each batch.
+        epoch: Index of the epoch.
+        end: Index within the epoch of the batch after these.
+        batches: Example indices of each batch.
         ends_epoch: Whether these are the epoch's last.
     """
 
@@ -28,11 +28,11 @@ class Window(NamedTuple):
 def windows(plan: BatchPlan, config: TrainerConfig, epoch: int = 0, batch: int = 0) -> Iterator[Window]:
     """Yield the steps of a run in order, from a batch of an epoch on (both from 0), to the last epoch's end."""
     size = config.gradient_accumulation_steps
-    for number in range(epoch, config.epochs):
-        batches = plan.epoch(number)
-        for start in range(batch if number == epoch else 0, len(batches), size):
+    for current in range(epoch, config.epochs):
+        batches = plan.epoch(current)
+        for start in range(batch if current == epoch else 0, len(batches), size):
             end = start + size
-            yield Window(number, end, batches[start:end], end >= len(batches))
+            yield Window(current, end, batches[start:end], end >= len(batches))
 
 
 def total_steps(plan: BatchPlan, config: TrainerConfig) -> int:

@@ -26,7 +26,7 @@ GROWN_AT_MOST = 1.5
 class BatchPlan:
     """Which examples make up which batch, for any epoch, from nothing but costs and a seed.
 
-    The order depends on (seed, epoch) alone, so a run that goes on after a stop sees the same batches.
+    The order depends on (seed, epoch) alone, so a run that is resumed sees the same batches.
 
     Args:
         costs: Cost of each example in the backbone's unit, (N,).
@@ -90,7 +90,7 @@ class BatchPlan:
         for start in range(0, len(order), pool):
             part = order[start : start + pool]
             batches += self._cut(part[np.argsort(self.costs[part], kind="stable")], budget)
-        return [batches[number] for number in generator.permutation(len(batches))]
+        return [batches[index] for index in generator.permutation(len(batches))]
 
     def ordered(self) -> list[Indices]:
         """Return batches for evaluation, the most costly first so that memory runs out early or not at all."""

@@ -27,7 +27,7 @@ class Meter:
 
     Args:
         device: Where the losses are.
-        total: Summed loss since the last log, of a run that goes on.
+        total: Summed loss since the last log, of a run that is resumed.
         count: Its count.
         skips: Whether such steps are left out and counted; otherwise the first one is remembered, which ends the run.
         skipped: Steps of that run that were skipped.

@@ -41,14 +41,14 @@ class TrainingLog:
         return self._metrics.stat().st_size
 
     def metrics(self, kind: str, step: int, epoch: int, values: dict[str, float]) -> None:
-        """Record figures; ``kind`` is ``train`` or ``validation``."""
+        """Write figures; ``kind`` is ``train`` or ``validation``."""
         self._append(self._metrics, {"kind": kind, "step": step, "epoch": epoch, **values})
         if self._board is not None:
             for name, value in values.items():
                 self._board.add_scalar(f"{kind}/{name}", value, step)
 
     def speed(self, step: int, values: dict[str, float]) -> None:
-        """Record times and speeds."""
+        """Write times and speeds."""
         self._append(self._speed, {"step": step, **values})
         if self._board is not None:
             for name, value in values.items():
@@ -70,7 +70,7 @@ class TrainingLog:
 
 
 class NoLog(TrainingLog):
-    """What a rank that is not the first records: nothing."""
+    """The log of a rank that is not the first: it writes nothing."""
 
     def __init__(self) -> None:
         """Open nothing."""
@@ -81,10 +81,10 @@ class NoLog(TrainingLog):
         return 0
 
     def metrics(self, kind: str, step: int, epoch: int, values: dict[str, float]) -> None:
-        """Record nothing."""
+        """Write nothing."""
 
     def speed(self, step: int, values: dict[str, float]) -> None:
-        """Record nothing."""
+        """Write nothing."""
 
     def flush(self) -> None:
         """Do nothing."""

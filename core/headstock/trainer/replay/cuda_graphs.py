@@ -1,4 +1,4 @@
-"""CUDA graphs: work of a GPU captured once and launched at once."""
+"""CUDA graphs: work of a GPU captured once and replayed as one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Capturer(Protocol):
     """Captures what is done on a device."""
 
     def capture(self, work: Callable[[], None]) -> Callable[[], None]:
-        """Note all that ``work`` asks of the device, without doing it; return what does it, any number of times.
+        """Capture all that ``work`` asks of the device, without doing it; return a callable that replays it.
 
         All graphs share memory, so what one leaves there is gone after the next.
 
@@ -30,7 +30,7 @@ class Capturer(Protocol):
         """
 
     def warmup(self) -> AbstractContextManager[None]:
-        """Let what runs meanwhile take the ways that it takes while it is captured; it is done, too.
+        """Let what runs meanwhile take the code paths of a capture; it is done, too.
 
         Raises:
             WaitsError: it waited for the device.

@@ -1,7 +1,7 @@
 """Optimizer steps on a GPU, captured once for each shape of batch and replayed as one.
 
 Launching the operations of a small or middling model one by one takes the host several times as long as the GPU needs
-to do them. A captured step is launched at once.
+to do them. A captured step is launched as one.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from headstock.trainer.step.update import OptimizerStep, Outcome
 from headstock_registry import HeadstockError
 
 TRIED = 64
-"""Shapes that are captured when they come for the first time. From then on that goes on only while captures are used
-twice on average; else a shape has to come again first."""
+"""Shapes that are captured when they come for the first time. Later shapes are captured at once only while captures are
+used twice on average; else a shape has to come again first."""
 
 MOST = 256
 """Captures that are kept, for each takes some memory: beyond, the one that was used longest ago goes."""
 
 CHECKED = 3
-"""Replays, the first of a run, that are compared with steps that are launched operation by operation."""
+"""Replays, the first of a run, that are compared with eager steps."""
 
 CLOSE = 1e-2
 """How far, relatively, loss and norm of the two may be apart."""
 
-MOVES = "it puts new tensors in the place of parameters or buffers"
+MOVES = "it replaces parameters or buffers by new tensors"
 
 Shape = tuple[object, ...]
 """Names, sizes and types of all tensors of a batch."""
@@ -70,10 +70,10 @@ class ReplayedSteps:
 
     A replay does what was done when it was captured, with other numbers: those of the batch, of the learning rate and
     of the GPU's random generator, which is seeded for it as for any step. What a step does on the host is not done
-    again. So a step that draws random numbers there, that puts other tensors in the place of parameters or buffers, or
-    that waits for the GPU, is not captured; and the first few replays, on batches other than the captured one, are
-    compared with what the same operations give when they are launched. Where something is amiss nothing is replayed
-    from then on, and the person is told.
+    again. So a step that draws random numbers there, that replaces parameters or buffers by other tensors, or that
+    waits for the GPU, is not captured; and the first few replays, on batches other than the captured one, are
+    compared with what an eager step gives. Where something is amiss nothing is replayed from then on, and the user is
+    told.
 
     Args:
         model: What is trained.
@@ -82,7 +82,7 @@ class ReplayedSteps:
         parameters: All that is trained.
         seed: Seed of everything random.
         capturer: Captures what is done on the parameters' device.
-        say: Takes a line for the person.
+        say: Shows a line to the user.
         relief: Frees the captured graphs when memory runs out.
     """
 
@@ -112,8 +112,8 @@ class ReplayedSteps:
         self._tensors: list[Tensor] = []
         relief.register(self._relieve)
 
-    def try_replay(self, batches: Sequence[Indices], number: int) -> Outcome | None:
-        """Replay the step of this number; ``None`` if it is not one that can be: then nothing was done.
+    def try_replay(self, batches: Sequence[Indices], step: int) -> Outcome | None:
+        """Replay optimizer step ``step``; ``None`` if it is not eligible: then nothing was done.
 
         The outcome's tensors are the same ones at each replay.
         """
@@ -121,7 +121,7 @@ class ReplayedSteps:
             return None
         captured, full = None, False
         try:
-            captured = self._ready(batches[0], number)
+            captured = self._ready(batches[0], step)
         except (RuntimeError, HeadstockError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -130,7 +130,7 @@ class ReplayedSteps:
             self._stop("memory ran out")
         if captured is None:
             return None
-        seed_everything(self._seed, number, 0)
+        seed_everything(self._seed, step, 0)
         captured.replay()
         self.replayed += 1
         return self.outcome
@@ -144,9 +144,9 @@ class ReplayedSteps:
         """Let go of all captured graphs."""
         self._captures.clear()
 
-    def _ready(self, indices: Indices, number: int) -> CapturedStep | None:
+    def _ready(self, indices: Indices, step: int) -> CapturedStep | None:
         """Return what the step can be replayed from, with the batch in it; ``None`` if it cannot be."""
-        seed_everything(self._seed, number, 0)
+        seed_everything(self._seed, step, 0)
         batch = self._gradient.prepare(indices)
         shape = _shape(batch)
         known = shape in self._captures
@@ -155,7 +155,7 @@ class ReplayedSteps:
             return None
         torch._foreach_copy_(captured.batch.tensors(), batch.tensors())
         # On the batch that was captured, a replay agrees whatever was kept of it.
-        if self._to_check and (known or self.captured == 1) and not self._agrees(captured, batch, number):
+        if self._to_check and (known or self.captured == 1) and not self._agrees(captured, batch, step):
             return None
         if known and self._to_check:
             self._to_check -= 1
@@ -182,7 +182,7 @@ class ReplayedSteps:
         return captured
 
     def _capture(self, batch: Batch) -> CapturedStep | None:
-        """Record the step with a batch like this one, without taking it; ``None`` if that cannot be."""
+        """Capture the step with a batch like this one, without taking it; ``None`` if that cannot be."""
         why_not = self._warm_up(batch) if self._tensors else self._check_capturable(batch)
         if why_not is not None:
             self._stop(why_not)
@@ -219,7 +219,7 @@ class ReplayedSteps:
             return "it waits for the GPU"
         finally:
             self._model.zero_grad(set_to_none=True)
-            self._gradient.buffers.put_back()
+            self._gradient.buffers.restore()
         if host != _host_state():
             return "it draws random numbers on the host"
         return MOVES if self._moved() else None
@@ -242,7 +242,7 @@ class ReplayedSteps:
         try:
             self._gradient.forward(batch)
         finally:
-            self._gradient.buffers.put_back()
+            self._gradient.buffers.restore()
         return MOVES if self._moved() else None
 
     def _do(self, batch: Batch) -> None:
@@ -251,34 +251,34 @@ class ReplayedSteps:
         total, count = self._zeros()
         self._gradient.add(batch, total, count)
         outcome = self._step.update(self._gradients(), total, count, self._hold)
-        for place, value in zip(self.outcome, outcome, strict=True):
-            place.copy_(value)
+        for target, value in zip(self.outcome, outcome, strict=True):
+            target.copy_(value)
 
-    def _agrees(self, captured: CapturedStep, batch: Batch, number: int) -> bool:
-        """Tell whether a replay gives the loss and norm of a step that is launched; neither changes the model."""
+    def _agrees(self, captured: CapturedStep, batch: Batch, step: int) -> bool:
+        """Tell whether a replay gives the loss and norm of an eager step; neither changes the model."""
         self._gradient.buffers.save()
         try:
             self._hold.fill_(True)
-            seed_everything(self._seed, number, 0)
+            seed_everything(self._seed, step, 0)
             captured.replay()
             replayed = torch.stack([self.outcome.total, self.outcome.counted, self.outcome.norm])
-            self._gradient.buffers.put_back()
+            self._gradient.buffers.restore()
 
-            seed_everything(self._seed, number, 0)
+            seed_everything(self._seed, step, 0)
             total, count = self._zeros()
             self._gradient.add(batch, total, count)
             norm = torch.nn.utils.get_total_norm(self._gradients()) / count
         finally:
             self._hold.fill_(False)
             self._model.zero_grad(set_to_none=True)
-            self._gradient.buffers.put_back()
+            self._gradient.buffers.restore()
         agrees = torch.allclose(replayed, torch.stack([total, count, norm]), rtol=CLOSE, equal_nan=True)
         if not agrees:
-            self._stop("what is replayed differs from what is launched")
+            self._stop("a replay differs from the eager step")
         return agrees
 
     def _zeros(self) -> tuple[Tensor, Tensor]:
-        """Return places for a summed loss and its count."""
+        """Return zeros for a summed loss and its count."""
         return torch.zeros_like(self.outcome.total), torch.zeros_like(self.outcome.counted)
 
     def _gradients(self) -> list[Tensor]:
@@ -293,7 +293,7 @@ class ReplayedSteps:
 
     def _stop(self, why: str) -> None:
         """Replay nothing from now on."""
-        self._say(f"trainer.cuda_graphs: steps are launched operation by operation from now on: {why}")
+        self._say(f"trainer.cuda_graphs: steps are eager from now on: {why}")
         self._off = True
         self._capturer.wait()  # what is replayed still needs its memory
         self._captures.clear()

@@ -74,7 +74,7 @@ class Checkpoint(BaseModel):
 class CheckpointFolder:
     """Reads and writes the checkpoints of one run.
 
-    Each checkpoint is a folder of its own with all that is needed to go on, the best weights so far included. No two
+    Each checkpoint is a folder of its own with all that is needed to resume, the best weights so far included. No two
     that are kept share a file, so that what damages one leaves the other as it is.
 
     Args:
@@ -112,7 +112,7 @@ class CheckpointFolder:
         is_best: bool,
         ranks: Ranks,
     ) -> None:
-        """Write a checkpoint of tensors that are shared out over ranks, each rank its shares; all take part.
+        """Write a checkpoint of sharded tensors, each rank its shards; all take part.
 
         Args:
             state, model, optimizer, is_best: As for :meth:`save`.
@@ -189,7 +189,7 @@ class CheckpointFolder:
     def discard_after(self, step: int) -> None:
         """Delete the checkpoints after ``step``, and what a save that was killed left behind.
 
-        A run that goes on from ``step`` makes them anew; until then nothing may be taken from them.
+        A run that resumes from ``step`` makes them anew; until then nothing may be taken from them.
         """
         later = [self._path(found) for found in self.steps() if found > step]
         with explain_write_errors(self.folder):
@@ -226,7 +226,7 @@ class CheckpointFolder:
         for name, digest in digests.items():
             if damage(self._path(step), {name: digest}) is not None:
                 raise HeadstockError(
-                    f"{self._path(step) / name} is not what was written; --resume goes on from the checkpoint before"
+                    f"{self._path(step) / name} is not what was written; --resume starts from the checkpoint before"
                 )
         if not digests:
             raise HeadstockError(f"{self._path(step)} does not have the best weights; start again with --force")

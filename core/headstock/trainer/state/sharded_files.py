@@ -1,4 +1,4 @@
-"""Tensors that are shared out over ranks, on disk: each rank writes its shares, and any number of ranks reads them.
+"""Sharded tensors on disk: each rank writes its shards, and any number of ranks reads them.
 
 ``torch.distributed.checkpoint`` lays them out, in safetensors: its own files hold pickled descriptions of the tensors.
 """
@@ -24,12 +24,12 @@ from headstock_registry import HeadstockError
 
 
 def write_shards(tensors: Mapping[str, Tensor], folder: Path, rank: int) -> list[Path]:
-    """Write this rank's shares; what is not shared out is written by one of the ranks. All take part.
+    """Write this rank's shards; what is not sharded is written by one of the ranks. All take part.
 
     Args:
         tensors: By the same names on all ranks.
         folder: Where they go; the same folder for all ranks, and not there yet or empty.
-        rank: Number of this rank.
+        rank: Index of this rank.
 
     Returns:
         The files that this rank wrote.
@@ -47,13 +47,15 @@ def write_shards(tensors: Mapping[str, Tensor], folder: Path, rank: int) -> list
     return sorted(folder.glob(f"shard-{rank + 1:05d}-*"))
 
 
-def read_shards(files: Sequence[Path], places: Callable[[Iterable[str]], Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Return this rank's shares of what :func:`write_shards` wrote, on however many ranks that was.
+def read_shards(
+    files: Sequence[Path], parameters_of: Callable[[Iterable[str]], Mapping[str, Tensor]]
+) -> dict[str, Tensor]:
+    """Return this rank's shards of what :func:`write_shards` wrote, on however many ranks that was.
 
     Args:
         files: All that the ranks wrote, in one folder that holds nothing else.
-        places: Returns for names of tensors the parameters that they are for or belong to. What has none, or one of
-            another shape or that is not shared out, is read whole.
+        parameters_of: Returns for names of tensors the parameters that they are for or belong to. What has none, or
+            one of another shape or that is not sharded, is read whole.
 
     Raises:
         HeadstockError: this rank does not see these files, or cannot read them.
@@ -65,9 +67,9 @@ def read_shards(files: Sequence[Path], places: Callable[[Iterable[str]], Mapping
     try:
         reader = HuggingFaceStorageReader(str(folder))
         described = reader.read_metadata().state_dict_metadata
-        parameters = places(described)
+        parameters = parameters_of(described)
         tensors = {
-            name: _room(tensor, parameters.get(name))
+            name: _empty_like(tensor, parameters.get(name))
             for name, tensor in described.items()
             if isinstance(tensor, TensorStorageMetadata)
         }
@@ -94,9 +96,9 @@ def _first_cause(error: CheckpointException) -> BaseException:
     return failures[min(failures)][0]
 
 
-def _room(stored: TensorStorageMetadata, place: Tensor | None) -> Tensor:
-    """Return an empty tensor for what is to be read, shared out like its place."""
+def _empty_like(stored: TensorStorageMetadata, parameter: Tensor | None) -> Tensor:
+    """Return an empty tensor for what is to be read, sharded like its parameter."""
     dtype = stored.properties.dtype
-    if isinstance(place, DTensor) and place.shape == stored.size:
-        return torch.empty_like(place.detach(), dtype=dtype)
+    if isinstance(parameter, DTensor) and parameter.shape == stored.size:
+        return torch.empty_like(parameter.detach(), dtype=dtype)
     return torch.empty(stored.size, dtype=dtype)

@@ -14,7 +14,7 @@ from headstock.trainer.state.checkpoints import BEST, MODEL, OPTIMIZER, Checkpoi
 from headstock.trainer.state.model_state import load_state, trained_state
 from headstock.trainer.step.optimizer import load_optimizer_tensors, optimizer_tensors, parameters_of
 
-Places = Callable[[Iterable[str]], Mapping[str, Tensor]]
+ParametersOf = Callable[[Iterable[str]], Mapping[str, Tensor]]
 """Returns for names of tensors the parameters that they are for or belong to."""
 
 
@@ -80,16 +80,16 @@ class TrainingState:
         parameters = dict(self._model.named_parameters())
         load_state(self._model, self._tensors(step, part, lambda _: parameters))
 
-    def _tensors(self, step: int, part: str, places: Places) -> dict[str, Tensor]:
-        """Return a part of a checkpoint, whole or in shares as the model is."""
+    def _tensors(self, step: int, part: str, parameters: ParametersOf) -> dict[str, Tensor]:
+        """Return a part of a checkpoint, whole or in shards as the model is."""
         read = partial(self._checkpoints.read, step, part)
         if not self._sharded:
             return self._ranks.spread(read, self._device)
-        from headstock.trainer.parallel.fsdp import shares
+        from headstock.trainer.parallel.fsdp import shard_tensors
         from headstock.trainer.state.sharded_files import read_shards
 
         files = self._ranks.from_first(lambda: [str(path) for path in self._checkpoints.shards(step, part)])
         if files:
-            return read_shards([Path(file) for file in files], places)
+            return read_shards([Path(file) for file in files], parameters)
         whole = self._ranks.spread(read, torch.device("cpu"))
-        return shares(whole, places(whole))
+        return shard_tensors(whole, parameters(whole))

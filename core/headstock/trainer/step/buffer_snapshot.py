@@ -6,16 +6,16 @@ import torch
 from torch import Tensor, nn
 
 
-class BufferCopy:
-    """A copy of what a forward pass changes besides gradients: running means and the like.
+class BufferSnapshot:
+    """A snapshot of what a forward pass changes besides gradients: running means and the like.
 
     Args:
         model: Its persistent buffers are meant; their shapes do not change.
     """
 
     def __init__(self, model: nn.Module) -> None:
-        # A module may put another tensor in a buffer's place, so that its name is what holds.
-        self._places = [
+        # A module may replace a buffer by another tensor, so buffers are looked up by name.
+        self._owners = [
             (module, name)
             for module in model.modules()
             for name, buffer in module._buffers.items()
@@ -29,17 +29,17 @@ class BufferCopy:
             with torch.no_grad():
                 torch._foreach_copy_(self._copies, self._current())
 
-    def put_back(self) -> None:
+    def restore(self) -> None:
         """Give the buffers the content that was copied."""
         if self._copies:
             with torch.no_grad():
                 torch._foreach_copy_(self._current(), self._copies)
 
-    def put_back_where(self, condition: Tensor) -> None:
+    def restore_where(self, condition: Tensor) -> None:
         """Give the buffers the content that was copied if ``condition``, a bool scalar tensor; asks nothing of it."""
         with torch.no_grad():
             for buffer, copy in zip(self._current(), self._copies, strict=True):
                 buffer.copy_(torch.where(condition, copy, buffer))
 
     def _current(self) -> list[Tensor]:
-        return [getattr(module, name) for module, name in self._places]
+        return [getattr(module, name) for module, name in self._owners]

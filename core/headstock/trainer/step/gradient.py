@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from headstock.interfaces import Batch, StepOutput
 from headstock.trainer.config import TrainerConfig
 from headstock.trainer.plan.batches import Indices
-from headstock.trainer.step.buffer_snapshot import BufferCopy
+from headstock.trainer.step.buffer_snapshot import BufferSnapshot
 from headstock.trainer.step.out_of_memory import CostLimit, fits
 from headstock.trainer.step.precision import autocast
 from headstock_registry import HeadstockError
@@ -22,7 +22,7 @@ class Gradient:
 
     Args:
         model: Called with a batch in training mode, returns outputs and loss.
-        collate: Puts examples together by number, on the training device.
+        collate: Puts examples together by index, on the training device.
         limit: Cuts batches; it learns what does not fit.
         config: The recipe's ``trainer`` section.
         seed: Seed of everything random.
@@ -43,7 +43,7 @@ class Gradient:
         self._ready: tuple[Indices, Batch] | None = None
         self.limit = limit
         """Cuts batches that do not fit."""
-        self.buffers = BufferCopy(model)
+        self.buffers = BufferSnapshot(model)
         """The model's buffers as they were before the last :meth:`accumulate`."""
 
     def accumulate(self, batches: Sequence[Indices], step: int) -> tuple[Tensor, Tensor]:
@@ -63,15 +63,15 @@ class Gradient:
             if failed is None:
                 return total, count
             self._model.zero_grad(set_to_none=True)
-            self.buffers.put_back()
+            self.buffers.restore()
             if not self.limit.relieve():
                 self.limit.lower(failed)
 
     def _add_all(self, batches: Sequence[Indices], step: int, total: Tensor, count: Tensor) -> Indices | None:
         """Add up loss, count and gradients; return the piece that did not fit into memory, if there is one."""
-        for number, batch in enumerate(batches):
+        for index, batch in enumerate(batches):
             for part, piece in enumerate(self.limit.cut(batch)):
-                seed_everything(self._seed, step, number, part)
+                seed_everything(self._seed, step, index, part)
                 if not fits(partial(self._collate_and_add, piece, total, count), self._device):
                     return piece
         return None
@@ -106,13 +106,13 @@ class Gradient:
             self._model(batch)
 
 
-def seed_everything(seed: int, step: int, number: int, part: int = 0) -> None:
-    """Seed torch for one batch, from the run's seed, the step, the batch's number within it and the part of the batch.
+def seed_everything(seed: int, step: int, batch: int, part: int = 0) -> None:
+    """Seed torch for one batch, from the run's seed, the step, the batch's index within it and the index of its part.
 
     So dropout and augmentation do not depend on what ran before, and a resumed run needs no random state from disk.
     """
-    value = (seed * 1_000_003 + step) * 1_009 + number
-    # Far from the numbers of other batches, and within what torch takes.
+    value = (seed * 1_000_003 + step) * 1_009 + batch
+    # Far from the seeds of other batches, and within what torch takes.
     value = (value + part * 0x9E3779B97F4A7C15) % 2**63 if part else value
     # torch.manual_seed would note a stack trace in every step while CUDA is not in use.
     torch.default_generator.manual_seed(value)

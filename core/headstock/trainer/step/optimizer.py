@@ -124,16 +124,16 @@ def scaled_step(
 
 
 def _over_ranks(norm: Tensor) -> Tensor:
-    """Return a norm as a plain tensor; gradients that are shared out over ranks give a distributed one."""
+    """Return a norm as a plain tensor; sharded gradients give a distributed one."""
     put_together = getattr(norm, "full_tensor", None)
     whole: Tensor = norm if put_together is None else put_together()
     return whole
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return the optimizer's state as a flat mapping of tensors, named ``<parameter number>.<state>``."""
+    """Return the optimizer's state as a flat mapping of tensors, named ``<parameter index>.<state>``."""
     state = optimizer.state_dict()["state"]
-    return {f"{number}.{name}": value for number, values in state.items() for name, value in values.items()}
+    return {f"{index}.{name}": value for index, values in state.items() for name, value in values.items()}
 
 
 def parameters_of(optimizer: torch.optim.Optimizer, tensors: Iterable[str]) -> dict[str, nn.Parameter]:
@@ -147,6 +147,6 @@ def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: dict[str, 
     content = optimizer.state_dict()
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
-        number, name = key.split(".", 1)
-        state.setdefault(int(number), {})[name] = value
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": content["param_groups"]})

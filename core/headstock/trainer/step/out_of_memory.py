@@ -26,7 +26,7 @@ OUT_OF_MEMORY = (
     "out of memory with {} examples on this rank; lower trainer.batch_size, that of all ranks together (and raise "
     "trainer.gradient_accumulation_steps by the same factor), or try trainer.gradient_checkpointing=true"
 )
-"""What is said where the ranks are in the middle of something together, so that none can do its share anew."""
+"""What is said where the ranks are in the middle of something together, so that none can do its part anew."""
 
 
 class DoesNotFitError(HeadstockError):

@@ -1,4 +1,4 @@
-"""One optimizer step, launched operation by operation."""
+"""One optimizer step, eager."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from headstock.trainer.config import TrainerConfig
-from headstock.trainer.kernels.embedding_gradients import KeptTables
+from headstock.trainer.kernels.embedding_gradients import GradientBuffers
 from headstock.trainer.plan.batches import Indices
 from headstock.trainer.step.gradient import Gradient
 from headstock.trainer.step.optimizer import scaled_step
 
 if TYPE_CHECKING:
-    from headstock.trainer.parallel.ddp import SharedGradient
+    from headstock.trainer.parallel.ddp import DistributedGradient
 
 
 class Outcome(NamedTuple):
@@ -46,7 +46,7 @@ class OptimizerStep:
 
     def __init__(
         self,
-        gradient: Gradient | SharedGradient,
+        gradient: Gradient | DistributedGradient,
         optimizer: torch.optim.Optimizer,
         parameters: Sequence[nn.Parameter],
         config: TrainerConfig,
@@ -54,15 +54,15 @@ class OptimizerStep:
         self._gradient, self._parameters, self._config = gradient, parameters, config
         self.optimizer = optimizer
 
-    def run(self, batches: Sequence[Indices], number: int, tables: KeptTables) -> Outcome:
-        """Take the step of this number (from 0) with the learning rate that is set; asks nothing of the device.
+    def run(self, batches: Sequence[Indices], step: int, buffers: GradientBuffers) -> Outcome:
+        """Take optimizer step ``step`` (from 0) with the learning rate that is set; asks nothing of the device.
 
         Raises:
             HeadstockError: the task gives no loss, or memory ran out over the optimizer's state.
             DoesNotFitError: an example is too large for the memory, even alone.
         """
-        total, count = self._gradient.accumulate(batches, number)
-        return self.update(tables.gradients(self._parameters), total, count)
+        total, count = self._gradient.accumulate(batches, step)
+        return self.update(buffers.gradients(self._parameters), total, count)
 
     def update(self, gradients: Sequence[Tensor], total: Tensor, count: Tensor, hold: Tensor | None = None) -> Outcome:
         """Update the parameters and let go of the gradients.
@@ -75,6 +75,6 @@ class OptimizerStep:
         """
         norm, unsound = scaled_step(self.optimizer, gradients, total, count, self._config.max_grad_norm, hold)
         if self._config.on_nonfinite == "skip":
-            self._gradient.buffers.put_back_where(unsound)
+            self._gradient.buffers.restore_where(unsound)
         self.optimizer.zero_grad(set_to_none=True)
         return Outcome(total, count, norm, unsound)

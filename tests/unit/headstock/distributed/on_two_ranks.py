@@ -21,6 +21,7 @@ from headstock.atomic import WriteError
 from headstock.console import Console
 from headstock.distributed import ALONE, Ranks, group, joined
 from headstock.interfaces import Batch, Loss, StepOutput
+from headstock.trainer.assembly import build_trainer
 from headstock.trainer.config import TrainerConfig
 from headstock.trainer.parallel.fsdp import shard
 from headstock.trainer.plan.batches import BatchPlan
@@ -77,7 +78,7 @@ def make(
         return {"loss": float(loss.total / loss.count)}
 
     folder.mkdir(exist_ok=True)
-    return Trainer(
+    return build_trainer(
         model,
         [ParameterGroup([parameter for parameter in model.parameters() if parameter.requires_grad], 0.05)],
         BatchPlan(COSTS, config.batch_size, config.batch_cost, seed=3),
@@ -100,7 +101,7 @@ def make(
 def first_gradient(trainer: Trainer) -> dict[str, Tensor | None]:
     """Return each parameter's gradient after the first step's backward passes; ``None`` where there is none."""
     batches = trainer._plan.epoch(0)[: trainer._config.gradient_accumulation_steps]
-    total, count = trainer._gradient.accumulate(batches, 0)
+    total, count = trainer.parts.gradient.accumulate(batches, 0)
     assert float(count) > 0
     found = {name: parameter.grad for name, parameter in trainer._model.named_parameters()}
     gradient = {name: None if value is None else value.clone() for name, value in found.items()}
@@ -176,33 +177,33 @@ def same_gradient(ranks: Ranks, folder: Path) -> None:
     ]
     for number, case in enumerate(cases):
         for frozen in (False, True):
-            place = folder / f"{number}-{frozen}"
+            path = folder / f"{number}-{frozen}"
             alone = make(folder / f"{number}-{frozen}-alone-{ranks.rank}", Weighted(frozen), ALONE, **case)
-            shared = make(place, Weighted(frozen), ranks, **case)
-            before = weights(shared._model)
-            assert_close(first_gradient(shared), first_gradient(alone))
-            results = [trainer.fit() for trainer in (shared, alone)]
+            replicated = make(path, Weighted(frozen), ranks, **case)
+            before = weights(replicated._model)
+            assert_close(first_gradient(replicated), first_gradient(alone))
+            results = [trainer.fit() for trainer in (replicated, alone)]
             assert results[0].steps == results[1].steps
             assert results[0].best.step == results[1].best.step
             # AdamW turns rounding in a gradient near zero into more than rounding in a weight.
             for name, value in weights(alone._model).items():
-                torch.testing.assert_close(weights(shared._model)[name], value, rtol=1e-3, atol=1e-4)
-            changed = [name for name, value in before.items() if not value.equal(weights(shared._model)[name])]
+                torch.testing.assert_close(weights(replicated._model)[name], value, rtol=1e-3, atol=1e-4)
+            changed = [name for name, value in before.items() if not value.equal(weights(replicated._model)[name])]
             assert any(name.startswith("head") for name in changed)
             assert not any(name.startswith("never") or (frozen and name.startswith("body")) for name in changed)
-            assert same_everywhere(ranks, plain(shared._model))
+            assert same_everywhere(ranks, plain(replicated._model))
 
 
 def resumed(ranks: Ranks, folder: Path) -> None:
-    """A run that two ranks began goes on on one, and the reverse, and on two it is the same to the bit."""
+    """A run of two ranks is resumed by one, and the reverse; on two it is the same to the bit."""
 
     def begun(name: str, by: Ranks) -> Path:
         make(folder / name, Weighted(False), by, max_steps=7, schedule="constant", warmup_ratio=0.0).fit()
         return folder / name
 
-    def go_on(place: Path, by: Ranks) -> nn.Module:
-        # What ended there is made to look like an interruption: the same schedule goes on.
-        trainer = make(place, Weighted(False), by, schedule="constant", warmup_ratio=0.0)
+    def resume(path: Path, by: Ranks) -> nn.Module:
+        # What ended there is made to look like an interruption: the schedule is the same.
+        trainer = make(path, Weighted(False), by, schedule="constant", warmup_ratio=0.0)
         trainer.resume()
         trainer._state = trainer._state.model_copy(update={"finished": False})
         assert trainer._state.step == 7
@@ -212,30 +213,30 @@ def resumed(ranks: Ranks, folder: Path) -> None:
     straight = make(folder / "straight", Weighted(False), ranks, schedule="constant", warmup_ratio=0.0)
     straight.fit()
     expected = weights(straight._model)
-    again = go_on(begun("two-two", ranks), ranks)
+    again = resume(begun("two-two", ranks), ranks)
     assert all(torch.equal(value, expected[name]) for name, value in weights(again).items())
     by_one = begun("two-one", ranks)
     if ranks.first:
-        assert_near(go_on(by_one, ALONE), expected)
+        assert_near(resume(by_one, ALONE), expected)
         begun("one-two", ALONE)
     ranks.from_first(lambda: None)  # the other rank has no part in what one process writes
-    assert_near(go_on(folder / "one-two", ranks), expected)
+    assert_near(resume(folder / "one-two", ranks), expected)
 
 
-def shared_out(ranks: Ranks, folder: Path) -> None:
-    """Each rank writes its shares and goes on from them, the same to the bit; none that cannot write goes unnoticed."""
+def sharded(ranks: Ranks, folder: Path) -> None:
+    """Each rank writes its shards and resumes from them, the same to the bit; none that cannot write goes unnoticed."""
 
     def begin(name: str, **options: Any) -> Trainer:
         model = Weighted(False)
         shard(model, model.body, ranks, torch.device("cpu"))
         return make(folder / name, model, ranks, schedule="constant", warmup_ratio=0.0, fsdp=True, **options)
 
-    straight = begin("shares-straight")
+    straight = begin("shards-straight")
     straight.fit()
-    begin("shares", max_steps=7).fit()
-    (written,) = (folder / "shares/checkpoints").glob("step-00000007")
+    begin("shards", max_steps=7).fit()
+    (written,) = (folder / "shards/checkpoints").glob("step-00000007")
     assert len(list(written.glob("optimizer/shard-*"))) == 2
-    again = begin("shares")
+    again = begin("shards")
     again.resume()
     again._state = again._state.model_copy(update={"finished": False})
     again.fit()
@@ -246,13 +247,13 @@ def shared_out(ranks: Ranks, folder: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (100 if ranks.rank == 1 else most, most))
     said = ""
     try:
-        again._saved.save(again._state.model_copy(update={"step": 99}), is_best=True)
+        again.parts.state.save(again._state.model_copy(update={"step": 99}), is_best=True)
     except WriteError as error:
         said = str(error)
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     assert said.endswith("File too large"), said
     ranks.gather(None)  # the first has taken away what there was of it
-    assert not list((folder / "shares/checkpoints").glob("*99*"))
+    assert not list((folder / "shards/checkpoints").glob("*99*"))
 
 
 def local(value: Tensor) -> Tensor:
@@ -298,7 +299,7 @@ def main() -> None:
             lambda: vote(ranks),
             lambda: same_gradient(ranks, folder),
             lambda: resumed(ranks, folder),
-            lambda: shared_out(ranks, folder),
+            lambda: sharded(ranks, folder),
             lambda: running_means(ranks, folder),
         ]
         for check in checks:

@@ -21,11 +21,11 @@ from headstock.interfaces.notes import noting
 from headstock_text.backbones.bilstm import BiLstm
 from headstock_text.backbones.seq2seq import Seq2SeqText, Seq2SeqTextConfig
 from headstock_text.backbones.subword_transformer import SubwordTransformer
+from headstock_text.generation import Decoder, Limits, TextGenerator
 from headstock_text.samples import number_words
 from headstock_text.subwords import END, PADDING, START, Subwords
 from headstock_text.tasks import bleu_tokenizer as tokenizers
 from headstock_text.tasks.translation import Translation, TranslationConfig
-from headstock_text.writing import Decoder, Limits, Writer
 
 ROWS = [
     {"source": "a dog ran", "target": "ein Hund lief"},
@@ -90,7 +90,7 @@ def test_a_wide_search_finds_the_best_of_all_hypotheses() -> None:
     decoder = Decoder(8, 8, 16, 4, 1, 0.0).eval().requires_grad_(False)
     decoder.embedding.weight.mul_(4)
     source = features(3, 4, 8)
-    found = decoder.search(source, Limits(beams=125, longest=4, per_source=0.0))
+    found = decoder.search(source, Limits(beams=125, max_tokens=4, per_source=0.0))
     tokens = [number for number in range(8) if number not in (PADDING, START, END)]
     for row in range(3):
         own = Features(*(part[row : row + 1] for part in source))
@@ -98,8 +98,8 @@ def test_a_wide_search_finds_the_best_of_all_hypotheses() -> None:
         for length in range(4):
             for body in itertools.product(tokens, repeat=length):
                 whole = torch.tensor([[*body, END]])
-                chances = decoder(whole, own).log_softmax(dim=2)
-                scored.append((float(chances.gather(2, whole.unsqueeze(2)).mean()), [*body, END]))
+                log_probs = decoder(whole, own).log_softmax(dim=2)
+                scored.append((float(log_probs.gather(2, whole.unsqueeze(2)).mean()), [*body, END]))
         best = max(scored)[1]
         assert found[row, : len(best)].tolist() == best
         assert set(found[row, len(best) :].tolist()) <= {PADDING}
@@ -189,7 +189,7 @@ def test_a_pretrained_model_writes_with_its_own_decoder(writer_folder: Path, ste
     torch.manual_seed(0)
     task = make(label_smoothing=0.0, max_length=60)
     backbone = Seq2SeqText.create(Seq2SeqTextConfig(model=str(writer_folder)), [])
-    assert isinstance(backbone, Writer)
+    assert isinstance(backbone, TextGenerator)
     task.bind(backbone)
     head = task.build_head(backbone)
     assert not list(head.parameters())
@@ -203,8 +203,8 @@ def test_a_pretrained_model_writes_with_its_own_decoder(writer_folder: Path, ste
     backbone.save(tmp_path / "saved")
     plain = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "saved").eval()
     batch = backbone.tokenizer(ROWS[1]["source"], return_tensors="pt", return_token_type_ids=False)
-    written = plain.generate(**batch, num_beams=4, max_new_tokens=60, do_sample=False)[0]
-    assert backbone.target_text(written.tolist()) == predictions[1]
+    generated = plain.generate(**batch, num_beams=4, max_new_tokens=60, do_sample=False)[0]
+    assert backbone.target_text(generated.tolist()) == predictions[1]
     again = Seq2SeqText.load(backbone.config, tmp_path / "saved").eval()
     other = make(label_smoothing=0.0, max_length=60)
     other.bind(again)
@@ -212,7 +212,7 @@ def test_a_pretrained_model_writes_with_its_own_decoder(writer_folder: Path, ste
 
 
 def test_an_encoder_alone_cannot_write(tiny_encoder: Callable[[str], Path]) -> None:
-    with pytest.raises(HeadstockError, match="has no decoder that writes"):
+    with pytest.raises(HeadstockError, match="has no decoder that generates text"):
         Seq2SeqText.create(Seq2SeqTextConfig(model=str(tiny_encoder("bert"))), [])
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from headstock.trainer.kernels.attention import LONGEST, bf16_attention
+from headstock.trainer.kernels.attention import MAX_KEYS_BF16, bf16_attention
 
 FUSED = "aten::_scaled_dot_product_flash_attention_for_cpu"
 
@@ -29,20 +29,20 @@ def attend(
 
 
 @pytest.fixture
-def quick() -> Iterator[None]:
+def bf16() -> Iterator[None]:
     with bf16_attention():
         yield
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("bf16")
 def test_training_in_bfloat16_goes_through_products() -> None:
     assert FUSED not in attend(24)[2]
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("bf16")
 @pytest.mark.parametrize(
     ("length", "dtype", "train"),
-    [(24, torch.float32, True), (24, torch.bfloat16, False), (LONGEST + 1, torch.bfloat16, True)],
+    [(24, torch.float32, True), (24, torch.bfloat16, False), (MAX_KEYS_BF16 + 1, torch.bfloat16, True)],
 )
 def test_all_else_stays_with_the_fused_kernel(length: int, dtype: torch.dtype, train: bool) -> None:
     assert FUSED in attend(length, dtype, train)[2]
@@ -59,7 +59,7 @@ def test_numbers_are_those_of_the_fused_kernel() -> None:
 
 
 class Products(TorchDispatchMode):
-    """Notes in which numbers matrices are multiplied."""
+    """Notes in which dtypes matrices are multiplied."""
 
     def __init__(self) -> None:
         super().__init__()

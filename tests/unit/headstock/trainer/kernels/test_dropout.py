@@ -15,7 +15,7 @@ def drawn(seed: int, p: float = 0.1, like: Tensor | None = None) -> Tensor:
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_drops_the_share_asked_for_and_scales_the_rest(p: float, dtype: torch.dtype) -> None:
+def test_drops_with_the_probability_asked_for_and_scales_the_rest(p: float, dtype: torch.dtype) -> None:
     with fast_dropout():
         found = drawn(0, p, torch.ones(300, 301, dtype=dtype))
     assert float((found == 0).float().mean()) == pytest.approx(p, abs=0.01)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from headstock.trainer.kernels.embedding_gradients import LARGE, kept_tables
+from headstock.trainer.kernels.embedding_gradients import LARGE, gradient_buffers
 
 WIDTH = 64
 ROWS = LARGE // WIDTH
@@ -35,7 +35,7 @@ def gradient(model: Model) -> Tensor:
 def test_gradients_are_the_same_at_every_step() -> None:
     expected = gradient(Model()).clone()
     model = Model()
-    with kept_tables(model):
+    with gradient_buffers(model):
         for _ in range(3):
             found = gradient(model)
             assert found.layout == torch.strided
@@ -44,14 +44,14 @@ def test_gradients_are_the_same_at_every_step() -> None:
 
 def test_the_memory_is_the_same_at_every_step() -> None:
     model = Model()
-    with kept_tables(model):
-        places = {gradient(model).data_ptr() for _ in range(3)}
-    assert len(places) == 1
+    with gradient_buffers(model):
+        addresses = {gradient(model).data_ptr() for _ in range(3)}
+    assert len(addresses) == 1
 
 
 def test_gradients_of_several_batches_add_up() -> None:
     model = Model()
-    with kept_tables(model):
+    with gradient_buffers(model):
         single = gradient(model).clone()
         model(NUMBERS).backward()
         assert model.table.weight.grad is not None
@@ -60,7 +60,7 @@ def test_gradients_of_several_batches_add_up() -> None:
 
 def test_a_table_that_is_not_used_has_no_gradient() -> None:
     model = Model()
-    with kept_tables(model):
+    with gradient_buffers(model):
         model.zero_grad(set_to_none=True)
         model.head(torch.ones(WIDTH)).sum().backward()
         assert model.table.weight.grad is None
@@ -72,7 +72,7 @@ def test_a_weight_that_is_also_the_output_layer_gets_both_gradients() -> None:
 
     plain, kept = Model(), Model()
     loss(plain).backward()
-    with kept_tables(kept):
+    with gradient_buffers(kept):
         loss(kept).backward()
     assert plain.table.weight.grad is not None
     assert kept.table.weight.grad is not None
@@ -81,7 +81,7 @@ def test_a_weight_that_is_also_the_output_layer_gets_both_gradients() -> None:
 
 def test_all_is_as_before_at_the_end() -> None:
     model = Model()
-    with kept_tables(model):
+    with gradient_buffers(model):
         assert model.table.sparse
     assert not model.table.sparse
     assert gradient(model).layout == torch.strided
@@ -100,7 +100,7 @@ def test_all_is_as_before_at_the_end() -> None:
 def test_others_are_left_alone(make: Callable[[], Model]) -> None:
     model = make()
     before = model.table.sparse
-    with kept_tables(model):
+    with gradient_buffers(model):
         assert model.table.sparse == before
         assert not model.table._forward_pre_hooks
         assert not model.table.weight._backward_hooks
@@ -108,7 +108,7 @@ def test_others_are_left_alone(make: Callable[[], Model]) -> None:
 
 def test_rows_of_a_step_are_wiped_for_the_next() -> None:
     model = Model()
-    with kept_tables(model):
+    with gradient_buffers(model):
         gradient(model)
         model.zero_grad(set_to_none=True)
         model(torch.tensor([[3]])).backward()
@@ -119,20 +119,20 @@ def test_rows_of_a_step_are_wiped_for_the_next() -> None:
 
 def test_all_is_wiped_where_more_than_rows_was_added() -> None:
     model = Model()
-    with kept_tables(model) as tables:
+    with gradient_buffers(model) as buffers:
         (model(NUMBERS) + model.table.weight.square().sum()).backward()  # as a tied output layer does
-        whole = tables.gradients([model.table.weight])[0]
+        whole = buffers.gradients([model.table.weight])[0]
         assert whole.shape == model.table.weight.shape
         torch.testing.assert_close(gradient(model), gradient(Model()))
 
 
 def test_the_norm_is_that_of_the_whole() -> None:
     model = Model()
-    with kept_tables(model) as tables:
+    with gradient_buffers(model) as buffers:
         gradient(model)
         model(NUMBERS[:1]).backward()
         parameters = list(model.parameters())
-        found = tables.gradients(parameters)
+        found = buffers.gradients(parameters)
         assert found[0].shape == (4, WIDTH)  # rows that occur, less the padding
         whole = [parameter.grad for parameter in parameters if parameter.grad is not None]
         torch.testing.assert_close(nn.utils.get_total_norm(found), nn.utils.get_total_norm(whole))
@@ -140,5 +140,5 @@ def test_the_norm_is_that_of_the_whole() -> None:
 
 def test_what_has_no_gradient_has_none_in_the_list() -> None:
     model = Model()
-    with kept_tables(model) as tables:
-        assert tables.gradients(list(model.parameters())) == []
+    with gradient_buffers(model) as buffers:
+        assert buffers.gradients(list(model.parameters())) == []

@@ -60,7 +60,7 @@ def test_layers_are_as_before_afterwards() -> None:
     assert not found.any()
 
 
-def test_new_weights_are_taken_the_next_time() -> None:
+def test_new_weights_are_used_the_next_time() -> None:
     model, value = network(), torch.randn(5, 128)
     for scale in (1.0, 0.0):
         with torch.no_grad():

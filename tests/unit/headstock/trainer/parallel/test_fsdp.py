@@ -1,4 +1,4 @@
-"""What sharing a model out does to it, on one rank, which has all shares; see also ``test_several_ranks.py``."""
+"""What sharding a model does to it, on one rank, which has all shards; see also ``test_several_ranks.py``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 
 
 class Net(nn.Module):
-    """Three layers, of which the last two have a weight in common, and something around them."""
+    """Three layers, of which the last two have tied weights, and something around them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Net(nn.Module):
 
 @pytest.fixture(autouse=True)
 def group(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(fsdp, "LEAST_IN_A_LAYER", 1)
+    monkeypatch.setattr(fsdp, "MIN_LAYER_PARAMETERS", 1)
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     yield
     dist.destroy_process_group()
@@ -64,24 +64,24 @@ def test_layers_are_not_left_out_at_random(net: Net) -> None:
     assert net.config.encoder_layerdrop == 0.0
 
 
-def test_a_single_number_is_trained_nowhere(net: Net) -> None:
+def test_a_scalar_is_trained_nowhere(net: Net) -> None:
     net.scale = nn.Parameter(torch.tensor(2.0), requires_grad=False)
     fsdp.shard(net, net, ALONE, CPU)
     assert not isinstance(net.scale, DTensor)
     other = Net()
     other.scale = nn.Parameter(torch.tensor(2.0))
-    with pytest.raises(HeadstockError, match="cannot share out 'scale', a single number"):
+    with pytest.raises(HeadstockError, match="cannot shard 'scale', a scalar"):
         fsdp.shard(other, other, ALONE, CPU)
 
 
-def test_whole_weights_are_shared_out(net: Net) -> None:
+def test_whole_weights_are_sharded(net: Net) -> None:
     expected = {name: value.detach().clone() for name, value in net.state_dict().items()}
     x = torch.randn(4, 8)
     output = net(x).detach()
     fsdp.shard(net, net, ALONE, CPU)
     torch.testing.assert_close(net(x).detach(), output)
     parameters = dict(net.named_parameters())
-    zeros = fsdp.shares({name: expected[name] * 0 for name in parameters}, parameters)
+    zeros = fsdp.shard_tensors({name: expected[name] * 0 for name in parameters}, parameters)
     net.load_state_dict(zeros, strict=False)
     assert not net(x).detach().any()
 

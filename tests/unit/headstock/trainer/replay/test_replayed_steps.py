@@ -85,7 +85,7 @@ Fit = Callable[..., tuple[dict[str, Tensor], ReplayedSteps, Again, list[str]]]
 
 @pytest.fixture
 def fit(make_trainer: Make, collate: Callable[[Any], Batch]) -> Fit:
-    """Train with replayed steps; return weights, what took the steps, the recorder and what was said."""
+    """Train with replayed steps; return weights, what took the steps, the capturer and what was said."""
     runs = 0
 
     def run(model: Net | None = None, **options: Any) -> tuple[dict[str, Tensor], ReplayedSteps, Again, list[str]]:
@@ -96,31 +96,31 @@ def fit(make_trainer: Make, collate: Callable[[Any], Batch]) -> Fit:
 
         def replaying(module: nn.Module, parts: TrainerParts) -> TrainerParts:
             assert isinstance(parts.gradient, Gradient)
-            recorder, relief = Again(module, parts.optimizer), MemoryRelief()
+            capturer, relief = Again(module, parts.optimizer), MemoryRelief()
             limit = CostLimit(np.ones(100, dtype=np.int64), str, "", relief)
             gradient = Gradient(module, collate, limit, parts.config, 3, torch.device("cpu"))
             step = OptimizerStep(gradient, parts.optimizer, parts.parameters, parts.config)
-            steps = ReplayedSteps(module, gradient, step, parts.parameters, 3, recorder, said.append, relief)
-            recorder.steps = steps
-            made.append((steps, recorder))
+            steps = ReplayedSteps(module, gradient, step, parts.parameters, 3, capturer, said.append, relief)
+            capturer.steps = steps
+            made.append((steps, capturer))
             return replace(parts, limit=limit, gradient=gradient, step=step, replay=steps)
 
         # 100 rows in batches of 8: the last batch of an epoch is another shape.
         options = {"batch_size": 8, "epochs": 6, **options}
         module, trainer = make_trainer(f"replayed{runs}", model or Net(), exchange=replaying, **options)
-        ((steps, recorder),) = made
+        ((steps, capturer),) = made
         # The masks that training on the CPU takes are drawn on the host, as is all that is random there.
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(replayed_steps, "_host_state", lambda: (random.getstate(),))
             trainer.fit()
-        return {name: value.clone() for name, value in module.state_dict().items()}, steps, recorder, said
+        return {name: value.clone() for name, value in module.state_dict().items()}, steps, capturer, said
 
     return run
 
 
 @pytest.fixture
-def launched(make_trainer: Make) -> dict[str, Tensor]:
-    module, trainer = make_trainer("launched", Net(), batch_size=8, epochs=6)
+def eager(make_trainer: Make) -> dict[str, Tensor]:
+    module, trainer = make_trainer("eager", Net(), batch_size=8, epochs=6)
     trainer.fit()
     return {name: value.clone() for name, value in module.state_dict().items()}
 
@@ -130,26 +130,26 @@ def assert_same(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
         assert torch.equal(value, second[name]), name
 
 
-def test_replayed_steps_give_the_weights_of_launched_ones(fit: Fit, launched: dict[str, Tensor]) -> None:
-    found, steps, recorder, said = fit()
-    assert (steps.captured, steps.replayed, recorder.recovered, said) == (2, 6 * 13 - 1, 0, [])
-    assert_same(found, launched)
+def test_replayed_steps_give_the_weights_of_eager_ones(fit: Fit, eager: dict[str, Tensor]) -> None:
+    found, steps, capturer, said = fit()
+    assert (steps.captured, steps.replayed, capturer.recovered, said) == (2, 6 * 13 - 1, 0, [])
+    assert_same(found, eager)
 
 
-def test_accumulated_steps_are_launched(fit: Fit) -> None:
+def test_accumulated_steps_are_eager(fit: Fit) -> None:
     _, steps, _, said = fit(gradient_accumulation_steps=13)
     assert (steps.replayed, said) == (0, [])
 
 
-def test_a_step_that_draws_on_the_host_is_launched(fit: Fit) -> None:
+def test_a_step_that_draws_on_the_host_is_eager(fit: Fit) -> None:
     model = Net()
     model.disturb = lambda: random.seed(random.random())
-    _, steps, recorder, said = fit(model)
-    assert (steps.captured, recorder.recovered, len(said)) == (0, 1, 1)
+    _, steps, capturer, said = fit(model)
+    assert (steps.captured, capturer.recovered, len(said)) == (0, 1, 1)
     assert "random numbers on the host" in said[0]
 
 
-def test_a_step_that_exchanges_buffers_is_launched(fit: Fit) -> None:
+def test_a_step_that_replaces_buffers_is_eager(fit: Fit) -> None:
     model = Net()
 
     def exchange() -> None:
@@ -161,7 +161,7 @@ def test_a_step_that_exchanges_buffers_is_launched(fit: Fit) -> None:
     assert "new tensors" in said[0]
 
 
-def test_buffers_that_a_validation_exchanges_are_noticed(fit: Fit) -> None:
+def test_buffers_that_a_validation_replaces_are_noticed(fit: Fit) -> None:
     def validate(model: nn.Module) -> dict[str, float]:
         model.mean = torch.zeros(4)
         return {"loss": 1.0}
@@ -179,7 +179,7 @@ def test_what_draws_on_the_host_is_seen(draw: Callable[[], object]) -> None:
     assert before != replayed_steps._host_state()
 
 
-def test_a_step_that_waits_is_launched(fit: Fit, launched: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_that_waits_is_eager(fit: Fit, eager: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
     @contextmanager
     def waits(self: Again) -> Iterator[None]:
         yield
@@ -189,7 +189,7 @@ def test_a_step_that_waits_is_launched(fit: Fit, launched: dict[str, Tensor], mo
     found, steps, _, said = fit()
     assert steps.captured == 0
     assert "waits for the GPU" in said[0]
-    assert_same(found, launched)
+    assert_same(found, eager)
 
 
 @pytest.mark.parametrize(
@@ -199,17 +199,17 @@ def test_a_step_that_waits_is_launched(fit: Fit, launched: dict[str, Tensor], mo
         (torch.OutOfMemoryError("CUDA out of memory"), "memory ran out"),
     ],
 )
-def test_a_recording_that_breaks_off_changes_nothing(
-    fit: Fit, launched: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch, error: Exception, line: str
+def test_a_capture_that_breaks_off_changes_nothing(
+    fit: Fit, eager: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch, error: Exception, line: str
 ) -> None:
     def breaks(self: Again, work: Callable[[], None]) -> Callable[[], None]:
         raise error
 
     monkeypatch.setattr(Again, "capture", breaks)
-    found, steps, recorder, said = fit()
-    assert (steps.replayed, recorder.recovered, len(said)) == (0, 1, 1)
+    found, steps, capturer, said = fit()
+    assert (steps.replayed, capturer.recovered, len(said)) == (0, 1, 1)
     assert line in said[0]
-    assert_same(found, launched)
+    assert_same(found, eager)
 
 
 @pytest.mark.parametrize("shapes", [1, 2, 5])
@@ -217,7 +217,7 @@ def test_replays_that_differ_are_found_out(fit: Fit, monkeypatch: pytest.MonkeyP
     capture = Again.capture
 
     def stale(self: Again, work: Callable[[], None]) -> Callable[[], None]:
-        """Replay with the loss of the recorded batch: as if something of it had been kept on the host."""
+        """Replay with the loss of the captured batch: as if something of it had been kept on the host."""
         done = capture(self, work)
         kept: list[Tensor] = []
 
@@ -229,22 +229,22 @@ def test_replays_that_differ_are_found_out(fit: Fit, monkeypatch: pytest.MonkeyP
 
         return replay
 
-    numbers = count()
+    calls = count()
     monkeypatch.setattr(Again, "capture", stale)
-    monkeypatch.setattr(replayed_steps, "_shape", lambda batch: (next(numbers) % shapes,))
+    monkeypatch.setattr(replayed_steps, "_shape", lambda batch: (next(calls) % shapes,))
     _, steps, _, said = fit(batch_size=10)
     assert steps.replayed <= shapes
     assert "differs" in said[0]
 
 
-def test_a_step_that_trains_other_parameters_is_launched(make_trainer: Make, fit: Fit) -> None:
+def test_a_step_that_trains_other_parameters_is_eager(make_trainer: Make, fit: Fit) -> None:
     def later() -> Net:
         model, calls = Net(), count(1)
         # From the second call on; replayed steps are called more often, and are alike in this.
         model.disturb = lambda: setattr(model, "uses_extra", next(calls) > 1)
         return model
 
-    module, trainer = make_trainer("launched", later(), batch_size=8, epochs=6)
+    module, trainer = make_trainer("eager", later(), batch_size=8, epochs=6)
     trainer.fit()
     found, steps, _, said = fit(later())
     assert steps.replayed == 0
@@ -252,7 +252,7 @@ def test_a_step_that_trains_other_parameters_is_launched(make_trainer: Make, fit
     assert_same(dict(module.state_dict()), found)
 
 
-def test_memory_that_runs_out_takes_recordings_before_batches(fit: Fit, launched: dict[str, Tensor]) -> None:
+def test_memory_that_runs_out_takes_captures_before_batches(fit: Fit, eager: dict[str, Tensor]) -> None:
     model = Net()
     fails: list[bool] = []
     original = ReplayedSteps.try_replay
@@ -262,7 +262,7 @@ def test_memory_that_runs_out_takes_recordings_before_batches(fit: Fit, launched
             fails.clear()
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    def launched_once(self: ReplayedSteps, *arguments: Any) -> Any:
+    def eager_once(self: ReplayedSteps, *arguments: Any) -> Any:
         if self.replayed == 20 and not self._off:
             fails.append(True)
             return None
@@ -270,17 +270,17 @@ def test_memory_that_runs_out_takes_recordings_before_batches(fit: Fit, launched
 
     model.disturb = full
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ReplayedSteps, "try_replay", launched_once)
+        patch.setattr(ReplayedSteps, "try_replay", eager_once)
         found, steps, _, said = fit(model)
     assert steps.replayed == 20
-    assert said == ["trainer.cuda_graphs: steps are launched operation by operation from now on: memory ran out"]
+    assert said == ["trainer.cuda_graphs: steps are eager from now on: memory ran out"]
     assert steps._gradient.limit.value is None
-    assert_same(found, launched)
+    assert_same(found, eager)
 
 
-@pytest.mark.parametrize("call", [2, 3, 5, 8])  # the rehearsal, the recording, and twice what is compared with a replay
-def test_memory_that_runs_out_over_recording_or_checking_changes_nothing(
-    fit: Fit, launched: dict[str, Tensor], call: int
+@pytest.mark.parametrize("call", [2, 3, 5, 8])  # the rehearsal, the capture, and twice what is compared with a replay
+def test_memory_that_runs_out_over_capturing_or_checking_changes_nothing(
+    fit: Fit, eager: dict[str, Tensor], call: int
 ) -> None:
     calls = count(1)
 
@@ -290,32 +290,32 @@ def test_memory_that_runs_out_over_recording_or_checking_changes_nothing(
 
     model = Net()
     model.disturb = full
-    found, steps, recorder, said = fit(model)
-    assert (steps.replayed < CHECKED, recorder.recovered, len(said)) == (True, 1, 1)
+    found, steps, capturer, said = fit(model)
+    assert (steps.replayed < CHECKED, capturer.recovered, len(said)) == (True, 1, 1)
     assert steps._gradient.limit.value is None
-    assert_same(found, launched)
+    assert_same(found, eager)
 
 
-def test_shapes_that_do_not_come_again_are_recorded_no_more(
-    fit: Fit, launched: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+def test_shapes_that_do_not_come_again_are_captured_no_more(
+    fit: Fit, eager: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    numbers = count()
+    calls = count()
     monkeypatch.setattr(replayed_steps, "TRIED", 3)
-    monkeypatch.setattr(replayed_steps, "_shape", lambda batch: (next(numbers),))
+    monkeypatch.setattr(replayed_steps, "_shape", lambda batch: (next(calls),))
     found, steps, _, said = fit()
     assert (steps.captured, steps.replayed, said) == (3, 3, [])
-    assert_same(found, launched)
+    assert_same(found, eager)
 
 
-def test_shapes_that_come_again_after_that_are_recorded(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
-    numbers = count()
+def test_shapes_that_come_again_after_that_are_captured(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = count()
     monkeypatch.setattr(replayed_steps, "TRIED", 3)
-    monkeypatch.setattr(replayed_steps, "_shape", lambda batch: (next(numbers) % 39,))
+    monkeypatch.setattr(replayed_steps, "_shape", lambda batch: (next(calls) % 39,))
     _, steps, _, _ = fit()  # 78 steps: each shape twice
     assert (steps.captured, steps.replayed) == (39, 3 + 39)
 
 
-def test_the_recording_that_was_used_longest_ago_goes(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_capture_that_was_used_longest_ago_goes(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
     names = chain("abcbd", repeat("b"))
     monkeypatch.setattr(replayed_steps, "MOST", 2)
     monkeypatch.setattr(replayed_steps, "_shape", lambda batch: (next(names),))

@@ -68,17 +68,17 @@ def test_the_newest_two_are_kept_with_the_best_weights(folder: CheckpointFolder)
 
 def test_each_flipped_bit_is_seen(folder: CheckpointFolder) -> None:
     newest = folder.folder / "step-00000004"
-    chance = random.Random(0)
+    rng = random.Random(0)
     for name in FILES:
         size = (newest / name).stat().st_size
-        places = range(size) if name == "checkpoint.json" else [0, 7, 8, size - 1, *chance.choices(range(size), k=20)]
-        for place in places:
-            bit = chance.randrange(8)
-            flip(newest / name, place, bit)
+        positions = range(size) if name == "checkpoint.json" else [0, 7, 8, size - 1, *rng.choices(range(size), k=20)]
+        for position in positions:
+            bit = rng.randrange(8)
+            flip(newest / name, position, bit)
             found, problems = folder.newest()
-            assert (found, len(problems)) == (state(3), 1), (name, place, bit)
+            assert (found, len(problems)) == (state(3), 1), (name, position, bit)
             assert problems[0] == f"checkpoint step-00000004 is damaged ({name} is not what was written)"
-            flip(newest / name, place, bit)
+            flip(newest / name, position, bit)
     assert folder.newest() == (state(4), [])
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints of tensors that are shared out over ranks; here by the only rank, elsewhere by two processes."""
+"""Checkpoints of sharded tensors, here by the only rank, elsewhere by two processes."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ Collate = Callable[[Any], Batch]
 
 
 def poison(collate: Collate, *calls: int, value: float = float("nan")) -> Collate:
-    """Return a collate whose batches of these numbers (from 1) hold something that is not finite."""
+    """Return a collate whose batches at these positions (from 1) hold something that is not finite."""
     number = 0
 
     def poisoned(indices: Any) -> Batch:
@@ -163,7 +163,7 @@ def test_a_resumed_run_skips_as_an_uninterrupted_one(
     assert logs[0] == logs[1]
 
 
-def test_a_streak_goes_on_after_a_resume(make_trainer: Make, collate: Collate) -> None:
+def test_a_streak_continues_after_a_resume(make_trainer: Make, collate: Collate) -> None:
     calls = 0
 
     def bad(indices: Any) -> Batch:

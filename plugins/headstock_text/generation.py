@@ -1,4 +1,4 @@
-"""Writing a text token by token: what a writer does, and beam search over its own decoder."""
+"""Generates a text token by token: what a generator does, and beam search over a decoder from scratch."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ class Limits(NamedTuple):
 
     Attributes:
         beams: Hypotheses that are kept; 1 is greedy.
-        longest: Tokens at most.
-        per_source: Tokens at most for each token of the source, beside ten; a backbone that writes does without.
+        max_tokens: Tokens at most.
+        per_source: Tokens at most for each token of the source, beside ten; not used by a backbone that generates.
     """
 
     beams: int
-    longest: int
+    max_tokens: int
     per_source: float
 
 
 @runtime_checkable
-class Writer(Protocol):
-    """Something that writes target tokens from encoded sources. Its tokens are its own affair.
+class TextGenerator(Protocol):
+    """Something that generates target tokens from encoded sources, in a vocabulary of its own.
 
     Attributes:
-        most_tokens: How many target tokens it can deal with.
+        max_target_tokens: Target tokens at most.
     """
 
-    most_tokens: int
+    max_target_tokens: int
 
-    def target_numbers(self, text: str) -> list[int]:
-        """Return the tokens of a target text, the end mark last."""
+    def target_ids(self, text: str) -> list[int]:
+        """Return the token ids of a target text, the end mark last."""
 
-    def target_text(self, numbers: list[int]) -> str:
-        """Return the text of tokens; marks and padding are left out."""
+    def target_text(self, ids: list[int]) -> str:
+        """Return the text of token ids; marks and padding are left out."""
 
-    def taught(self, targets: Tensor, features: Features) -> Tensor:
+    def teacher_forcing(self, targets: Tensor, features: Features) -> Tensor:
         """Return logits (B, L, V) of each next token, given the true ones before it; ``targets`` (B, L) has -100s."""
 
-    def written(self, features: Features, limits: Limits) -> Tensor:
-        """Return the best tokens found, (B, L), padded."""
+    def generate(self, features: Features, limits: Limits) -> Tensor:
+        """Return the best token ids found, (B, L), padded."""
 
 
 class Decoder(nn.Module):
@@ -82,8 +82,8 @@ class Decoder(nn.Module):
         embedded = self.embedding(ids) * self.dim**0.5
         states = self.dropout(embedded + sinusoids(ids.shape[1], self.dim, embedded, first))
         seen = source_mask[:, None, None, :]
-        for number, block in enumerate(self.blocks):
-            states = block(states, mask, source, seen, None if memories is None else memories[number])
+        for index, block in enumerate(self.blocks):
+            states = block(states, mask, source, seen, None if memories is None else memories[index])
         logits: Tensor = self.norm(states) @ self.embedding.weight.T
         return logits
 
@@ -95,7 +95,7 @@ class Decoder(nn.Module):
         """
         size, beams = len(features.sequence), limits.beams
         lengths = features.mask.sum(dim=1)
-        room = (10 + lengths * limits.per_source).long().clamp(max=limits.longest)
+        room = (10 + lengths * limits.per_source).long().clamp(max=limits.max_tokens)
         source = self.source(features.sequence).repeat_interleave(beams, dim=0)
         source_mask = features.mask.repeat_interleave(beams, dim=0)
         memories: list[Memory] = [{} for _ in self.blocks]
@@ -107,20 +107,20 @@ class Decoder(nn.Module):
         found = torch.full((size, int(room.max()) + 1), PADDING, device=device)
         for step in range(int(room.max())):
             logits = self._logits(ids[:, -1:], None, source, source_mask, memories, step)[:, -1]
-            chances = logits.float().log_softmax(dim=1).view(size, beams, -1)
-            chances[:, :, PADDING] = chances[:, :, START] = float("-inf")
+            log_probs = logits.float().log_softmax(dim=1).view(size, beams, -1)
+            log_probs[:, :, PADDING] = log_probs[:, :, START] = float("-inf")
             last = (step + 1 >= room).unsqueeze(1)
-            ended = (scores + chances[:, :, END]) / (step + 1)
+            ended = (scores + log_probs[:, :, END]) / (step + 1)
             best, found = _keep_best(best, found, ended, ids, beams, step)
-            chances[:, :, END] = float("-inf")
-            total = (scores.unsqueeze(2) + chances).flatten(1)
-            scores, places = total.topk(beams, dim=1)
-            origins, tokens = places // chances.shape[2], places % chances.shape[2]
+            log_probs[:, :, END] = float("-inf")
+            total = (scores.unsqueeze(2) + log_probs).flatten(1)
+            scores, positions = total.topk(beams, dim=1)
+            origins, tokens = positions // log_probs.shape[2], positions % log_probs.shape[2]
             rows = (origins + torch.arange(size, device=device).unsqueeze(1) * beams).flatten()
             ids = torch.cat((ids[rows], tokens.flatten().unsqueeze(1)), dim=1)
             for memory in memories:  # the source is the same for all hypotheses of an example
                 memory["key"], memory["value"] = memory["key"][rows], memory["value"][rows]
-            # At best all further tokens are certain, and the sum is shared by as many tokens as there is room for.
+            # At best all further tokens are certain, and the sum is divided by as many tokens as there is room for.
             done = last | (scores[:, :1] / room.unsqueeze(1) <= best.unsqueeze(1))
             scores = scores.masked_fill(done, float("-inf"))
             if not bool(torch.isfinite(scores).any()):
