@@ -38,7 +38,7 @@ class BadPartsError(BadExampleError):
 
 
 class NoTargetError(BadExampleError):
-    """A reference that is right and yet none that the model can be taught, raised by :meth:`headstock.Task.encode`.
+    """A reference that is right, yet the model cannot be trained on it; raised by :meth:`headstock.Task.encode`.
 
     It has a label or letter that training data had not, or is longer than what the model can say. A training example
     with such a reference is a bad one. In other splits it is scored like any other, and counts as wrong; only the loss
