@@ -42,7 +42,8 @@ def preprocessed(
 ) -> Iterator[list[Result]]:
     """Yield the results for inputs, batch by batch, in order.
 
-    A second thread preprocesses the next batch meanwhile: tokenizers and decoders let go of Python's lock.
+    Where the backbone works on batches, a second thread preprocesses the next one meanwhile: tokenizers let go of
+    Python's lock.
 
     Args:
         backbone: Preprocesses.
@@ -50,11 +51,16 @@ def preprocessed(
         where: Names an input by its index, for an error.
     """
     start = 0
+    if not _works_on_batches(backbone):
+        for batch in _batches(inputs):
+            yield [_one(backbone, each, start + index, where) for index, each in enumerate(batch)]
+            start += len(batch)
+        return
     with ThreadPoolExecutor(1, "preprocess") as executor:
         running: Future[list[Result]] | None = None
         try:
             for batch in _batches(inputs):
-                following = executor.submit(copy_context().run, _preprocess, backbone, batch, start, where)
+                following = executor.submit(copy_context().run, _together, backbone, batch, start, where)
                 start += len(batch)
                 if running is not None:
                     yield running.result()
@@ -63,6 +69,10 @@ def preprocessed(
                 yield running.result()
         finally:
             executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _works_on_batches(backbone: Backbone) -> bool:
+    return type(backbone).preprocess_many is not Backbone.preprocess_many
 
 
 def _batches(inputs: Iterable[Mapping[str, Any]]) -> Iterator[Inputs]:
@@ -78,18 +88,15 @@ def _batches(inputs: Iterable[Mapping[str, Any]]) -> Iterator[Inputs]:
         yield batch
 
 
-def _preprocess(backbone: Backbone, batch: Inputs, start: int, where: Callable[[int], str]) -> list[Result]:
-    if type(backbone).preprocess_many is not Backbone.preprocess_many:
-        try:
-            with noting_examples(len(batch)) as notes:
-                examples = backbone.preprocess_many(batch)
-            return [
-                Preprocessed(example, backbone.cost(example), found)
-                for example, found in zip(examples, notes, strict=True)
-            ]
-        except Exception:  # one by one it shows which input it is, and the others are used
-            return [_one(backbone, each, start + index, where) for index, each in enumerate(batch)]
-    return [_one(backbone, each, start + index, where) for index, each in enumerate(batch)]
+def _together(backbone: Backbone, batch: Inputs, start: int, where: Callable[[int], str]) -> list[Result]:
+    try:
+        with noting_examples(len(batch)) as notes:
+            examples = backbone.preprocess_many(batch)
+        return [
+            Preprocessed(example, backbone.cost(example), found) for example, found in zip(examples, notes, strict=True)
+        ]
+    except Exception:  # one by one it shows which input it is, and the others are used
+        return [_one(backbone, each, start + index, where) for index, each in enumerate(batch)]
 
 
 def _one(backbone: Backbone, inputs: Mapping[str, Any], index: int, where: Callable[[int], str]) -> Result:
