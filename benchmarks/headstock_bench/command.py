@@ -62,7 +62,7 @@ def bench(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     SUITE is a shipped suite or the path of a suite file. Each run is a `headstock run` in a process of its own; its
     record is appended to results.jsonl, and table.md is written at the end.
 
-    What is recorded with the same recipe is not run again, an interrupted run goes on, and a changed recipe is run
+    What is recorded with the same recipe is not run again, an interrupted run is resumed, and a changed recipe is run
     anew. A run that failed is kept as failed until --retry-failed. To measure everything again, choose another --out.
 
     --ray runs them side by side, over the GPUs and machines of a Ray cluster.

@@ -1,6 +1,6 @@
 """``python -m headstock_bench.follow PID …`` is ``headstock …`` that ends with its parent.
 
-A Ray worker that is killed cannot stop the run that it started. The run would go on, and the next attempt would find
+A Ray worker that is killed cannot stop the run that it started. The run would continue, and the next attempt would find
 its directory in use.
 """
 

@@ -66,7 +66,7 @@ class Harness:
     """Has cells run and records them.
 
     A cell that has a record with its present recipe is not run again, unless it failed and ``retry_failed`` is set. A
-    cell that was interrupted goes on where it was. Records are in the order of the cells, whatever runs them.
+    cell that was interrupted is resumed where it was. Records are in the order of the cells, whatever runs them.
 
     Args:
         catalogue: The installed plugins.
@@ -99,7 +99,7 @@ class Harness:
         """Run the cells that are still to be run. A cell that fails is recorded and the others are run.
 
         Raises:
-            StoppedError: a signal came; all cells that ended are recorded, and the same command goes on.
+            StoppedError: a signal came; all cells that ended are recorded, and the same command resumes it.
             HeadstockError: the results cannot be written, another process is at work on them, or the executor cannot
                 run anything.
         """
@@ -122,7 +122,7 @@ class Harness:
                         _remove_weights(files)
             except StoppedError as stop:
                 to_go = f"{left} of {len(pending)} runs to go"
-                raise StoppedError(f"stopped with {to_go}; the same command goes on", stop.number) from stop
+                raise StoppedError(f"stopped with {to_go}; the same command resumes it", stop.number) from stop
 
     def _say_recorded(self, cells: Sequence[Cell], pending: int) -> None:
         if pending < len(cells):
@@ -133,21 +133,21 @@ class Harness:
         text = yaml.safe_dump(cell.content, sort_keys=False, allow_unicode=True)
 
         def prepare(failed: bool) -> Attempt:
-            goes_on, options = self._how_to_start(cell, files, failed)
+            resumes, options = self._how_to_start(cell, files, failed)
             with explain_write_errors(files.recipe):
                 files.recipe.parent.mkdir(parents=True, exist_ok=True)
             write_text(files.recipe, text)
-            return Attempt(["run", str(files.recipe), "--out", str(files.run), "--quiet", *options], goes_on)
+            return Attempt(["run", str(files.recipe), "--out", str(files.run), "--quiet", *options], resumes)
 
         return Job(f"[{number}/{total}] {cell}", files.recipe, text, files.log, prepare)
 
     def _how_to_start(self, cell: Cell, files: CellFiles, failed: bool) -> tuple[bool, list[str]]:
-        """Return whether an interrupted run goes on, and the options of the command."""
+        """Return whether an interrupted run is resumed, and the options of the command."""
         found = digest_of_run(files.run)
         if found is None:
             return False, []
-        goes_on = found == cell.digest and not failed and self._results.of(cell) is None
-        return goes_on, ["--resume" if goes_on else "--force"]
+        resumes = found == cell.digest and not failed and self._results.of(cell) is None
+        return resumes, ["--resume" if resumes else "--force"]
 
     def _record(self, cell: Cell, files: CellFiles, ending: Ending, resumed: bool) -> Record:
         succeeded = ending.code == 0

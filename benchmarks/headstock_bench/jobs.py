@@ -14,7 +14,7 @@ class Attempt(NamedTuple):
 
     Attributes:
         arguments: Of the ``headstock`` command.
-        resumed: Whether it goes on with an interrupted run.
+        resumed: Whether it resumes an interrupted run.
     """
 
     arguments: list[str]
@@ -30,7 +30,7 @@ class Job(NamedTuple):
         text: What is in that file.
         log: File for what the run prints.
         prepare: Makes the files ready and returns how to start. Its argument says whether the attempt before this one
-            failed: then the run begins anew; one that was killed or stopped goes on.
+            failed: then the run begins anew; one that was killed or stopped is resumed.
     """
 
     label: str
@@ -41,7 +41,7 @@ class Job(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """A job that came to its end, well or not: its position among the jobs, how it ended, whether it had gone on."""
+    """A job that came to its end, well or not: its position among the jobs, how it ended, whether it was resumed."""
 
     position: int
     ending: Ending

@@ -34,7 +34,7 @@ class Figures(BaseModel):
         after: The metric after tuning.
         examples_per_second: Median of the training speed; None if no run took a step in its last session.
         peak_memory_mb: The largest, in MiB.
-        seconds: Median time of a run; None if all were interrupted and went on, so that none has a time.
+        seconds: Median time of a run; None if all were interrupted and resumed, so that none has a time.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,6 +1,6 @@
 """Tags of entities: schemes brought to IOB2, and spans read from it.
 
-In IOB2 each entity starts with ``B-type`` and goes on with ``I-type``; all other words are ``O``. The schemes are
+In IOB2 each entity starts with ``B-type`` and continues with ``I-type``; all other words are ``O``. The schemes are
 described by Ratinov and Roth, "Design Challenges and Misconceptions in Named Entity Recognition", 2009.
 """
 

@@ -224,7 +224,7 @@ def test_a_signal_before_the_first_step_and_after_the_last(
 ) -> None:
     table(tmp_path / "reviews.csv", ROWS)
     options = ["run", "text-classification", "path=reviews.csv", "max_steps=2", "--quiet"]
-    go_on = "; go on with: headstock run run --resume\n"
+    resume_with = "; resume with: headstock run run --resume\n"
 
     def stopped_in(where: str, *arguments: str) -> str:
         with pytest.MonkeyPatch.context() as patch:
@@ -233,11 +233,11 @@ def test_a_signal_before_the_first_step_and_after_the_last(
         assert result.exit_code == code
         return result.stderr.lstrip("\n")
 
-    assert stopped_in("train", *options, "--out", "run") == f"error: stopped; nothing was trained yet{go_on}"
+    assert stopped_in("train", *options, "--out", "run") == f"error: stopped; nothing was trained yet{resume_with}"
     resume = ["run", "run", "--resume", "--quiet"]
-    assert stopped_in("prepare_data", *resume) == f"error: stopped; nothing was trained yet{go_on}"
+    assert stopped_in("prepare_data", *resume) == f"error: stopped; nothing was trained yet{resume_with}"
     saved = "error: stopped; all up to the last checkpoint is saved"
-    assert stopped_in("save_model", *resume) == saved + go_on
+    assert stopped_in("save_model", *resume) == saved + resume_with
     result = invoke(*resume)
     assert result.exit_code == 0, result.output
     assert json.loads((tmp_path / "run/results.json").read_text())["training"]["steps"] == 2

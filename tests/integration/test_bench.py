@@ -73,7 +73,7 @@ def test_a_suite_is_run_once_told_of_failures_and_tabulated(cli: Any, tmp_path: 
 
 
 @pytest.mark.slow
-def test_ctrl_c_saves_the_run_and_the_same_command_goes_on(
+def test_ctrl_c_saves_the_run_and_the_same_command_resumes(
     cli: Any, command_env: Callable[..., dict[str, str]], tmp_path: Path
 ) -> None:
     slow = {
@@ -95,7 +95,7 @@ def test_ctrl_c_saves_the_run_and_the_same_command_goes_on(
     bench.send_signal(signal.SIGINT)
     _, stderr = bench.communicate(timeout=600)
     assert bench.returncode == 130, stderr
-    assert stderr.splitlines()[-1] == "error: stopped with 1 of 1 runs to go; the same command goes on"
+    assert stderr.splitlines()[-1] == "error: stopped with 1 of 1 runs to go; the same command resumes it"
     assert not (run / "results.json").exists()
     assert any((run / "checkpoints").iterdir())
 

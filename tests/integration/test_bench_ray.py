@@ -181,7 +181,7 @@ def test_a_cluster_of_ones_own_is_on_the_loopback_address_and_ctrl_c_stops_all(
     os.killpg(bench.pid, signal.SIGINT)  # as a terminal does
     _, stderr = bench.communicate(timeout=600)
     assert bench.returncode == 130, stderr
-    assert stderr.splitlines()[-1] == "error: stopped with 1 of 1 runs to go; the same command goes on"
+    assert stderr.splitlines()[-1] == "error: stopped with 1 of 1 runs to go; the same command resumes it"
     assert (mine.folder / "fake-site" / "saved").exists()
     assert mine.records == []
     assert len(listening) > 2

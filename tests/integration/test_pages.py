@@ -24,7 +24,7 @@ def test_every_message_in_troubleshooting_is_one_that_can_come() -> None:
         for folder in ("core", "registry", "plugins")
         for path in sorted((ROOT / folder).rglob("*.py"))
     )
-    code = re.sub(r'"\s*\n\s*f?"', "", code)  # texts that go on in the next line
+    code = re.sub(r'"\s*\n\s*f?"', "", code)  # texts that continue in the next line
     messages = re.findall(r"^`([^`]+)`\n:   ", (DOCS / "troubleshooting.md").read_text("utf-8"), re.MULTILINE)
     assert len(messages) > 15
     for message in messages:

@@ -30,7 +30,7 @@ class Share(NamedTuple):
 class OnRay:
     """Runs jobs side by side, each in a process of its own.
 
-    A job that fails or is killed is tried again; the others go on meanwhile. Ctrl-C and SIGTERM stop all runs, which
+    A job that fails or is killed is tried again; the others continue meanwhile. Ctrl-C and SIGTERM stop all runs, which
     are given the time to save; a second one does not wait for that.
 
     Args:
@@ -86,7 +86,7 @@ class _Session:
         self, cluster: Cluster, share: Share, jobs: Sequence[Job], retries: int, say: Callable[[str], None]
     ) -> None:
         self._cluster, self._jobs, self._retries, self._say = cluster, jobs, retries, say
-        # Retries are ours, for Ray would repeat the same command where a run has to go on or to begin anew.
+        # Retries are ours, for Ray would repeat the same command where a run has to be resumed or to begin anew.
         self._run_cell = cluster.ray.remote(run_cell).options(
             num_cpus=share.cpus, num_gpus=share.gpus, max_retries=0, name="headstock-bench"
         )

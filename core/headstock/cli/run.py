@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.argument("target", metavar="TASK|RECIPE.yaml|RUN_DIR")
 @click.argument("overrides", nargs=-1, metavar="[key=value …]")
 @click.option("--out", type=click.Path(path_type=Path), help="Run directory; default runs/TASK, numbered when taken.")
-@click.option("--resume", is_flag=True, help="Go on with the interrupted run in --out (or in RUN_DIR).")
+@click.option("--resume", is_flag=True, help="Resume the interrupted run in --out (or in RUN_DIR).")
 @click.option("--force", is_flag=True, help="Replace the run in --out.")
 @click.option("--dry-run", "only_check", is_flag=True, help="Check everything and count; train and write nothing.")
 @click.option("--quiet", "-q", is_flag=True, help="Show no progress, only the result.")
@@ -108,7 +108,7 @@ def _run_directory(catalogue: Catalogue, target: str, out: Path | None, resume: 
     if directory.marker.is_file() and directory.recipe.exists():
         if out is None and not resume:
             raise HeadstockError(
-                f"{target} is a run already; --resume goes on with it, --out runs its recipe again elsewhere"
+                f"{target} is a run already; --resume resumes it, --out runs its recipe again elsewhere"
             )
         return str(directory.recipe), out or directory.path
     if target.endswith((".yaml", ".yml")) or target in catalogue.names("task"):

@@ -58,7 +58,7 @@ class RunContext:
             return "stopped; nothing was trained yet"
         saved = any(self.directory.checkpoints.glob("step-*"))
         so_far = "all up to the last checkpoint is saved" if saved else "nothing was trained yet"
-        return f"stopped; {so_far}; go on with: headstock run {self.directory.path} --resume"
+        return f"stopped; {so_far}; resume with: headstock run {self.directory.path} --resume"
 
     def result_of_first(self, make: Callable[[], RunResult]) -> RunResult:
         """Return on every rank the result that ``make`` returns on the first."""

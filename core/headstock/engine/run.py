@@ -42,7 +42,7 @@ def run(
         recipe: A task's name, the path of a recipe file (``.yaml``), a mapping, or a :class:`Recipe`.
         overrides: ``"section.key=value"`` texts as on the command line, or a mapping of ``section.key`` to value.
         out: The run directory; default ``runs/TASK``, numbered when taken.
-        resume: Go on with an interrupted run in ``out``; a finished one is returned as it is.
+        resume: Resume an interrupted run in ``out``; a finished one is returned as it is.
         force: Replace a run that is in ``out``.
         quiet: Show no progress.
         catalogue: The installed plugins, if they are loaded already.

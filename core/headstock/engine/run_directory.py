@@ -221,7 +221,7 @@ def check_directory(directory: RunDirectory, resolved: ResolvedRecipe, resume: b
     """
     path = directory.path
     if resume and force:
-        raise HeadstockError("--resume goes on with a run and --force replaces it; give one of them")
+        raise HeadstockError("--resume resumes a run and --force replaces it; give one of them")
     if not directory.started:
         return
     if not directory.marker.exists():
@@ -229,7 +229,7 @@ def check_directory(directory: RunDirectory, resolved: ResolvedRecipe, resume: b
     if force:
         return
     if not resume:
-        raise HeadstockError(f"{path} exists; --resume goes on with it, --force replaces it, --out chooses another")
+        raise HeadstockError(f"{path} exists; --resume resumes it, --force replaces it, --out chooses another")
     directory.require_sound()
     if not directory.recipe.exists():
         return

@@ -187,7 +187,7 @@ def load(
     """
     directory = RunDirectory(Path(run_dir))
     if not directory.finished and (directory.recipe.exists() or directory.model.exists()):
-        raise HeadstockError(f"{run_dir} is not finished; go on with: headstock run {run_dir} --resume")
+        raise HeadstockError(f"{run_dir} is not finished; resume with: headstock run {run_dir} --resume")
     check_link(directory.recipe)
     directory.require_sound()
     config, data = _settings(directory.recipe)

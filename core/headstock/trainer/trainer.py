@@ -289,7 +289,8 @@ class Trainer:
                 return
             if stopping is not None:
                 raise InterruptedRunError(
-                    f"stopped at step {step} of {self._total_steps}, all saved; go on with: {self._around.resume_hint}",
+                    f"stopped at step {step} of {self._total_steps}, all saved; "
+                    f"resume with: {self._around.resume_hint}",
                     stopping,
                 )
             self._model.train()

@@ -23,7 +23,7 @@ def broken(request, fake_site):
     return fake_site.folder, reason
 
 
-def test_listing_goes_on(cli, broken):
+def test_listing_still_works(cli, broken):
     folder, _ = broken
     result = cli("tasks", pythonpath=[folder])
     assert result.returncode == 0
@@ -33,7 +33,7 @@ def test_listing_goes_on(cli, broken):
     assert "Traceback" not in result.stderr
 
 
-def test_help_goes_on(cli, broken):
+def test_help_still_works(cli, broken):
     folder, _ = broken
     result = cli("--help", pythonpath=[folder])
     assert result.returncode == 0

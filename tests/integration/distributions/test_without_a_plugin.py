@@ -1,4 +1,4 @@
-"""Any one first-party plugin can be taken away, and everything else goes on working."""
+"""Any one first-party plugin can be taken away, and everything else keeps working."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def test_killed_runs_end_the_same(task: str, tmp_path: Path, chain: Chain) -> No
         assert all(first[name].equal(second[name]) for name in first), file
 
 
-def test_sigint_saves_and_says_how_to_go_on(tmp_path: Path, command_env: Any) -> None:
+def test_sigint_saves_and_says_how_to_resume(tmp_path: Path, command_env: Any) -> None:
     arguments = ["text-classification", "trainer.epochs=500", "--out", "run"]
     process = subprocess.Popen(
         [sys.executable, "-m", "headstock", "run", *arguments],

@@ -30,7 +30,7 @@ def room(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     return size
 
 
-def test_a_run_goes_on_and_tells(room: dict[str, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_continues_and_tells(room: dict[str, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     room["tokens"] = 220
     result = headstock.run("text-classification", RECIPE, out=tmp_path / "run", quiet=False)
     limit = result.training.cost_limit

@@ -1,4 +1,4 @@
-"""The public API is frozen: what is written against it goes on working until the API version moves."""
+"""The public API is frozen: what is written against it keeps working until the API version moves."""
 
 from __future__ import annotations
 

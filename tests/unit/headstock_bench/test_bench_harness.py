@@ -209,11 +209,11 @@ def test_a_changed_recipe_is_run_anew(start: Callable[..., Harness], runs: Runs,
     assert runs.options == [[], ["--force"]]
 
 
-def test_a_stopped_run_is_not_recorded_and_goes_on_next_time(
+def test_a_stopped_run_is_not_recorded_and_is_resumed_next_time(
     start: Callable[..., Harness], runs: Runs, cells: list[Cell], path: Path
 ) -> None:
     runs.ends["a-1"] = "stopped"
-    with pytest.raises(StoppedError, match="stopped with 1 of 2 runs to go; the same command goes on") as stop:
+    with pytest.raises(StoppedError, match="stopped with 1 of 2 runs to go; the same command resumes it") as stop:
         start().run(cells)
     assert stop.value.exit_code == 130
     assert [record.seed for record in Results(path).of_all(cells)] == [0]

@@ -29,7 +29,7 @@ SCRIPT = """\
 #!/bin/bash
 {directives}
 set -euo pipefail
-# A job that SLURM puts in the queue again goes on where it was.
+# A job that SLURM puts in the queue again resumes where it was.
 again="{first}"
 if [ "${{SLURM_RESTART_COUNT:-0}}" -gt 0 ]; then again=--resume; fi
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)

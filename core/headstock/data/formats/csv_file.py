@@ -173,7 +173,7 @@ def _fields(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str] | Bad
 
 
 def _stray(error: csv.Error, line: int, last: int) -> str:
-    lines = f" (this row goes on to line {last})" if last > line else ""
+    lines = f" (this row continues to line {last})" if last > line else ""
     return f"{error}; a value that holds a double quote must stand in quotes, with the quote written twice{lines}"
 
 

@@ -25,7 +25,7 @@ class Stopped(HeadstockError):
 @click.argument("how")
 def fail(how):
     if how == "error": raise HeadstockError("first line\\n   second line")
-    if how == "stop": raise Stopped("stopped; go on with --resume")
+    if how == "stop": raise Stopped("stopped; resume with --resume")
     if how == "ctrl-c": raise KeyboardInterrupt
     if how == "abort": raise click.Abort
     if how == "eof": raise EOFError("file is cut off")
@@ -117,7 +117,7 @@ def test_an_error_is_one_line_and_exit_code_2(commands, invoke):
 
 def test_an_error_may_bring_its_own_exit_code(commands, invoke):
     result = invoke("made-up-fail", "stop")
-    assert (result.exit_code, result.stderr) == (143, "error: stopped; go on with --resume\n")
+    assert (result.exit_code, result.stderr) == (143, "error: stopped; resume with --resume\n")
 
 
 @pytest.mark.parametrize("how", ["ctrl-c", "abort"])

@@ -95,7 +95,7 @@ def test_a_damaged_recipe(run: Path, content: str, problem: str) -> None:
 
 def test_a_run_without_results_is_not_finished_but_its_model_is_a_model(run: Path) -> None:
     (run / "results.json").unlink()
-    assert refused(run) == f"{run} is not finished; go on with: headstock run {run} --resume"
+    assert refused(run) == f"{run} is not finished; resume with: headstock run {run} --resume"
     load_model(load_catalogue(), run / "model")
     shutil.rmtree(run)
     assert "holds no tuned model" in refused(run)

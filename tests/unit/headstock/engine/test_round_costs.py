@@ -1,4 +1,4 @@
-"""Batches of a run are cut in one way, wherever it goes on."""
+"""Batches of a run are cut in one way, wherever it is resumed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_costs_are_round_on_a_gpu(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("device", [GPU, CPU])
 @pytest.mark.parametrize("before", [True, False])
-def test_a_run_goes_on_as_it_began(tmp_path: Path, device: torch.device, before: bool) -> None:
+def test_a_run_is_resumed_as_it_began(tmp_path: Path, device: torch.device, before: bool) -> None:
     (tmp_path / "environment.json").write_text(seal({"round_costs": before}))
     assert rounds(tmp_path, device, True) is before
     assert rounds(tmp_path, device, False) is (device == GPU)
