@@ -34,7 +34,7 @@ TASKS = ("text_reviews", "text_lora", "text_base", "text_tiny", "token_classific
 WARM_UP = 96
 """Rows of the round that does not count."""
 
-OURS = {records.OURS: {}, "headstock-launched": {"trainer.cuda_graphs": False}}
+OURS = {records.OURS: {}, "headstock-eager": {"trainer.cuda_graphs": False}}
 """Headstock's sides, and the options that tell them apart."""
 
 

@@ -32,7 +32,7 @@ BEST: dict[str, dict[str, Any]] = {
     "compiled": {"torch_compile": True},
     "flash": {},
 }
-"""Variants of the Trainer with the flags that serve a task best, and what they add to them."""
+"""Variants of the Trainer with the fastest flags for a task, and what they add to them."""
 
 LIBRARIES = ("transformers", "accelerate", "datasets", "torch", "torchvision", "torchaudio")
 
@@ -49,7 +49,7 @@ class Job:
     Attributes:
         task: The recipe's section of this name; likewise ``backbone``, ``adapter``, ``data`` and ``trainer``.
         seed: Seed of weights, order, dropout and augmentation.
-        variant: ``defaults`` runs the Trainer with plain flags, ``best`` with those that serve it best here (and
+        variant: ``defaults`` runs the Trainer with plain flags, ``best`` with those that are fastest here (and
             ``workers`` and ``compiled`` with loader processes and torch.compile beside them, for a GPU; ``flash``
             without cuDNN's attention, which is no flag of the Trainer's),
             ``lightning`` runs Lightning's loop instead, with all that makes ``best`` fast.
