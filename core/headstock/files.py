@@ -24,11 +24,18 @@ LARGEST = 2**31 - 1
 LARGEST_JSON = 2**28
 """Bytes that a JSON file of a run may have."""
 
+_HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
+"""How half of a surrogate pair is written; a whole pair is written as two."""
+
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|\n')
 
 
 class ReadError(HeadstockError):
     """A file that cannot be read, or does not hold what it should."""
+
+
+class NotJsonError(ReadError):
+    """A text that is no JSON."""
 
 
 class MissingFileError(ReadError):
@@ -146,35 +153,32 @@ def parse_json(text: str, where: str, line: int = 1, *, finite: bool = True) -> 
 
     Args:
         text: The text.
-        where: What to call it in an error.
+        where: What to call it in an error; empty if whoever catches the error says it.
         line: The number of its first line in the file, 0 if lines have no numbers.
         finite: Whether NaN and Infinity are refused, which JSON has not and Python writes.
 
     Raises:
-        ReadError: it is not JSON as the standard has it: also a key that is there twice, NaN, a number of thousands of
-            digits, half of a surrogate pair, or a nesting too deep.
+        NotJsonError: it is not JSON as the standard has it: also NaN, a number of thousands of digits, half of a
+            surrogate pair, or a nesting too deep.
+        ReadError: an object has a key twice.
     """
-
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        record = dict(items)
-        if len(record) < len(items):
-            raise _DuplicateKeyError
-        return record
-
     try:
-        value = json.loads(text, object_pairs_hook=pairs, parse_constant=_refuse_constant if finite else None)
-        if "\\u" in text:
+        value = (_FINITE if finite else _ANY_NUMBER).decode(text)
+        if _HALF_PAIR.search(text):
             _require_characters(value)
     except json.JSONDecodeError as error:
         place = f" line {line + error.lineno - 1}" if line else ""
-        raise ReadError(f"{where}{place} is not JSON: {error.msg}, column {error.colno}") from error
+        called = f"{where}{place} is " if where else ""
+        raise NotJsonError(f"{called}not JSON: {error.msg}, column {error.colno}") from error
     except _DuplicateKeyError as error:
         key, found = _duplicate(text)
         place = f" line {line + found}" if line else ""
-        raise ReadError(f"{where}{place}: the key {shown(key)} is there twice") from error
+        called = f"{where}{place}: " if where else ""
+        raise ReadError(f"{called}the key {shown(key)} is there twice") from error
     except (ValueError, RecursionError) as error:
         place = f" line {line}" if line > 1 else ""
-        raise ReadError(f"{where}{place} is not JSON that can be read: {reason(error)}") from error
+        called = f"{where}{place} is " if where else ""
+        raise NotJsonError(f"{called}not JSON that can be read: {reason(error)}") from error
     return value
 
 
@@ -182,8 +186,20 @@ class _DuplicateKeyError(Exception):
     """An object has a key twice."""
 
 
+def _unique(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(items)
+    if len(record) < len(items):
+        raise _DuplicateKeyError
+    return record
+
+
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a number")
+
+
+# Made once: a decoder of its own for each line of a file costs as much as the line.
+_FINITE = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
+_ANY_NUMBER = json.JSONDecoder(object_pairs_hook=_unique)
 
 
 def _require_characters(value: Any) -> None:

@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from headstock.data.columns import listed
 from headstock.data.config import SPLITS, DataConfig, SplitName
-from headstock.data.folders.layout import Found, find_splits
+from headstock.data.file_formats import Formats
+from headstock.data.folders.layout import Found, beside_splits, find_splits
 from headstock.data.hub import load_hub_split, load_hub_splits
 from headstock.data.load import OwnReader, formats_of, in_memory, load_own, load_table, one_of
 from headstock.data.splitting.cutting import cut, pick
@@ -81,6 +83,7 @@ def load_evaluation(
         splits = find_splits(folder, formats) if folder.is_dir() and not own else {}
         if splits and split not in splits:
             raise DataError(f"{folder} has no {split} data inside; it has: {_names(splits)}")
+        _tell_others(folder, splits, formats)
         if own:
             table = one_of(own, folder, split)
         else:
@@ -109,6 +112,7 @@ def _named_splits(
                 raise DataError(f"{path} has no train data inside; it has: {', '.join(own)}")
             return own
         files = find_splits(path, formats) if path.is_dir() else {}
+        _tell_others(path, files, formats)
         files = files or {"train": (path,)}
         if "train" not in files:
             raise DataError(f"{path} has no train data inside; it has: {_names(files)}")
@@ -124,6 +128,13 @@ def _named_splits(
     if "train" not in tables:
         raise DataError(where)
     return tables
+
+
+def _tell_others(folder: Path, splits: Found, formats: Formats) -> None:
+    """Say what lies beside the splits and is not read."""
+    others = beside_splits(folder, splits, formats) if splits else []
+    names = listed([f"{each.name}/" if each.is_dir() else each.name for each in others])
+    note(f"tables or folders left out beside the splits, for they are called like none ({names})", len(others))
 
 
 def _load_parts(

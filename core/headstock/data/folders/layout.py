@@ -39,6 +39,19 @@ def find_splits(folder: Path, formats: Formats) -> Found:
     return together if "train" in together or len(together) > 1 else splits
 
 
+def beside_splits(folder: Path, found: Found, formats: Formats) -> list[Path]:
+    """Return what lies beside a folder's splits and could be one by its kind: tables beside tables, folders beside
+    folders."""
+    parts = {part for parts in found.values() for part in parts}
+    folders = any(part.is_dir() for part in parts)
+    files = any(not part.is_dir() for part in parts)
+    return [
+        entry
+        for entry in _entries(folder)
+        if entry not in parts and ((folders and entry.is_dir()) or (files and _is_table(entry, formats)))
+    ]
+
+
 def tables_in(folder: Path, formats: Formats) -> list[Path]:
     """Return the files right in a folder that have a table's ending."""
     return [entry for entry in _entries(folder) if _is_table(entry, formats)]

@@ -142,13 +142,17 @@ def _checked(path: Path, dialect: Dialect, width: int) -> Iterator[tuple[int, li
 
 
 def _fields(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str] | BadExampleError]]:
-    """Yield the line at which a record begins, and its fields; blank lines are no records.
+    """Yield the line at which a record begins, and its fields.
+
+    Blank lines are no records, but in a table of one column, where they are empty cells unless nothing follows.
 
     Raises:
         UnclosedQuoteError: a quote is opened and never closed.
     """
     with open_text(path, newline="") as stream:
         reader = csv.reader(stream, delimiter=dialect.delimiter, quoting=dialect.quoting, strict=True)
+        one_column: bool | None = None
+        blank: list[int] = []
         while True:
             line = reader.line_num + 1
             try:
@@ -168,8 +172,13 @@ def _fields(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str] | Bad
                 continue
             if any("\0" in field for field in fields):
                 yield line, BadExampleError("it holds a NUL, as UTF-16 and binary files do; text in UTF-8 is expected")
-            elif fields and (len(fields) > 1 or fields[0].strip()):
+            elif fields == [""] or any(field.strip() for field in fields) or len(fields) > 1:
+                yield from ((number, [""]) for number in blank)
+                blank.clear()
+                one_column = len(fields) == 1 if one_column is None else one_column
                 yield line, fields
+            elif one_column:
+                blank.append(line)
 
 
 def _stray(error: csv.Error, line: int, last: int) -> str:

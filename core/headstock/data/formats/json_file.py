@@ -14,7 +14,7 @@ from headstock.data.formats.text_file import open_text
 from headstock.data.tables.arrow_rows import TextRows
 from headstock.data.tables.cached_rows import Record, stored_text
 from headstock.data.tables.values import FilePath, from_json
-from headstock.error_text import reason
+from headstock.files import NotJsonError, ReadError, parse_json
 from headstock.interfaces import BadExampleError, DataError
 
 LINE_ENDINGS = (".jsonl", ".ndjson")
@@ -77,14 +77,11 @@ def _whole(path: Path, wanted: Wanted) -> tuple[list[Item], str] | None:
     with open_text(path) as stream:
         text = stream.read()
     try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"{path} line {error.lineno} is not JSON ({error.msg}, column {error.colno}); one object a line, or one "
-            "list of objects, is expected"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not JSON that can be read: {reason(error)}") from error
+        value = parse_json(text, str(path), finite=False)
+    except NotJsonError as error:
+        raise DataError(f"{error}; one object a line, or one list of objects, is expected") from error
+    except ReadError as error:
+        raise DataError(str(error)) from error
     if not isinstance(value, list | dict):
         raise DataError(f"{path} holds {type(value).__name__}; one object a line, or one list of objects, is expected")
     found = find_rows(str(path), value, wanted.fits, lines=path.suffix.casefold() in LINE_ENDINGS)
@@ -100,11 +97,11 @@ def _lines(path: Path) -> Iterator[Item]:
 
 def _parsed(text: str) -> dict[str, Any] | BadExampleError:
     try:
-        return _row(json.loads(text))
-    except json.JSONDecodeError as error:
-        return BadExampleError(f"not JSON ({error.msg}, column {error.colno}); one object a line is expected")
-    except (ValueError, RecursionError) as error:
-        return BadExampleError(f"not JSON that can be read: {reason(error)}")
+        return _row(parse_json(text, "", line=0, finite=False))
+    except NotJsonError as error:
+        return BadExampleError(f"{error}; one object a line is expected")
+    except ReadError as error:
+        return BadExampleError(str(error))
 
 
 def _row(value: Any) -> dict[str, Any] | BadExampleError:
@@ -125,4 +122,4 @@ def _is_complete(text: str) -> bool:
 
 def _is_object(text: str) -> bool:
     """Tell whether a line is an object of its own, and not the inside of one that is written over many lines."""
-    return text.startswith("{") and not isinstance(_parsed(text), BadExampleError)
+    return text.startswith("{") and _is_complete(text)

@@ -10,6 +10,7 @@ import pytest
 
 from headstock.data import DataConfig, Table, load_evaluation, load_splits
 from headstock.interfaces import Column, DataError
+from headstock.interfaces.notes import noting
 
 Columns = tuple[Column, ...]
 LABELS = ["a"] * 60 + ["b"] * 30 + ["c"] * 10
@@ -197,3 +198,16 @@ def test_evaluation_without_data_says_what_to_set(options: dict[str, str], messa
     write("data/train.csv", 5)
     with pytest.raises(DataError, match=message):
         load_evaluation(DataConfig.model_validate(options), texts)
+
+
+def test_what_lies_beside_the_splits_is_counted(texts: Columns) -> None:
+    for name in ("data/train.csv", "data/test.csv", "data/TEST_SIMPLE.csv", "data/submission.csv"):
+        write(name)
+    Path("data/images").mkdir()
+    for load in (load_evaluation, lambda config, columns: load_splits(config, columns, no_sample)):
+        with noting() as notes:
+            load(DataConfig(path="data"), texts)
+        assert dict(notes) == {
+            "tables or folders left out beside the splits, for they are called like none (TEST_SIMPLE.csv, "
+            "submission.csv)": 2
+        }

@@ -135,6 +135,11 @@ def test_a_line_of_blanks_is_no_row(texts: Columns) -> None:
     assert len(read("text,label\ngood,pos\n  \n\nbad,neg\n \n", texts)) == 2
 
 
+def test_blank_lines_of_a_single_column_are_empty_cells(texts: Columns) -> None:
+    table = read('text\n\n"a"\n""\n\nb\n\n\n', texts[:1])
+    assert [row["text"] for row in table] == ["", "a", "", "", "b"]
+
+
 def test_a_file_without_header(texts: Columns) -> None:
     Path("sms.csv").write_text("ham,see you\nspam,win now\nham,text\n")
     mapped = DataConfig(header=False, columns={"label": "column_1", "text": "column_2"})

@@ -32,7 +32,7 @@ def test_a_list_of_objects(texts: Columns) -> None:
 
 
 def test_values_keep_their_own_types(texts: Columns) -> None:
-    values = ["2020-01-01", "NA", 1, 2.5, True, None, ["a", 1], {"b": [None]}, "\u2028line\x85", "\ud800", 2**70]
+    values = ["2020-01-01", "NA", 1, 2.5, True, None, ["a", 1], {"b": [None]}, "\u2028line\x85", "\U0001f600", 2**70]
     table = read("\n".join(json.dumps({"text": value, "label": "x"}) for value in values), texts)
     assert [row["text"] for row in table] == values
     assert [type(row["text"]) for row in table] == [type(value) for value in values]
@@ -56,7 +56,7 @@ def test_byte_order_mark_is_no_content(texts: Columns) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"text": "a", "label": ', r"reviews\.jsonl line 1 is not JSON .*one object a line, or one list of objects"),
+        ('{"text": "a", "label": ', r"reviews\.jsonl line 1 is not JSON: .*one object a line, or one list of objects"),
         ('["a", 1]\n["b", 2]\n', r"reviews\.jsonl line 1: it holds list where a JSON object is expected"),
         ('[["a", 1], ["b", 2]]', r"reviews\.jsonl holds lists without names of columns; .*orient='records'"),
         ("[" * 100_000, r"reviews\.jsonl is not JSON that can be read: nested too deeply"),
@@ -94,7 +94,7 @@ def test_a_line_that_is_no_object_leaves_the_others(texts: Columns) -> None:
         "reviews.jsonl row 4",
         "reviews.jsonl line 6",
     ]
-    for index, message in ((0, "not JSON .*one object a line"), (2, "it holds int"), (4, "not JSON")):
+    for index, message in ((0, "not JSON: .*one object a line"), (2, "it holds int"), (4, "not JSON")):
         with pytest.raises(BadExampleError, match=message):
             table[index]
     assert list(table.values("label")) == [None, "pos", None, "neg", None]
@@ -164,3 +164,17 @@ def test_a_lone_object_is_one_row(texts: Columns, sentences: Columns) -> None:
     words = {"words": ["a", "b"], "tags": ["O", "O"]}
     assert list(read(json.dumps(words), sentences, "ner.jsonl")) == [words]
     assert list(read(json.dumps({"words": [["a", "b"]], "tags": [["O", "O"]]}), sentences, "ner.json")) == [words]
+
+
+def test_a_line_with_a_key_twice_or_half_a_character_is_a_bad_row(texts: Columns) -> None:
+    lines = [json.dumps(ROWS[0]), '{"text": "a", "label": "b", "label": "c"}', r'{"text": "cut \ud83d", "label": "b"}']
+    table = read("\n".join(lines), texts)
+    assert table[0] == ROWS[0]
+    for index, message in ((1, "the key 'label' is there twice"), (2, "half of a surrogate pair")):
+        with pytest.raises(BadExampleError, match=message):
+            table[index]
+
+
+def test_a_whole_file_with_a_key_twice_is_an_error(texts: Columns) -> None:
+    with pytest.raises(DataError, match=r"reviews\.jsonl line 3: the key 'label' is there twice"):
+        read('[\n{"text": "a", "label": "b",\n"label": "c"}\n]', texts)
