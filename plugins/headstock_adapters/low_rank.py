@@ -15,7 +15,7 @@ class _Cast(NamedTuple):
     """A frozen tensor in another precision, and what the tensor was when it was cast."""
 
     version: int
-    place: int
+    address: int
     value: Tensor
 
 

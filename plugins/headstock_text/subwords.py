@@ -56,10 +56,10 @@ class Subwords:
     def __len__(self) -> int:
         return self._tokenizer.get_vocab_size()
 
-    def numbers(self, text: str) -> list[int]:
-        """Return the numbers of a text's pieces."""
+    def ids(self, text: str) -> list[int]:
+        """Return the ids of a text's pieces."""
         return list(self._tokenizer.encode(text).ids)
 
-    def text(self, numbers: Sequence[int]) -> str:
-        """Return the text of numbers; special ones are left out."""
-        return self._tokenizer.decode(list(numbers), skip_special_tokens=True).strip()
+    def text(self, ids: Sequence[int]) -> str:
+        """Return the text of ids; special ones are left out."""
+        return self._tokenizer.decode(list(ids), skip_special_tokens=True).strip()

@@ -19,12 +19,12 @@ LOOK = 0.5
 """Seconds between two looks for signals while nothing ends."""
 
 
-class Share(NamedTuple):
-    """What a cell gets: CPUs, and GPUs, of which it may be a part. ``places`` is how many run at a time."""
+class CellResources(NamedTuple):
+    """What a cell gets: CPUs, and GPUs, of which it may be a part. ``concurrency`` is how many run at a time."""
 
     cpus: int
     gpus: float
-    places: int
+    concurrency: int
 
 
 class OnRay:
@@ -56,13 +56,14 @@ class OnRay:
         """
         del lock
         with connected(self._address) as cluster:
-            share = share_of(cluster.machines, self._cpus, self._gpus)
+            resources = resources_of(cluster.machines, self._cpus, self._gpus)
             self._say(
-                f"Ray {cluster.name}: {_count(len(cluster.machines), 'machine')}, {_count(share.places, 'run')} at a "
-                f"time, each on {_count(share.cpus, 'CPU')} and {_count(share.gpus, 'GPU')}"
+                f"Ray {cluster.name}: {_count(len(cluster.machines), 'machine')}, "
+                f"{_count(resources.concurrency, 'run')} at a time, "
+                f"each on {_count(resources.cpus, 'CPU')} and {_count(resources.gpus, 'GPU')}"
             )
             with PassingOn() as signals:
-                session = _Session(cluster, share, jobs, self._retries, self._say)
+                session = _Session(cluster, resources, jobs, self._retries, self._say)
                 signals.to(session)
                 yield from session.run()
             if signals.number is not None:
@@ -83,12 +84,12 @@ class _Session:
     """The jobs of one benchmark on a cluster. Takes signals through :meth:`send_signal`, as a process would."""
 
     def __init__(
-        self, cluster: Cluster, share: Share, jobs: Sequence[Job], retries: int, say: Callable[[str], None]
+        self, cluster: Cluster, resources: CellResources, jobs: Sequence[Job], retries: int, say: Callable[[str], None]
     ) -> None:
         self._cluster, self._jobs, self._retries, self._say = cluster, jobs, retries, say
         # Retries are ours, for Ray would repeat the same command where a run has to be resumed or to begin anew.
         self._run_cell = cluster.ray.remote(run_cell).options(
-            num_cpus=share.cpus, num_gpus=share.gpus, max_retries=0, name="headstock-bench"
+            num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=0, name="headstock-bench"
         )
         self._under_way: dict[Any, _Try] = {}
         self._signals = 0
@@ -169,7 +170,7 @@ class _Session:
         self._submit(tried.position, failures, failed=not killed)
 
 
-def share_of(machines: Sequence[Machine], cpus: int | None, gpus: float | None) -> Share:
+def resources_of(machines: Sequence[Machine], cpus: int | None, gpus: float | None) -> CellResources:
     """Return what each cell gets on a cluster.
 
     Args:
@@ -185,16 +186,16 @@ def share_of(machines: Sequence[Machine], cpus: int | None, gpus: float | None) 
     if cpus is None:
         with_gpus = [machine for machine in machines if gpus and machine.gpus >= gpus]
         cpus = max(1, min((int(machine.cpus / int(machine.gpus / gpus)) for machine in with_gpus), default=1))
-    places = sum(_places(machine, cpus, gpus) for machine in machines)
-    if places == 0:
+    concurrency = sum(_concurrency(machine, cpus, gpus) for machine in machines)
+    if concurrency == 0:
         raise HeadstockError(
             f"no machine of the Ray cluster has {_count(cpus, 'CPU')} and {_count(gpus, 'GPU')} for a cell; "
             "ask for less with --cpus-per-cell and --gpus-per-cell"
         )
-    return Share(cpus, gpus, places)
+    return CellResources(cpus, gpus, concurrency)
 
 
-def _places(machine: Machine, cpus: int, gpus: float) -> int:
+def _concurrency(machine: Machine, cpus: int, gpus: float) -> int:
     by_cpus = int(machine.cpus // cpus)
     return min(by_cpus, int(machine.gpus / gpus)) if gpus else by_cpus
 

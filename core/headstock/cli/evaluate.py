@@ -36,7 +36,7 @@ def evaluate(
     """Score the tuned model of RUN on other labelled data.
 
     The data is read as the run read its own (format, columns …), unless options say otherwise. Of a folder with
-    several splits, or of a Hub data set, the test split is taken. With --on-bad-example skip, rows that cannot be used
+    several splits, or of a Hub data set, the test split is used. With --on-bad-example skip, rows that cannot be used
     are left out and counted.
 
     \b

@@ -33,14 +33,14 @@ def _contradictions(splits: Mapping[str, PreparedSplit], contents: NDArray[np.by
     ends = np.cumsum([len(splits[name]) for name in names])
     seen: dict[int, dict[str, str]] = {}
     rows: dict[int, int] = {}
-    for place in np.flatnonzero(sizes[groups] > 1).tolist():
-        of = int(np.searchsorted(ends, place, side="right"))
+    for position in np.flatnonzero(sizes[groups] > 1).tolist():
+        of = int(np.searchsorted(ends, position, side="right"))
         split = splits[names[of]]
-        index = place - (int(ends[of - 1]) if of else 0)
-        group = int(groups[place])
+        index = position - (int(ends[of - 1]) if of else 0)
+        group = int(groups[position])
         rows[group] = rows.get(group, 0) + 1
         seen.setdefault(group, {}).setdefault(json_digest(split.split.references[index]), split.where(index))
-    unlike = {group: places for group, places in seen.items() if len(places) > 1}
+    unlike = {group: rows_of for group, rows_of in seen.items() if len(rows_of) > 1}
     if not unlike:
         return []
     total = sum(rows[group] for group in unlike)

@@ -69,7 +69,7 @@ class TunedModel:
             quiet: Show no progress.
 
         Raises:
-            BadExampleError: an input cannot be used; names it by its number.
+            BadExampleError: an input cannot be used; names it by its position.
             HeadstockError: ``top_k`` is given and the task does not rank answers.
             TypeError: ``inputs`` is one text instead of a list of them.
         """
@@ -129,7 +129,7 @@ class TunedModel:
 
         Args:
             data: A file or folder, or a mapping as in a recipe's ``data`` section. Of a folder with several splits,
-                or of a Hub data set, the test split is taken. How the run read its data (``format``, ``columns`` …)
+                or of a Hub data set, the test split is used. How the run read its data (``format``, ``columns`` …)
                 holds where the mapping says nothing else; ``columns`` are added to the run's own.
             quiet: Show no progress.
 

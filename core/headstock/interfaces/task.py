@@ -38,7 +38,7 @@ class Task(Component):
         columns: The data's columns, the main input first.
         metrics: What :meth:`score` returns; the first one chooses the best checkpoint unless the recipe or
             :attr:`deciding_metric` names another.
-        default_backbone: Name of the backbone taken when a recipe names none: small, from scratch.
+        default_backbone: Name of the backbone that is used when a recipe names none: small, from scratch.
         labels_are: What :meth:`label_counts` counts, in the plural, for people.
         pipeline_tag: The Hub's name for this task, for the model card; ``None`` where the Hub has none.
         formats: Forms of data that :meth:`read` reads beyond the common ones: name for ``data.format``, and the endings

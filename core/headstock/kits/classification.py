@@ -109,17 +109,17 @@ class Classification(Labelled):
         return sorted({self.labels.canonical(label) for label in reference})
 
     def encode(self, reference: str | list[str], example: Example) -> dict[str, Tensor]:
-        """Return ``label``: a label number, or for multi-label a float vector of zeros and ones.
+        """Return ``label``: a label index, or for multi-label a float vector of zeros and ones.
 
         Raises:
             NoTargetError: training data had not the label.
         """
         del example
-        numbers = [self.labels.number(label) for label in _listed(reference)]
+        indices = [self.labels.index(label) for label in _listed(reference)]
         if not self.multi_label:
-            return {"label": torch.tensor(numbers[0])}
+            return {"label": torch.tensor(indices[0])}
         target = torch.zeros(len(self.labels))
-        target[numbers] = 1.0
+        target[indices] = 1.0
         return {"label": target}
 
     # Model
@@ -163,9 +163,9 @@ class Classification(Labelled):
         scores = logits.sigmoid() if self.multi_label else logits.softmax(dim=1)
         values, order = scores.sort(dim=1, descending=True)
         predictions = []
-        for row, numbers in zip(values.tolist(), order.tolist(), strict=True):
+        for row, indices in zip(values.tolist(), order.tolist(), strict=True):
             kept = count or max(KEPT_SCORES, sum(value >= 0.5 for value in row))
-            pairs = list(zip(row, numbers, strict=True))[:kept]
+            pairs = list(zip(row, indices, strict=True))[:kept]
             predictions.append([{"label": self.labels.names[n], "score": round(value, 6)} for value, n in pairs])
         return predictions
 

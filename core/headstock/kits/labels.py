@@ -28,7 +28,7 @@ class LabelSet:
 
     def __init__(self, names: Iterable[str]) -> None:
         self.names = tuple(names)
-        self._index = {name: number for number, name in enumerate(self.names)}
+        self._index = {name: index for index, name in enumerate(self.names)}
         self._by_key: dict[str, str | None] = {}
         for name in self.names:
             key = spelling_key(name)
@@ -60,8 +60,8 @@ class LabelSet:
     def __len__(self) -> int:
         return len(self.names)
 
-    def number(self, name: str) -> int:
-        """Return the number of a label, in any spelling.
+    def index(self, name: str) -> int:
+        """Return the index of a label, in any spelling.
 
         Raises:
             NoTargetError: the training data did not have the label.

@@ -38,7 +38,7 @@ class FeatureWriter:
         self._writer.__exit__(kind, value, trace)
 
     def append(self, indices: Sequence[int] | NDArray[np.int64], features: Features) -> None:
-        """Add the features of the examples with these numbers."""
+        """Add the features of the examples at these indices."""
         # NumPy has no bfloat16; float32 holds all of its values.
         pooled = features.pooled.float().cpu()
         examples = [
@@ -66,16 +66,16 @@ class FeatureStore:
 
     def __init__(self, folder: Path) -> None:
         self._store = ExampleStore(folder)
-        self._places = np.empty(len(self._store), dtype=np.int64)
-        for place in range(len(self._store)):
-            self._places[int(self._store[place]["example"])] = place
+        self._positions = np.empty(len(self._store), dtype=np.int64)
+        for position in range(len(self._store)):
+            self._positions[int(self._store[position]["example"])] = position
 
     def __len__(self) -> int:
         return len(self._store)
 
     def batch(self, indices: Sequence[int] | NDArray[np.int64]) -> Features:
         """Return the features of some examples, padded at the end with zeros."""
-        examples = [self._store[place] for place in self._places[indices].tolist()]
+        examples = [self._store[position] for position in self._positions[indices].tolist()]
         pooled = torch.stack([example["pooled"] for example in examples])
         if "sequence" not in examples[0]:
             return Features(not_kept(), not_kept(), pooled)

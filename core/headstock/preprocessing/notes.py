@@ -53,10 +53,10 @@ class RowNotes:
     def of(self, rows: Sequence[int] | NDArray[np.int64]) -> RowNotes:
         """Return what was noted of these rows."""
         kept = RowNotes()
-        for what, places, counts in self.items():
-            inside = np.isin(places, np.asarray(rows, dtype=np.int64))
+        for what, noted, counts in self.items():
+            inside = np.isin(noted, np.asarray(rows, dtype=np.int64))
             if inside.any():
-                kept.extend(what, places[inside].tolist(), counts[inside].tolist())
+                kept.extend(what, noted[inside].tolist(), counts[inside].tolist())
         return kept
 
     def summary(self) -> dict[str, Noted]:

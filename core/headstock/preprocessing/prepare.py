@@ -36,7 +36,7 @@ class PreparedSplit:
     Attributes:
         split: The usable rows.
         store: Preprocessed examples.
-        numbers: For each usable row its number in ``store``.
+        indices: For each usable row the index of its example in ``store``.
         targets: Target tensors of each usable row, ``None`` for a row that is scored without a loss
             (:class:`headstock.NoTargetError`); empty when references are not known.
         features: What a frozen backbone makes of each usable row, where that was computed before.
@@ -44,17 +44,17 @@ class PreparedSplit:
 
     split: ReadSplit
     store: Examples
-    numbers: NDArray[np.int64]
+    indices: NDArray[np.int64]
     targets: PackedTargets
     features: FeatureStore | None = None
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return len(self.indices)
 
     @property
     def costs(self) -> NDArray[np.int64]:
         """Cost of each example in the backbone's unit, (N,)."""
-        return self.store.costs[self.numbers]
+        return self.store.costs[self.indices]
 
     @property
     def notes(self) -> dict[str, Noted]:
@@ -74,7 +74,7 @@ class PreparedSplit:
 
     def batch(self, indices: Sequence[int] | NDArray[np.int64], backbone: Backbone, task: Task) -> Batch:
         """Put examples together; targets are there if all of them have some."""
-        examples = [self.store[int(self.numbers[index])] for index in indices]
+        examples = [self.store[int(self.indices[index])] for index in indices]
         features = None if self.features is None else self.features.batch(indices)
         try:
             chosen = (
@@ -101,17 +101,17 @@ def prepare_split(
     store = _through_cache(split, backbone, task, console) if cached else _in_memory(split, backbone, task, console)
     failed = {skipped.row: skipped.reason for skipped in store.skipped}
     kept = ReadSplit(split.name, split.table, array("q"), [], Digests(), list(split.skipped), split.predicting)
-    numbers, targets = array("q"), PackedTargets()
-    number = -1
+    kept_examples, targets = array("q"), PackedTargets()
+    example = -1
     for index, (row, written, digest) in enumerate(zip(split.rows, split.references, split.digests, strict=True)):
         try:
             if index in failed:
                 raise BadExampleError(failed[index])
-            number += 1
+            example += 1
             with noting() as found:
                 reference = None if written is None else task.canonical(written)
                 if reference is not None:
-                    targets.append(_target(split, task, reference, store[number]))
+                    targets.append(_target(split, task, reference, store[example]))
         except BadExampleError as error:
             kept.skipped.append(skip_or_raise(split, row, error, policy))
             continue
@@ -120,16 +120,16 @@ def prepare_split(
         except Exception as error:
             note_rows(error, [split.table.where(row)])
             raise
-        numbers.append(number)
+        kept_examples.append(example)
         kept.rows.append(row)
         kept.references.append(reference)
         kept.digests.append(digest)
         kept.notes.add(row, found)
         kept.contents.append(split.contents[index])
     require_rows(kept)
-    positions = np.asarray(numbers, dtype=np.int64)
-    _add_notes(kept, split.notes, store.notes, positions)
-    return PreparedSplit(kept, store, positions, targets)
+    indices = np.asarray(kept_examples, dtype=np.int64)
+    _add_notes(kept, split.notes, store.notes, indices)
+    return PreparedSplit(kept, store, indices, targets)
 
 
 def _target(split: ReadSplit, task: Task, reference: Any, example: Example) -> dict[str, Tensor] | None:
@@ -143,12 +143,12 @@ def _target(split: ReadSplit, task: Task, reference: Any, example: Example) -> d
         return None
 
 
-def _add_notes(kept: ReadSplit, reading: RowNotes, preprocessing: RowNotes, numbers: NDArray[np.int64]) -> None:
-    """Add what reading (by row) and preprocessing (by number of the example) noted of the rows that are kept."""
+def _add_notes(kept: ReadSplit, reading: RowNotes, preprocessing: RowNotes, indices: NDArray[np.int64]) -> None:
+    """Add what reading (by row) and preprocessing (by index of the example) noted of the rows that are kept."""
     for what, rows, counts in reading.of(kept.rows).items():
         kept.notes.extend(what, rows.tolist(), counts.tolist())
-    for what, places, counts in preprocessing.of(numbers).items():
-        rows = np.asarray(kept.rows)[np.searchsorted(numbers, places)]
+    for what, examples, counts in preprocessing.of(indices).items():
+        rows = np.asarray(kept.rows)[np.searchsorted(indices, examples)]
         kept.notes.extend(what, rows.tolist(), counts.tolist())
 
 
@@ -185,7 +185,7 @@ def _preprocess(
     """Give each preprocessed example and its cost to ``take``; return the rows that gave none, and what was noted."""
     skipped: list[Skipped] = []
     notes = RowNotes()
-    number = index = 0
+    example = index = 0
     with console.bar(f"preprocess {split.name}", len(split.rows)) as bar:
         for results in preprocessed(backbone, split.inputs(task), lambda row: split.table.where(split.rows[row])):
             for result in results:
@@ -193,8 +193,8 @@ def _preprocess(
                     skipped.append(Skipped(row=index, reason=str(result)))
                 else:
                     take(result.example, result.cost)
-                    notes.add(number, result.notes)
-                    number += 1
+                    notes.add(example, result.notes)
+                    example += 1
                 index += 1
             bar.advance(len(results), len(results))
     return skipped, notes

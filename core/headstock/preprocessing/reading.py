@@ -34,7 +34,7 @@ class ReadSplit:
         digests: A digest of each usable row's input.
         skipped: One line for each unusable row, with file and row.
         predicting: Whether the rows are only to be predicted: there are no references, and no row need be usable.
-        notes: What was noted of usable rows, by number in ``table``.
+        notes: What was noted of usable rows, by index in ``table``.
         contents: For each usable row a digest of what its input columns hold; files count by content. Duplicates have
             the same.
     """

@@ -54,14 +54,14 @@ class Examples(Protocol):
     Attributes:
         costs: Cost of each example in the backbone's unit, (N,).
         skipped: Rows that gave no example.
-        notes: What preprocessing noted of examples, by number.
+        notes: What preprocessing noted of examples, by index.
     """
 
     costs: NDArray[np.int64]
     skipped: tuple[Skipped, ...]
     notes: RowNotes
 
-    def __getitem__(self, number: int) -> Example: ...
+    def __getitem__(self, index: int) -> Example: ...
 
 
 class MemoryStore:
@@ -75,8 +75,8 @@ class MemoryStore:
         self.skipped = tuple(skipped)
         self.notes = notes
 
-    def __getitem__(self, number: int) -> Example:
-        return self._examples[number]
+    def __getitem__(self, index: int) -> Example:
+        return self._examples[index]
 
 
 class StoreWriter:
@@ -159,11 +159,11 @@ class ExampleStore:
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, number: int) -> Example:
+    def __getitem__(self, index: int) -> Example:
         example = {}
         for name, flat in self._flat.items():
-            start, stop = self._ends[name][number : number + 2].tolist()
+            start, stop = self._ends[name][index : index + 2].tolist()
             values, shapes = flat[start:stop], self._shapes[name]
             # A view costs as much as the slice, and a slice has one dimension already.
-            example[name] = values if shapes.shape[1] == 1 else values.view(shapes[number].tolist())
+            example[name] = values if shapes.shape[1] == 1 else values.view(shapes[index].tolist())
         return example

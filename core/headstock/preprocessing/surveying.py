@@ -49,14 +49,14 @@ class Surveyor:
         usable = everything[np.asarray(whole.rows, dtype=np.int64)]
         order = np.argsort(usable, kind="stable")
         wanted = np.arange(len(table)) if table.indices is None else table.indices
-        places = order[np.searchsorted(usable, wanted, sorter=order)].tolist()
+        positions = order[np.searchsorted(usable, wanted, sorter=order)].tolist()
         return ReadSplit(
             name,
             whole.table,
-            rows := array("q", (whole.rows[place] for place in places)),
-            [whole.references[place] for place in places],
-            Digests(whole.digests[place] for place in places),
+            rows := array("q", (whole.rows[position] for position in positions)),
+            [whole.references[position] for position in positions],
+            Digests(whole.digests[position] for position in positions),
             list(whole.skipped) if name == "train" else [],
             notes=whole.notes.of(rows),
-            contents=Digests(whole.contents[place] for place in places),
+            contents=Digests(whole.contents[position] for position in positions),
         )

@@ -74,7 +74,7 @@ def _line(error: yaml.MarkedYAMLError, has_lines: bool) -> str:
 
 
 class _RefusedError(yaml.MarkedYAMLError):
-    """Something that is YAML and is not taken."""
+    """Something that is YAML and is not accepted."""
 
     def __init__(self, problem: str, mark: Any) -> None:
         super().__init__(problem=problem, problem_mark=mark)
@@ -110,7 +110,7 @@ class _Loader(yaml.SafeLoader):
             raise _RefusedError(f"more than {MOST:,} values", event.start_mark)
         if node.tag not in _TAGS:
             tag = node.tag.replace(_PREFIX, "!!")
-            raise _RefusedError(f"the tag {printable(tag)} is not taken; write plain values", node.start_mark)
+            raise _RefusedError(f"the tag {printable(tag)} is not accepted; write plain values", node.start_mark)
         return node
 
     def _measured(self, node: yaml.Node) -> tuple[int, int]:

@@ -47,9 +47,9 @@ class Built(NamedTuple):
     module: TuningModule
     splits: dict[str, PreparedSplit]
 
-    def batch(self, numbers: Sequence[int], split: str = "train") -> Batch:
+    def batch(self, indices: Sequence[int], split: str = "train") -> Batch:
         """Put examples together."""
-        return self.splits[split].batch(list(numbers), self.module.backbone, self.module.task)
+        return self.splits[split].batch(list(indices), self.module.backbone, self.module.task)
 
 
 class Subject:
@@ -157,9 +157,9 @@ class Subject:
         _add_noise(module.head, jitter)
         return Built(module.eval(), data.splits)
 
-    def predict(self, built: Built, numbers: Sequence[int], split: str = "train") -> list[Any]:
-        """Return the predictions for some examples, taken as one batch."""
-        batch = built.batch(numbers, split)
+    def predict(self, built: Built, indices: Sequence[int], split: str = "train") -> list[Any]:
+        """Return the predictions for some examples, as one batch."""
+        batch = built.batch(indices, split)
         with torch.no_grad():
             outputs = built.module(batch).outputs
         return built.module.task.decode(outputs, batch)

@@ -22,7 +22,7 @@ class SpeechConfig(Config):
     """Options of every speech backbone."""
 
     max_seconds: float = Field(
-        30.0, gt=0, le=86_400, description="longest clip that is taken; longer ones are bad examples"
+        30.0, gt=0, le=86_400, description="longest clip that can be used; longer ones are bad examples"
     )
 
 
@@ -94,5 +94,5 @@ def samples_of(inputs: Mapping[str, Tensor]) -> Tensor:
 
 
 def within(lengths: Tensor, size: int) -> Tensor:
-    """Return a mask (B, size), true at the first ``lengths`` (B,) places of each row."""
+    """Return a mask (B, size), true at the first ``lengths`` (B,) positions of each row."""
     return torch.arange(size, device=lengths.device) < lengths.unsqueeze(1)

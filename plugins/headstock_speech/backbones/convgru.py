@@ -111,7 +111,7 @@ class _Recurrent(nn.Module):
 
 def _turn(sequence: Tensor, frames: Tensor) -> Tensor:
     """Return (B, T, D) with the real frames of each example in reverse order."""
-    place = torch.arange(sequence.shape[1], device=frames.device)
+    position = torch.arange(sequence.shape[1], device=frames.device)
     last = frames.unsqueeze(1) - 1
-    source = torch.where(place <= last, last - place, place)
+    source = torch.where(position <= last, last - position, position)
     return sequence.gather(1, source.unsqueeze(2).expand_as(sequence))

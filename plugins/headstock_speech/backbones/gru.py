@@ -106,11 +106,11 @@ class _Gru(torch.autograd.Function):
         of_gates, of_states = torch.empty_like(to_gates), torch.empty_like(new)
         rows = of_gates.view(length, size, 3 * hidden)
         state = of_states[-1].copy_(gradient[-1])
-        for place in range(length - 1, -1, -1):
-            torch.mul(state.unsqueeze(1), to_gates[place], out=of_gates[place])
-            if place:
-                earlier = torch.addcmul(gradient[place - 1], state, update[place])
-                state = torch.addmm(earlier, rows[place], weight, out=of_states[place - 1])
+        for position in range(length - 1, -1, -1):
+            torch.mul(state.unsqueeze(1), to_gates[position], out=of_gates[position])
+            if position:
+                earlier = torch.addcmul(gradient[position - 1], state, update[position])
+                state = torch.addmm(earlier, rows[position], weight, out=of_states[position - 1])
         of_first = torch.addmm(state * update[0], rows[0], weight)
         of_weight = rows.flatten(0, 1).t() @ before.flatten(0, 1)
         of_bias = rows.sum(dim=(0, 1)) if biases else None

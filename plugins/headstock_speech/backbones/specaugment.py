@@ -29,10 +29,10 @@ def spec_augment(
 
 
 def _spans(size: int, lengths: Tensor, count: int, share: float) -> Tensor:
-    """Return a mask (B, size), true in ``count`` random spans within the first ``lengths`` (B,) places of each row."""
+    """Return a mask (B, size), true in ``count`` random spans of the first ``lengths`` (B,) positions of each row."""
     uniform = torch.rand(2, len(lengths), count, device=lengths.device)
     width = (uniform[0] * ((lengths * share).floor() + 1).unsqueeze(1)).floor()
     start = (uniform[1] * (lengths.unsqueeze(1) - width + 1)).floor()
-    place = torch.arange(size, device=lengths.device).view(1, 1, -1)
-    inside = (place >= start.unsqueeze(2)) & (place < (start + width).unsqueeze(2))
+    position = torch.arange(size, device=lengths.device).view(1, 1, -1)
+    inside = (position >= start.unsqueeze(2)) & (position < (start + width).unsqueeze(2))
     return inside.any(dim=1)

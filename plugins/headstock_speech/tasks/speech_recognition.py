@@ -130,7 +130,7 @@ class SpeechRecognition(Task):
         self._parts_words = bool(state.get("parts_words", True))
 
     def encode(self, reference: str, example: Example) -> dict[str, Tensor]:
-        """Return ``characters`` (S,), the numbers of the transcript's characters.
+        """Return ``characters`` (S,), the ids of the transcript's characters.
 
         Raises:
             NoTargetError: the recording has fewer frames than the characters need, each one frame and one more
@@ -144,15 +144,15 @@ class SpeechRecognition(Task):
             raise NoTargetError(
                 "the transcript is empty", "recordings with an empty transcript, where all that is recognized is wrong"
             )
-        numbers = self.alphabet.encode(reference)
-        needed = len(numbers) + sum(first == second for first, second in pairwise(numbers))
+        ids = self.alphabet.encode(reference)
+        needed = len(ids) + sum(first == second for first, second in pairwise(ids))
         frames = int(example["frames"])
         if frames < needed:
             raise NoTargetError(
                 f"the recording is too short for '{shortened(reference)}': {frames} frames, {needed} are needed",
                 "recordings too short for their transcript, scored as wrong",
             )
-        return {"characters": torch.tensor(numbers)}
+        return {"characters": torch.tensor(ids)}
 
     def label_counts(self, references: Sequence[str]) -> dict[str, int]:
         """Return how often each character occurs, the most frequent first."""

@@ -47,11 +47,11 @@ def shortened(transcript: str) -> str:
 
 
 class Alphabet:
-    """Characters and their numbers, from 1; :data:`BLANK` is 0."""
+    """Characters and their ids, from 1; :data:`BLANK` is 0."""
 
     def __init__(self, characters: Iterable[str]) -> None:
         self.characters = tuple(characters)
-        self._numbers = {character: number for number, character in enumerate(self.characters, start=BLANK + 1)}
+        self._ids = {character: index for index, character in enumerate(self.characters, start=BLANK + 1)}
 
     @classmethod
     def learn(cls, transcripts: Iterable[str]) -> Alphabet:
@@ -69,12 +69,12 @@ class Alphabet:
         return len(self.characters)
 
     def encode(self, transcript: str) -> list[int]:
-        """Return the number of each character.
+        """Return the id of each character.
 
         Raises:
             NoTargetError: a character that no training transcript has.
         """
-        unknown = next((character for character in transcript if character not in self._numbers), None)
+        unknown = next((character for character in transcript if character not in self._ids), None)
         if unknown is not None:
             raise NoTargetError(
                 f"character '{unknown}' (U+{ord(unknown):04X}) of '{shortened(transcript)}' is in no training "
@@ -82,10 +82,10 @@ class Alphabet:
                 "task.case unites upper and lower case",
                 "transcripts with a letter that training data has not, scored as wrong",
             )
-        return [self._numbers[character] for character in transcript]
+        return [self._ids[character] for character in transcript]
 
-    def decode(self, numbers: Sequence[int]) -> str:
-        """Return what a best path of character numbers says: repetitions count once, blanks not at all."""
-        pairs = pairwise([BLANK, *numbers])
-        kept = [number for previous, number in pairs if number not in (BLANK, previous)]
-        return " ".join("".join(self.characters[number - 1] for number in kept).split())
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return what a best path of character ids says: repetitions count once, blanks not at all."""
+        pairs = pairwise([BLANK, *ids])
+        kept = [current for previous, current in pairs if current not in (BLANK, previous)]
+        return " ".join("".join(self.characters[index - 1] for index in kept).split())

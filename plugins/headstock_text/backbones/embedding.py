@@ -38,7 +38,7 @@ class TokenEmbedding(nn.Module):
             self.convolution = nn.Conv1d(CHARACTER_SIZE, characters_size, kernel_size=3, padding=1)
 
     def forward(self, ids: Tensor, characters: Tensor | None) -> Tensor:
-        """Return vectors (B, T, E) of token numbers (B, T) and, if they are read, character numbers (B, T, C)."""
+        """Return vectors (B, T, E) of token ids (B, T) and, if they are read, character ids (B, T, C)."""
         if self.training and self.word_dropout > 0:
             hidden = torch.rand(ids.shape, device=ids.device) < self.word_dropout
             ids = ids.masked_fill(hidden & (ids > SEPARATOR), UNKNOWN)
@@ -49,10 +49,10 @@ class TokenEmbedding(nn.Module):
 
     def _read(self, characters: Tensor) -> Tensor:
         batch, length, _ = characters.shape
-        numbers = characters.flatten(0, 1)
+        ids = characters.flatten(0, 1)
         # The vector of padding is zero, as is what the convolution adds at the borders: its amount makes no difference.
-        found = self.convolution(self.characters(numbers).transpose(1, 2)).transpose(1, 2)
-        return masked_max(found, numbers != PADDING).view(batch, length, -1)
+        found = self.convolution(self.characters(ids).transpose(1, 2)).transpose(1, 2)
+        return masked_max(found, ids != PADDING).view(batch, length, -1)
 
 
 def _table(count: int, size: int) -> nn.Embedding:

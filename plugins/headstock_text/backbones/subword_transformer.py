@@ -79,20 +79,20 @@ class SubwordTransformer(Backbone):
         return {"learning_rate": 1e-3, "epochs": 15, "patience": 10, "batch_size": 32}
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return what the numbers of subwords depend on."""
+        """Return what the ids of subwords depend on."""
         return {"max_length": self.config.max_length, "vocabulary": self.subwords.digest()}
 
     def preprocess(self, inputs: Mapping[str, Any]) -> Example:
         """Return ``ids`` (T,), the last one the end mark, and for given words ``word_starts`` (W,)."""
         room = self.config.max_length - 1
         if "words" not in inputs:
-            numbers = self.subwords.numbers(_text(inputs))
-            note_cut(len(numbers) > room, self.config.max_length)
-            return {"ids": torch.tensor([*numbers[:room], END], dtype=torch.int32)}
+            found = self.subwords.ids(_text(inputs))
+            note_cut(len(found) > room, self.config.max_length)
+            return {"ids": torch.tensor([*found[:room], END], dtype=torch.int32)}
         ids: list[int] = []
         starts = []
         for word in inputs["words"]:
-            pieces = self.subwords.numbers(clean(word)) or [UNKNOWN]
+            pieces = self.subwords.ids(clean(word)) or [UNKNOWN]
             if len(ids) + len(pieces) > room:
                 break
             starts.append(len(ids))

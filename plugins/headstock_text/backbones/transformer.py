@@ -187,7 +187,7 @@ class TransformerText(Backbone):
         cut = bool(encoded.encodings[0].overflowing)
         expected = max(starts, default=-1) + 1 if cut else len(words)
         if len(starts) < expected:
-            # Nothing was left of some words (a lone zero-width sign): each must still have a place.
+            # Nothing was left of some words (a lone zero-width sign): each must still have a position.
             words = [word if i in starts or i >= expected else self._unknown for i, word in enumerate(words)]
             encoded = self._tokenize(words)
             starts = _starts(encoded)

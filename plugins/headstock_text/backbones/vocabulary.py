@@ -1,4 +1,4 @@
-"""The vocabulary of the from-scratch backbones: which pieces of text have a number, learnt from training text."""
+"""The vocabulary of the from-scratch backbones: which pieces of text have an id, learnt from training text."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Vocabulary:
         self.unit: Unit = unit
         self.pieces = tuple(pieces)
         self.characters = tuple(characters)
-        self._pieces = {piece: number for number, piece in enumerate(self.pieces, RESERVED)}
-        self._characters = {character: number for number, character in enumerate(self.characters, RESERVED)}
+        self._pieces = {piece: index for index, piece in enumerate(self.pieces, RESERVED)}
+        self._characters = {character: index for index, character in enumerate(self.characters, RESERVED)}
 
     @classmethod
     def learn(
@@ -79,12 +79,12 @@ class Vocabulary:
         pieces = _frequent(_merged(words, lower_case), max_size, min_count)
         return cls(unit, pieces, _frequent(characters, MAX_CHARACTERS, min_count))
 
-    def number(self, piece: str) -> int:
-        """Return the number of a normalised piece."""
+    def id_of(self, piece: str) -> int:
+        """Return the id of a normalised piece."""
         return self._pieces.get(piece, UNKNOWN)
 
-    def character_number(self, character: str) -> int:
-        """Return the number of a character of a word."""
+    def character_id(self, character: str) -> int:
+        """Return the id of a character of a word."""
         return self._characters.get(character, UNKNOWN)
 
     def digest(self) -> str:

@@ -120,7 +120,7 @@ class WordModel(Backbone):
     # Inputs
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return what the numbers of tokens depend on."""
+        """Return what the ids of tokens depend on."""
         return {
             "max_length": self.config.max_length,
             "lower_case": self.config.lower_case,
@@ -138,7 +138,7 @@ class WordModel(Backbone):
             pieces = self._of_texts(inputs["text"], inputs.get("text_pair"))
         # A text without any token still is an example: one unknown token.
         pieces = pieces or [""]
-        example = {"ids": torch.tensor([self._number(piece) for piece in pieces], dtype=torch.int32)}
+        example = {"ids": torch.tensor([self._id(piece) for piece in pieces], dtype=torch.int32)}
         if self.embedding.reads_characters:
             example["characters"] = self._characters(pieces)
         if starts is not None:
@@ -153,7 +153,7 @@ class WordModel(Backbone):
             if len(pieces) >= self.config.max_length:
                 break
             starts.append(len(pieces))
-            # A word without characters still has a place.
+            # A word without characters still has a position.
             pieces.extend((list(word) or [""]) if self.vocabulary.unit == "char" else [word])
         return pieces[: self.config.max_length], starts
 
@@ -175,14 +175,14 @@ class WordModel(Backbone):
             return list(" ".join(text.split()))
         return [span.word for span in split_words(text)]
 
-    def _number(self, piece: str | None) -> int:
-        return SEPARATOR if piece is None else self.vocabulary.number(normalise(piece, self.config.lower_case))
+    def _id(self, piece: str | None) -> int:
+        return SEPARATOR if piece is None else self.vocabulary.id_of(normalise(piece, self.config.lower_case))
 
     def _characters(self, pieces: Sequence[str | None]) -> Tensor:
         words = [(piece or "")[:MAX_WORD_LENGTH] for piece in pieces]
         table = np.full((len(words), max(1, *map(len, words))), PADDING, dtype=np.int16)
         for row, word in zip(table, words, strict=True):
-            row[: len(word)] = [self.vocabulary.character_number(each) for each in word]
+            row[: len(word)] = [self.vocabulary.character_id(each) for each in word]
         return torch.from_numpy(table)
 
     def collate(self, examples: Sequence[Example]) -> dict[str, Tensor]:

@@ -124,7 +124,7 @@ class TokenClassification(Labelled):
         if "word_starts" not in example:
             raise HeadstockError("this backbone gives no word_starts, without which words cannot be tagged")
         kept = len(example["word_starts"])
-        return {"tags": torch.tensor([self.labels.number(tag) for tag in reference][:kept], dtype=torch.int64)}
+        return {"tags": torch.tensor([self.labels.index(tag) for tag in reference][:kept], dtype=torch.int64)}
 
     def label_counts(self, references: Sequence[list[str]]) -> dict[str, int]:
         """Return the number of entities of each type."""
@@ -207,7 +207,7 @@ class TokenClassification(Labelled):
         )
 
     def to_pipeline(self, prediction: Any, row: Row) -> list[dict[str, Any]]:
-        """Return the entities with their place in the text; a list of words is taken as joined by spaces."""
+        """Return the entities with their position in the text; a list of words is read as joined by spaces."""
         text, spans = _spans(row)
         found = []
         for entity in entities(prediction["tags"]):
@@ -244,12 +244,12 @@ def _spans(row: Row) -> tuple[str, list[Span]]:
     if not words:
         raise BadExampleError("the list of words is empty")
     spans = []
-    place = 0
+    position = 0
     for number, word in enumerate(words, 1):
         if not isinstance(word, str):
             raise BadExampleError(f"word {number} is {type(word).__name__} {word!r}, not text")
-        spans.append(Span(word, place, place + len(word)))
-        place += len(word) + 1
+        spans.append(Span(word, position, position + len(word)))
+        position += len(word) + 1
     return " ".join(words), spans
 
 

@@ -139,7 +139,7 @@ class Translation(Task):
         if self._generator is not None:
             ids = self._generator.target_ids(reference)
         else:
-            ids = [*self._own().numbers(reference), END]
+            ids = [*self._own().ids(reference), END]
         longest = self._limits.max_tokens
         note(f"target texts cut to {longest} tokens (task.max_length)", int(len(ids) > longest))
         return {"tokens": torch.tensor([*ids[:-1][: longest - 1], ids[-1]])}

@@ -15,7 +15,7 @@ from headstock_vision.detection.maps import Maps
 RADIUS = 1.5
 """How far from its middle, in cells, an object is looked for."""
 REACH = 6
-"""Cells that the longer side of an object covers on the map that suits it best, where there are several."""
+"""Cells that the longer side of an object covers on the map that fits it best, where there are several."""
 PRIOR = 0.01
 """A new head's probability of an object at a cell; without, the many empty cells would swamp the start."""
 CANDIDATES = 1000
@@ -115,8 +115,8 @@ class DenseHead(DetectionHead):
     def match(self, boxes: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """Say which object each cell has to find.
 
-        An object is for the cells inside it that are near its middle, on the map that suits its size, and in any case
-        for the nearest; where two want a cell, the smaller one has it.
+        An object is for the cells inside it that are near its middle, on the map for its size, and in any case for the
+        nearest; where two want a cell, the smaller one has it.
 
         Args:
             boxes: Edges (B, M, 4) as shares of the image.
@@ -130,13 +130,13 @@ class DenseHead(DetectionHead):
         middle = (boxes[..., :2] + boxes[..., 2:]) / 2
         offset = (self.points[:, None] - middle[:, None]) / self.strides[:, None, None]
         inside = (self.points[:, None] > boxes[:, None, :, :2]) & (self.points[:, None] < boxes[:, None, :, 2:])
-        suits = self.levels[:, None] == level[:, None]
-        far = offset.square().sum(dim=3).masked_fill(~suits, torch.inf)
-        near = (offset.abs().amax(dim=3) <= RADIUS) & inside.all(dim=3) & suits
+        on_level = self.levels[:, None] == level[:, None]
+        far = offset.square().sum(dim=3).masked_fill(~on_level, torch.inf)
+        near = (offset.abs().amax(dim=3) <= RADIUS) & inside.all(dim=3) & on_level
         wanted = (near | (far == far.amin(dim=1, keepdim=True))) & present[:, None]
         area = size.prod(dim=2)[:, None].expand(wanted.shape).masked_fill(~wanted, torch.inf)
-        least, number = area.min(dim=2)
-        return number, least.isfinite()
+        least, index = area.min(dim=2)
+        return index, least.isfinite()
 
     def losses(self, logits: Tensor, edges: Tensor, labels: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
         """Return each image's loss (B,), quality focal of labels and generalised IoU of boxes, and its count (B,).
@@ -150,11 +150,11 @@ class DenseHead(DetectionHead):
             labels: (B, M), -100 where there is no object.
             boxes: (B, M, 4).
         """
-        number, found = self.match(boxes, labels >= 0)
-        aim = boxes.gather(1, number.unsqueeze(2).expand(-1, -1, 4))
+        index, found = self.match(boxes, labels >= 0)
+        aim = boxes.gather(1, index.unsqueeze(2).expand(-1, -1, 4))
         aim = torch.where(found.unsqueeze(2), aim, edges.detach())
         quality = torch.where(found, overlap(edges.detach(), aim), 0.0)
-        label = labels.gather(1, number).clamp(min=0)
+        label = labels.gather(1, index).clamp(min=0)
         target = torch.zeros_like(logits).scatter_(2, label.unsqueeze(2), quality.unsqueeze(2))
         missed = (logits.sigmoid() - target).square()
         of_labels = missed * F.binary_cross_entropy_with_logits(logits, target, reduction="none")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 NOTHING = -1
-"""The label of places in a table of objects that hold none."""
+"""The label of positions in a table of objects that hold none."""
 
 
 class Limits(NamedTuple):

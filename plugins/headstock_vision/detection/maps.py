@@ -16,7 +16,7 @@ class Maps(NamedTuple):
     """Square feature maps that a sequence consists of, row by row, the finest first.
 
     Attributes:
-        prefix: Vectors before the first map that belong to no place (class tokens).
+        prefix: Vectors before the first map that belong to no position (class tokens).
         sides: Cells along an edge of each map.
     """
 
@@ -36,7 +36,7 @@ class Maps(NamedTuple):
 def maps_of(backbone: Backbone) -> Maps:
     """Return the maps of an image backbone, found out with one grey image.
 
-    A backbone with several maps says so in ``map_sides``; else the sequence is taken as one square map, behind as many
+    A backbone with several maps says so in ``map_sides``; else the sequence is read as one square map, behind as many
     tokens as are left over.
 
     Raises:
@@ -55,7 +55,7 @@ def maps_of(backbone: Backbone) -> Maps:
     side = math.isqrt(length)
     if side < 2:
         raise HeadstockError(
-            f"this {type(backbone).__name__} gives one vector for the whole image, in which no object has a place; "
+            f"this {type(backbone).__name__} gives one vector for the whole image, in which no object has a position; "
             "take a backbone with a feature map"
         )
     return Maps(length - side * side, (side,))

@@ -35,8 +35,8 @@ def _shifted(size: int, count: int, device: torch.device) -> Tensor:
     """Return for each of ``count`` images which of its rows (or columns) comes to lie where: (count, size)."""
     most = size // SHIFT
     shifts = torch.randint(-most, most + 1, (count, 1), device=device)
-    places = (torch.arange(size, device=device) + shifts).abs()
-    return size - 1 - (size - 1 - places).abs()
+    positions = (torch.arange(size, device=device) + shifts).abs()
+    return size - 1 - (size - 1 - positions).abs()
 
 
 class Strong:

@@ -187,7 +187,7 @@ class ObjectDetection(Task):
                     f"object {number} ('{each['label']}') lies outside the image of {width}x{height} pixels"
                 )
             boxes.append((left, top, right, bottom))
-        labels = [self.labels.number(each["label"]) for each in real]
+        labels = [self.labels.index(each["label"]) for each in real]
         return {"boxes": torch.tensor(boxes).reshape(-1, 4), "labels": torch.tensor(labels, dtype=torch.int64)}
 
     def collate(self, targets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -202,7 +202,7 @@ class ObjectDetection(Task):
         """Mirror some images, and their boxes with them."""
         pixels, boxes = batch.inputs["pixels"], batch.targets["boxes"]
         real = (batch.targets["labels"] >= 0).unsqueeze(2)
-        for wanted, axis, places in (
+        for wanted, axis, order in (
             (self.config.horizontal_flip, 3, [2, 1, 0, 3]),
             (self.config.vertical_flip, 2, [0, 3, 2, 1]),
         ):
@@ -210,8 +210,8 @@ class ObjectDetection(Task):
                 continue
             turned = torch.rand(len(pixels), device=pixels.device) < 0.5
             pixels = torch.where(turned[:, None, None, None], pixels.flip(axis), pixels)
-            edges = boxes[..., places]
-            swapped = [place for place in range(4) if places[place] != place]
+            edges = boxes[..., order]
+            swapped = [edge for edge in range(4) if order[edge] != edge]
             edges[..., swapped] = 1 - edges[..., swapped]
             boxes = torch.where(turned[:, None, None] & real, edges, boxes)
         return replace(batch, inputs={**batch.inputs, "pixels": pixels}, targets={**batch.targets, "boxes": boxes})

@@ -13,7 +13,7 @@ from headstock.cli.main import cli
 from headstock_bench.ray_backend import cluster
 from headstock_bench.ray_backend.cell import run_cell
 from headstock_bench.ray_backend.cluster import Machine
-from headstock_bench.ray_backend.runner import Share, share_of
+from headstock_bench.ray_backend.runner import CellResources, resources_of
 
 
 def bench(*arguments: str) -> Result:
@@ -63,24 +63,24 @@ def test_options_that_do_not_fit_are_one_line(
 @pytest.mark.parametrize(
     ("machines", "cpus", "gpus", "share"),
     [
-        ([Machine(8, 0)], None, None, Share(1, 0, 8)),
-        ([Machine(8, 0), Machine(4, 0)], 3, None, Share(3, 0, 3)),
-        ([Machine(32, 8), Machine(96, 8)], None, None, Share(4, 1, 16)),
-        ([Machine(32, 8), Machine(64, 0)], None, None, Share(4, 1, 8)),
-        ([Machine(32, 8)], None, 0.5, Share(2, 0.5, 16)),
-        ([Machine(32, 8)], 1, 0.0, Share(1, 0, 32)),
-        ([Machine(2, 4)], None, None, Share(1, 1, 2)),
+        ([Machine(8, 0)], None, None, CellResources(1, 0, 8)),
+        ([Machine(8, 0), Machine(4, 0)], 3, None, CellResources(3, 0, 3)),
+        ([Machine(32, 8), Machine(96, 8)], None, None, CellResources(4, 1, 16)),
+        ([Machine(32, 8), Machine(64, 0)], None, None, CellResources(4, 1, 8)),
+        ([Machine(32, 8)], None, 0.5, CellResources(2, 0.5, 16)),
+        ([Machine(32, 8)], 1, 0.0, CellResources(1, 0, 32)),
+        ([Machine(2, 4)], None, None, CellResources(1, 1, 2)),
     ],
 )
 def test_a_cell_gets_a_gpu_and_its_share_of_the_cpus(
-    machines: list[Machine], cpus: int | None, gpus: float | None, share: Share
+    machines: list[Machine], cpus: int | None, gpus: float | None, share: CellResources
 ) -> None:
-    assert share_of(machines, cpus, gpus) == share
+    assert resources_of(machines, cpus, gpus) == share
 
 
 def test_more_than_any_machine_has_is_an_error() -> None:
     with pytest.raises(HeadstockError, match="no machine of the Ray cluster has 1 CPU and 1 GPU for a cell"):
-        share_of([Machine(8, 0)], None, 1.0)
+        resources_of([Machine(8, 0)], None, 1.0)
 
 
 def request(place: Path, arguments: list[str], **values: Any) -> str:

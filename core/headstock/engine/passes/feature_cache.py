@@ -158,10 +158,10 @@ def _key(
     with_sequence: bool,
     device: torch.device,
 ) -> str:
-    """Name all that features depend on: weights, code, options, preprocessed data, and in which numbers they are."""
+    """Name all that features depend on: weights, code, options, preprocessed data, and their dtype."""
     parts = (resolved.backbone, resolved.adapter)
     with autocast(resolved.trainer, device):
-        number = torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else torch.float32
+        dtype = torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else torch.float32
     key = {
         "api": API_VERSION,
         "weights": weights,
@@ -170,7 +170,7 @@ def _key(
         "preprocessing": module.backbone.fingerprint(),
         "data": bytes_digest(split.split.digests.joined()),
         "sequence": with_sequence,
-        "numbers": str(number),
+        "dtype": str(dtype),
         "device": device.type,
     }
     return json_digest(key)

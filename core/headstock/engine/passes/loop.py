@@ -86,8 +86,8 @@ class Pass:
             packed_weights(module, config, device),
             console.bar(label, len(self.batches)) as bar,
         ):
-            for number, indices in enumerate(self.batches):
-                self._work_in_pieces(partial(self._work_on, work, number), indices, console, label)
+            for index, indices in enumerate(self.batches):
+                self._work_in_pieces(partial(self._work_on, work, index), indices, console, label)
                 bar.advance(1, len(indices))
             if self._together and len(self.batches) * self._ranks.size < len(self._all):
                 # The others, which have a batch more, need this rank's shard of the parameters for it.
@@ -107,11 +107,11 @@ class Pass:
                 console.line(f"{label}: memory ran out; batches of a cost above {self._limit.value} are done in pieces")
             pieces = [part for rest in (piece, *pieces) for part in self._limit.cut(rest)]
 
-    def _work_on(self, work: Work, number: int, piece: Indices) -> None:
+    def _work_on(self, work: Work, index: int, piece: Indices) -> None:
         batch = self._collated(piece)
         try:
             with autocast(self._config, self.device):
-                work(number, piece, batch)
+                work(index, piece, batch)
         except Exception as error:
             note_rows(error, map(self._split.where, piece.tolist()))
             raise

@@ -73,11 +73,11 @@ def predict_split(
     transfer, decoder = Transfer(loop.device), Decoder(decode, len(split), loop.device)
     sums = torch.zeros(len(loop.batches), 2, device=loop.device)
 
-    def predict(number: int, indices: Indices, batch: Batch) -> None:
+    def predict(index: int, indices: Indices, batch: Batch) -> None:
         output = module(transfer(batch))
         decoder.push(indices, batch, output.outputs)
         if output.loss is not None:
-            sums[number] += torch.stack([output.loss.total.float(), output.loss.count.to(loop.device).float()])
+            sums[index] += torch.stack([output.loss.total.float(), output.loss.count.to(loop.device).float()])
 
     loop.run(predict, console, label)
     decoder.finish()

@@ -9,7 +9,7 @@ from headstock.testing.check import NotApplicable, check, expect
 from headstock.testing.checks.compare import features_gap
 from headstock.testing.subject import JITTER, Built, Subject
 
-NUMBERS = (0, 1, 2, 3)
+EXAMPLES = (0, 1, 2, 3)
 
 
 @check("adapter-trains-what-it-says", "adapter")
@@ -78,7 +78,7 @@ def adapter_starts_where_the_backbone_is(subject: Subject) -> None:
         raise NotApplicable("the adapter changes features from the start, and says so")
     data = subject.prepared(jitter=JITTER)
     split = data.splits["train"]
-    inputs = data.backbone.collate([split.store[split.numbers[number]] for number in NUMBERS])
+    inputs = data.backbone.collate([split.store[split.indices[index]] for index in EXAMPLES])
     with torch.no_grad():
         alone = data.backbone.eval()(inputs)
         attached = subject.build(jitter=JITTER).module.backbone(inputs)
@@ -106,7 +106,7 @@ def adapter_saves_all_it_added(subject: Subject) -> None:
     other = type(adapter)(adapter.config)
     other.load(fresh, folder)
     other.set_mode(fresh, training=False)
-    inputs = built.batch(NUMBERS).inputs
+    inputs = built.batch(EXAMPLES).inputs
     with torch.no_grad():
         found = features_gap(fresh(inputs), backbone(inputs))
     expect(not found, "the tuned features after saving and loading", str(found))
@@ -123,7 +123,7 @@ def adapter_merges(subject: Subject) -> None:
     _train(built)
     built.module.eval()
     adapter, backbone = built.module.adapter, built.module.backbone
-    inputs = built.batch(NUMBERS).inputs
+    inputs = built.batch(EXAMPLES).inputs
     with torch.no_grad():
         apart = backbone(inputs)
         try:

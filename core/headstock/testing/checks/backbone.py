@@ -17,7 +17,7 @@ from headstock.testing.check import CheckFailure, NotApplicable, check, expect
 from headstock.testing.checks.compare import features_gap, gap, gradient_gap
 from headstock.testing.subject import Subject
 
-NUMBERS = (0, 1, 2, 3)
+EXAMPLES = (0, 1, 2, 3)
 
 
 @check("backbone-features", "backbone")
@@ -26,8 +26,8 @@ def backbone_features(subject: Subject) -> None:
     built = subject.build()
     backbone = built.module.backbone
     with torch.no_grad():
-        features = backbone(built.batch(NUMBERS).inputs)
-    size, width = len(NUMBERS), backbone.feature_dim
+        features = backbone(built.batch(EXAMPLES).inputs)
+    size, width = len(EXAMPLES), backbone.feature_dim
     expect(features.sequence.ndim == 3, "a sequence of three dimensions", str(list(features.sequence.shape)))
     length = features.sequence.shape[1]
     for name, value, shape in (
@@ -51,7 +51,7 @@ def backbone_cost(subject: Subject) -> None:
     """
     built = subject.build()
     store, backbone = built.splits["train"].store, built.module.backbone
-    examples = [store[number] for number in built.splits["train"].numbers]
+    examples = [store[index] for index in built.splits["train"].indices]
     costs = [backbone.cost(example) for example in examples]
     whole = all(isinstance(cost, int) and not isinstance(cost, bool) and cost >= 1 for cost in costs)
     expect(whole, "whole numbers from 1", str(sorted(set(map(repr, costs)))[:5]))
@@ -186,7 +186,7 @@ def _variations(config: Config) -> Iterator[tuple[str, Any]]:
 def backbone_bf16(subject: Subject) -> None:
     """It trains under bf16 autocast: finite loss and gradients, features near those of float32."""
     built = subject.build()
-    batch = built.batch(NUMBERS)
+    batch = built.batch(EXAMPLES)
     with torch.no_grad():
         exact = built.module.backbone(batch.inputs).pooled
         with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -215,7 +215,7 @@ def backbone_gradient_checkpointing(subject: Subject) -> None:
     for built in (plain, saving):
         built.module.train()
         torch.manual_seed(0)
-        built.module(built.batch(NUMBERS)).loss.total.backward()
+        built.module(built.batch(EXAMPLES)).loss.total.backward()
         gradients.append({name: each.grad for name, each in built.module.named_parameters() if each.grad is not None})
     for name, gradient in gradients[0].items():
         found = gradient_gap(gradients[1].get(name), gradient)
@@ -233,8 +233,8 @@ def backbone_compile(subject: Subject) -> None:
     compiled = torch.compile(built.module.backbone, dynamic=True, backend="aot_eager")
     try:
         with torch.no_grad():
-            for numbers in (NUMBERS, NUMBERS[:2]):
-                inputs = built.batch(numbers).inputs
+            for indices in (EXAMPLES, EXAMPLES[:2]):
+                inputs = built.batch(indices).inputs
                 found = features_gap(compiled(inputs), built.module.backbone(inputs))
                 expect(not found, "the same features when compiled", str(found))
     finally:
@@ -251,7 +251,7 @@ def backbone_loads_what_it_saved(subject: Subject) -> None:
             parameter.add_(0.01 * torch.randn_like(parameter))
         backbone.save(folder)
         loaded = type(backbone).load(backbone.config, folder).eval()
-        inputs = built.batch(NUMBERS).inputs
+        inputs = built.batch(EXAMPLES).inputs
         found = features_gap(loaded(inputs), backbone(inputs))
     expect(not found, "the same features after saving and loading", str(found))
     expect(loaded.feature_dim == backbone.feature_dim, f"feature_dim {backbone.feature_dim}", str(loaded.feature_dim))

@@ -12,7 +12,7 @@ from headstock.testing.check import CheckFailure, NotApplicable, check, expect
 from headstock.testing.checks.compare import difference, gap, gradient_gap
 from headstock.testing.subject import JITTER, Built, Subject
 
-NUMBERS = tuple(range(6))
+EXAMPLES = tuple(range(6))
 """The examples that are put together and looked at alone."""
 
 FURTHER = 3
@@ -29,25 +29,25 @@ def numbers_neighbours(subject: Subject) -> None:
     built = subject.build(jitter=JITTER)
     backbone = built.module.backbone
     with torch.no_grad():
-        together = backbone(built.batch(NUMBERS).inputs)
-        turned = backbone(built.batch(NUMBERS[::-1]).inputs)
-        for number in NUMBERS:
-            single = backbone(built.batch([number]).inputs)
-            for other, place, what in ((together, number, "in a batch"), (turned, -1 - number, "in another order")):
-                _same_features(single, other, place, f"example {number} alone and {what}")
-    predictions = subject.predict(built, NUMBERS)
-    backwards = subject.predict(built, NUMBERS[::-1])[::-1]
-    for number in NUMBERS:
-        (alone,) = subject.predict(built, [number])
-        for other, what in ((predictions[number], "in a batch"), (backwards[number], "in another order")):
+        together = backbone(built.batch(EXAMPLES).inputs)
+        turned = backbone(built.batch(EXAMPLES[::-1]).inputs)
+        for index in EXAMPLES:
+            single = backbone(built.batch([index]).inputs)
+            for other, position, what in ((together, index, "in a batch"), (turned, -1 - index, "in another order")):
+                _same_features(single, other, position, f"example {index} alone and {what}")
+    predictions = subject.predict(built, EXAMPLES)
+    backwards = subject.predict(built, EXAMPLES[::-1])[::-1]
+    for index in EXAMPLES:
+        (alone,) = subject.predict(built, [index])
+        for other, what in ((predictions[index], "in a batch"), (backwards[index], "in another order")):
             found = difference(alone, other)
-            expect(not found, f"the same prediction for example {number} alone and {what}", str(found))
+            expect(not found, f"the same prediction for example {index} alone and {what}", str(found))
 
 
-def _same_features(single: Features, other: Features, place: int, what: str) -> None:
-    pooled = gap(other.pooled[place], single.pooled[0])
+def _same_features(single: Features, other: Features, position: int, what: str) -> None:
+    pooled = gap(other.pooled[position], single.pooled[0])
     expect(not pooled, f"the same pooled features of {what}", str(pooled))
-    mine, theirs = single.sequence[0][single.mask[0]], other.sequence[place][other.mask[place]]
+    mine, theirs = single.sequence[0][single.mask[0]], other.sequence[position][other.mask[position]]
     sequence = gap(theirs, mine)
     expect(not sequence, f"the same sequence of {what}", str(sequence))
 
@@ -61,9 +61,9 @@ def numbers_loss_is_a_sum(subject: Subject) -> None:
     """
     built = subject.build(jitter=JITTER)
     with torch.no_grad():
-        whole = _loss(built, NUMBERS)
-        parts = [_loss(built, [number]) for number in NUMBERS]
-        halves = [_loss(built, NUMBERS[:2]), _loss(built, NUMBERS[2:])]
+        whole = _loss(built, EXAMPLES)
+        parts = [_loss(built, [index]) for index in EXAMPLES]
+        halves = [_loss(built, EXAMPLES[:2]), _loss(built, EXAMPLES[2:])]
     for cut, what in ((parts, "one by one"), (halves, "in two batches")):
         total, count = sum(loss[0] for loss in cut), sum(loss[1] for loss in cut)
         expect(_close(total, whole[0]), f"total {whole[0]:.6g} also {what}", f"{total:.6g}")
@@ -79,8 +79,8 @@ def numbers_gradients_add(subject: Subject) -> None:
     head, a contrastive term), or detaches something.
     """
     whole, cut = subject.build(jitter=JITTER), subject.build(jitter=JITTER)
-    one = _gradients(whole, [NUMBERS])
-    two = _gradients(cut, [NUMBERS[:2], NUMBERS[2:]])
+    one = _gradients(whole, [EXAMPLES])
+    two = _gradients(cut, [EXAMPLES[:2], EXAMPLES[2:]])
     expect(bool(one), "a gradient on some parameter", "none")
     for name, gradient in one.items():
         found = gradient_gap(two.get(name), gradient)
@@ -93,8 +93,8 @@ def _gradients(built: Built, batches: list[tuple[int, ...]]) -> dict[str, Tensor
     for part in built.module.head.modules():
         if isinstance(part, _BatchNorm):
             part.train()
-    for numbers in batches:
-        loss = built.module(built.batch(numbers)).loss
+    for indices in batches:
+        loss = built.module(built.batch(indices)).loss
         loss.total.backward()
         count += float(loss.count)
     parameters = built.module.named_parameters()
@@ -128,37 +128,39 @@ def numbers_padding_is_not_read(subject: Subject) -> None:
 def numbers_padding_has_no_gradient(subject: Subject) -> None:
     """No gradient reaches the padding of the embedded inputs.
 
-    A gradient there means that padding had a say. What an example embeds to alone is taken as its own, at the start or
+    A gradient there means that padding had a say. What an example embeds to alone counts as its own, at the start or
     at the end of its row in a batch; the rest of the row is padding.
     """
     built = subject.build(jitter=JITTER)
-    module, numbers = built.module, _uneven(built)
-    batch = built.batch(numbers)
+    module, indices = built.module, _uneven(built)
+    batch = built.batch(indices)
     embedded = module.backbone.embed(batch.inputs).detach().requires_grad_()
     features = module.backbone.encode(embedded, batch.inputs)
     loss = module.task.loss(module.task.forward(module.head, features, batch), batch)
     (gradient,) = torch.autograd.grad(loss.total, embedded)
     padded = known = False
-    for row, number in enumerate(numbers):
+    for row, index in enumerate(indices):
         with torch.no_grad():
-            own = module.backbone.embed(built.batch([number]).inputs)[0]
-        place = next((place for place in _places(own, embedded[row]) if gap(embedded[row][place], own) is None), None)
-        if place is None:
+            own = module.backbone.embed(built.batch([index]).inputs)[0]
+        position = next(
+            (position for position in _positions(own, embedded[row]) if gap(embedded[row][position], own) is None), None
+        )
+        if position is None:
             continue
         known = True
         outside = torch.ones(gradient.shape[1:], dtype=torch.bool)
-        outside[place] = False
+        outside[position] = False
         if outside.any():
             padded = True
             most = float(gradient[row][outside].abs().max())
-            expect(most <= 1e-6, f"no gradient on the padding of example {number}", f"up to {most:.3g}")
+            expect(most <= 1e-6, f"no gradient on the padding of example {index}", f"up to {most:.3g}")
     if not padded:
         raise NotApplicable(
             "this backbone pads nothing" if known else "what an example embeds to alone is not found in a batch"
         )
 
 
-def _places(own: Tensor, row: Tensor) -> list[tuple[slice, ...]]:
+def _positions(own: Tensor, row: Tensor) -> list[tuple[slice, ...]]:
     """Return where an example may lie in its padded row: at the start, or at the end."""
     pairs = list(zip(own.shape, row.shape, strict=True))
     return [tuple(slice(0, size) for size, _ in pairs), tuple(slice(full - size, full) for size, full in pairs)]
@@ -172,9 +174,9 @@ def numbers_padded_further(subject: Subject) -> None:
     replayed. Everything that has to be as long as a padded tensor takes its length from it, or is padded likewise.
     """
     built = subject.build(jitter=JITTER)
-    plain = built.batch(NUMBERS)
+    plain = built.batch(EXAMPLES)
     with round_lengths(lambda length: length + FURTHER):
-        further = built.batch(NUMBERS)
+        further = built.batch(EXAMPLES)
     sizes = [[value.shape for value in (*each.inputs.values(), *each.targets.values())] for each in (plain, further)]
     if sizes[0] == sizes[1]:
         raise NotApplicable("nothing is marked as a sequence")
@@ -195,7 +197,7 @@ def numbers_evaluation_repeats(subject: Subject) -> None:
     ``F.dropout`` with its default.
     """
     built = subject.build(jitter=JITTER)
-    module, batch = built.module, built.batch(NUMBERS)
+    module, batch = built.module, built.batch(EXAMPLES)
     before = {name: value.clone() for name, value in module.state_dict().items()}
     with torch.no_grad():
         torch.manual_seed(1)
@@ -241,8 +243,8 @@ def _uneven(built: Built) -> list[int]:
     return [int(order[0]), int(order[len(order) // 2]), int(order[-1])]
 
 
-def _loss(built: Built, numbers: object) -> tuple[float, float]:
-    loss = built.module(built.batch(numbers)).loss  # type: ignore[arg-type]
+def _loss(built: Built, indices: object) -> tuple[float, float]:
+    loss = built.module(built.batch(indices)).loss  # type: ignore[arg-type]
     if loss is None or loss.total.ndim or loss.count.ndim:
         raise CheckFailure("a loss of two scalar tensors", repr(loss))
     return float(loss.total), float(loss.count)

@@ -48,7 +48,7 @@ def test_the_most_frequent_spelling_is_the_label_and_the_others_are_noted() -> N
         labels = LabelSet.learn(["1.0", "2", "1.0", "1", "3"])
     assert set(labels.names) == {"1.0", "2", "3"}
     assert found == {"labels read as another spelling of the same value ('1' as '1.0')": 1}
-    assert [labels.names[labels.number(name)] for name in ("1", "1.0", "2.0", "3.")] == ["1.0", "1.0", "2", "3"]
+    assert [labels.names[labels.index(name)] for name in ("1", "1.0", "2.0", "3.")] == ["1.0", "1.0", "2", "3"]
     assert LabelSet(labels.names).canonical("1") == "1.0"
     assert labels.canonical("4.0") == "4.0"
 
@@ -58,7 +58,7 @@ def test_versions_are_no_numbers() -> None:
     with noting() as found:
         labels = LabelSet.learn(names)
     assert set(labels.names) == set(names)
-    assert [labels.names[labels.number(name)] for name in names] == names
+    assert [labels.names[labels.index(name)] for name in names] == names
     assert not found
     # It is not certain which of the two a further spelling means.
     assert labels.canonical("1.100") == "1.100"

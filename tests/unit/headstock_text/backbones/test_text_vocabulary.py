@@ -20,8 +20,8 @@ def test_most_frequent_first_and_ties_in_alphabetical_order() -> None:
 
     assert vocabulary.unit == "word"
     assert vocabulary.pieces == ("b", "a", "c", "d", "e")
-    assert vocabulary.number("b") == RESERVED
-    assert vocabulary.number("unheard") == UNKNOWN
+    assert vocabulary.id_of("b") == RESERVED
+    assert vocabulary.id_of("unheard") == UNKNOWN
     assert vocabulary.characters == ("a", "b", "B", "c", "d", "e")
 
 

@@ -291,7 +291,7 @@ def test_figures_without_any_entity_are_zero_without_a_warning(references: list[
     assert set(learnt().details(predictions, references).per_class) == {tag[2:] for tag in references[0]} - {""}
 
 
-def test_wire_gives_places_in_the_text() -> None:
+def test_to_pipeline_gives_positions_in_the_text() -> None:
     text = "Don't ask Ana Ruiz,  she left 北京."
     task = learnt()
     words = task.inputs({"words": text})["words"]
