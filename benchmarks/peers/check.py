@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 import tiny
 import torch
-from hf_common import SCRIPTS, read_job
+from hf_common import read_job
+from reference import SCRIPTS
 from torch import Tensor
 from transformers import set_seed
 

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import records
 import tiny
 import yaml
-from hf_common import LIBRARIES, SCRIPTS, VARIANTS
+from reference import LIBRARIES, SCRIPTS, VARIANTS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent

@@ -23,7 +23,8 @@ import records
 import tiny
 import torch
 from compare import METRICS, now, read_run, say
-from hf_common import SCRIPTS, read_job, train_and_test
+from hf_common import read_job, train_and_test
+from reference import SCRIPTS
 from transformers import set_seed
 
 import headstock

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from datasets import load_dataset
-from hf_common import Job, Reference, limited, main
+from hf_common import limited, main
+from reference import Job, Reference
 from safetensors.torch import load_file
 from sklearn.metrics import accuracy_score, f1_score
 from torch import Tensor, nn

@@ -16,7 +16,8 @@ import soundfile
 import torch
 import torch.nn.functional as F
 from datasets import load_dataset
-from hf_common import Job, Reference, limited, main
+from hf_common import limited, main
+from reference import Job, Reference
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import Wav2Vec2FeatureExtractor

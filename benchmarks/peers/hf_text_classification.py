@@ -12,8 +12,9 @@ from typing import Any, Self
 import numpy as np
 import torch.nn.functional as F
 from datasets import load_dataset
-from hf_common import Job, Reference, limited, main
+from hf_common import limited, main
 from peft import LoraConfig, get_peft_model
+from reference import Job, Reference
 from sklearn.metrics import accuracy_score, f1_score
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, DataCollatorWithPadding

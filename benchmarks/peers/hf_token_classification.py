@@ -11,7 +11,8 @@ from typing import Any
 
 import torch.nn.functional as F
 from datasets import Dataset
-from hf_common import Job, Reference, limited, main
+from hf_common import limited, main
+from reference import Job, Reference
 from seqeval.metrics import f1_score, precision_score, recall_score
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, DataCollatorForTokenClassification

@@ -21,7 +21,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler, get_parameter_na
 from transformers.trainer_utils import EvalPrediction
 
 if TYPE_CHECKING:
-    from hf_common import Job, Reference
+    from reference import Job, Reference
 
 PRECISIONS: Mapping[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed"}
 IGNORED = -100

@@ -28,7 +28,8 @@ from typing import Any
 
 import torch
 from datasets import load_dataset
-from hf_common import LIBRARIES, peak_memory_mb
+from hf_common import peak_memory_mb
+from reference import LIBRARIES
 from sklearn.metrics import accuracy_score
 from transformers import (
     AutoModelForSequenceClassification,

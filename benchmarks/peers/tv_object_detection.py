@@ -18,7 +18,8 @@ from typing import Any
 
 import torch
 import torchvision
-from hf_common import LIBRARIES, Job, limited_rows, peak_memory_mb, read_job
+from hf_common import limited_rows, peak_memory_mb, read_job
+from reference import LIBRARIES, Job
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
