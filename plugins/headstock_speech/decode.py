@@ -12,7 +12,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from headstock import BadExampleError, is_file_value, read_bytes
+from headstock import BadExampleError, is_file_value, note, read_bytes
 
 Samples = NDArray[np.float32]
 
@@ -26,6 +26,11 @@ BLOCK = 2**20
 """Samples of all channels that are decoded at once. What a header says of the length is not believed."""
 LOWEST_RATE, HIGHEST_RATE = 1000, 1_000_000
 """Samples a second between which a sound can be told from a damaged header."""
+CUT_OFF = "recordings cut off: their files are shorter than they say of themselves"
+UNKNOWN_LENGTH = 2**31 - 2**20
+"""Bytes of sound from which on a WAV header only says that its length was not known when it was written."""
+PRECISION = 0.99
+"""Share of the length that a compressed file says, from which on it is complete: what it says is rounded."""
 
 
 class Audio(NamedTuple):
@@ -104,10 +109,26 @@ def _from_file(content: bytes, name: str) -> tuple[Samples, int]:
                 if length > MOST_SAMPLES:
                     raise BadExampleError(f"{name} has more than {MOST_SAMPLES:,} samples; cut it in pieces")
                 parts.append(block.mean(axis=1))
+            complete = length >= file.frames * PRECISION
     except (soundfile.SoundFileError, ValueError, OverflowError, MemoryError) as error:
         reason = getattr(error, "error_string", None) or str(error) or type(error).__name__
         raise BadExampleError(f"{name} cannot be decoded as audio: {reason.strip().rstrip('.')}") from error
+    if length and (not complete or _lacks_bytes(content)):
+        note(CUT_OFF)
     return np.concatenate(parts) if parts else np.zeros(0, np.float32), _plausible(rate, name)
+
+
+def _lacks_bytes(content: bytes) -> bool:
+    """Tell whether a WAV file ends before its sound does; libsndfile then takes what there is for the whole."""
+    if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
+        return False
+    position = 12
+    while position + 8 <= len(content):
+        size = int.from_bytes(content[position + 4 : position + 8], "little")
+        if content[position : position + 4] == b"data":
+            return size < UNKNOWN_LENGTH and position + 8 + size > len(content)
+        position += 8 + size + size % 2
+    return False
 
 
 def _from_array(array: object, name: str) -> Samples:

@@ -192,6 +192,8 @@ class Inputs:
             text = line.decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError:
             return Given(place, {}, problem="not UTF-8")
+        if self._takes_files and not text.strip():
+            return Given(place, {}, problem="the line is empty")
         if not text.startswith("{"):
             return Given(place, {main: text})
         try:

@@ -30,6 +30,8 @@ def read_bytes(value: FileValue) -> bytes:
         content = value.get("bytes")
         value = content if content is not None else str(value["path"])
     if not isinstance(value, bytes):
+        if not os.fspath(value).strip():
+            raise BadExampleError("the path of the file is empty")
         path = Path(value)
         try:
             value = read_whole(path)

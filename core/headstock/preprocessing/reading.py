@@ -130,7 +130,7 @@ def skip_or_raise(split: ReadSplit, row: int, error: BadExampleError, policy: Po
 def located(where: str, error: DataError) -> str:
     """Return what is wrong and where; a place that the message begins with is not said twice."""
     message = str(error)
-    return message if message.startswith((f"{where} ", f"{where}:")) else f"{where}: {message}"
+    return message if message.startswith((f"{where} ", f"{where}:", f"cannot read {where}:")) else f"{where}: {message}"
 
 
 def require_rows(split: ReadSplit) -> None:

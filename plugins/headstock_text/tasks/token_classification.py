@@ -28,6 +28,7 @@ from headstock import (
     Request,
     Row,
     Splits,
+    note,
 )
 from headstock.kits import Labelled, LabelledConfig, LabelSet, balanced_weights, read_list
 from headstock_text.formats.conll import read_conll
@@ -38,6 +39,10 @@ from headstock_text.tasks.decoding import best_paths
 
 IGNORED = -100
 """Target of what is only padding."""
+ONE_WORD = "examples of one word alone (each row is a sentence; for one word a row, write a CoNLL file)"
+
+_SEPARATORS = ",;|"
+_IOB = re.compile(r"O|[BIESLU]-\S+")
 
 
 class TokenClassificationConfig(LabelledConfig):
@@ -87,7 +92,7 @@ class TokenClassification(Labelled):
         return {"words": [span.word for span in _spans(row)[1]]}
 
     def reference(self, row: Row) -> list[str]:
-        """Return the tags as IOB2, one a word; a text holds them as a list written out, or apart by blanks."""
+        """Return the tags as IOB2, one a word; a text holds a list, or tags apart by blanks or commas."""
         tags = _tags(row)
         if tags is None:
             raise BadExampleError("no tags")
@@ -101,6 +106,8 @@ class TokenClassification(Labelled):
         words = len(_spans(row)[1])
         if len(tags) != words:
             raise BadExampleError(f"{words} words but {len(tags)} tags; each word needs one tag")
+        if words == 1 and isinstance(row["words"], str):
+            note(ONE_WORD)
         try:
             return to_iob2([unicodedata.normalize("NFC", tag.strip()) for tag in tags])
         except ValueError as error:
@@ -254,15 +261,16 @@ def _spans(row: Row) -> tuple[str, list[Span]]:
 
 
 def _split(text: str, row: Row) -> list[Span]:
-    """Return the words of a text: at its blanks where that, and only that, gives as many words as there are tags."""
+    """Return the words of a text: cut at blanks, commas, … where that alone gives as many words as there are tags."""
     spans = split_words(text)
     if not spans:
         raise BadExampleError("the text in column 'words' is empty")
     tags = _tags(row)
     if isinstance(tags, list | tuple) and len(tags) != len(spans):
-        at_blanks = [Span(match[0], match.start(), match.end()) for match in re.finditer(r"\S+", text)]
-        if len(at_blanks) == len(tags):
-            return at_blanks
+        for word in (r"\S+", *(rf"[^\s{mark}](?:[^{mark}]*[^\s{mark}])?" for mark in _SEPARATORS)):
+            found = [Span(match[0], match.start(), match.end()) for match in re.finditer(word, text)]
+            if len(found) == len(tags):
+                return found
     return spans
 
 
@@ -272,7 +280,13 @@ def _tags(row: Row) -> Any:
     if not isinstance(tags, str):
         return tags
     written = read_list(tags)
-    return tags.split() if written is None else written
+    if written is not None:
+        return written
+    for mark in _SEPARATORS:
+        parts = [part.strip() for part in tags.split(mark)]
+        if len(parts) > 1 and all(map(_IOB.fullmatch, parts)):
+            return parts
+    return tags.split()
 
 
 def _filled(predictions: Sequence[Any], references: Sequence[Sequence[str]]) -> list[list[str]]:

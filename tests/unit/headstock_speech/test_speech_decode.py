@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from headstock.interfaces import BadExampleError
+from headstock.interfaces.notes import noting
 from headstock_speech import decode
 from headstock_speech.decode import Audio, decode_audio
 
@@ -148,3 +149,25 @@ def test_days_of_silence_in_a_small_file_are_refused(sounds: SimpleNamespace, mo
         decode_audio(sounds.encoded(np.zeros(3001, np.float32), kind="FLAC"))
     stereo = np.stack([sounds.tone(0.1), -sounds.tone(0.1)], axis=1)
     assert len(decode_audio(sounds.encoded(stereo)).samples) == len(stereo)
+
+
+@pytest.mark.parametrize(("kind", "share", "counted"), [("WAV", 0.5, 1), ("MP3", 0.5, 1), ("WAV", 1, 0), ("MP3", 1, 0)])
+def test_a_recording_that_is_cut_off_is_counted(sounds: SimpleNamespace, kind: str, share: float, counted: int) -> None:
+    content = sounds.encoded(sounds.tone(2), kind=kind)
+    with noting() as notes:
+        assert decode_audio(content[: int(len(content) * share)]).seconds > 0
+    assert notes[decode.CUT_OFF] == counted
+
+
+def test_a_streamed_wav_says_no_length(sounds: SimpleNamespace) -> None:
+    content = bytearray(sounds.encoded(sounds.tone(0.1), kind="WAV"))
+    place = content.index(b"data") + 4
+    content[place : place + 4] = b"\xff\xff\xff\xff"
+    with noting() as notes:
+        decode_audio(bytes(content))
+    assert not notes
+
+
+def test_an_empty_path_is_said() -> None:
+    with pytest.raises(BadExampleError, match="the path of the file is empty"):
+        decode_audio("")

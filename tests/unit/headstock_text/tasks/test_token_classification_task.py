@@ -8,11 +8,12 @@ import torch
 
 from headstock import HeadstockError
 from headstock.interfaces import BadExampleError, Batch, DataError
+from headstock.interfaces.notes import noting
 from headstock_text.backbones.bilstm import BiLstm
 from headstock_text.backbones.textcnn import TextCnn
 from headstock_text.backbones.transformer import TransformerText, TransformerTextConfig
 from headstock_text.iob2 import to_iob2
-from headstock_text.tasks.token_classification import TokenClassification, TokenClassificationConfig
+from headstock_text.tasks.token_classification import ONE_WORD, TokenClassification, TokenClassificationConfig
 
 
 def row(text: str) -> dict[str, list[str]]:
@@ -101,6 +102,25 @@ def test_lists_in_a_cell_of_text(words: str, tags: str) -> None:
     row = {"words": words, "tags": tags}
     assert make().inputs(row)["words"] == ["Jo", "it's"]
     assert make().reference(row) == ["B-PER", "O"]
+
+
+@pytest.mark.parametrize("mark", [",", ", ", "|", " ; "])
+def test_cells_with_marks_between_words_and_tags(mark: str) -> None:
+    row = {"words": mark.join(["New York", "Times", "it's"]), "tags": mark.join(["B-ORG", "I-ORG", "O"])}
+    assert make().inputs(row)["words"] == ["New York", "Times", "it's"]
+    assert make().reference(row) == ["B-ORG", "I-ORG", "O"]
+
+
+def test_marks_between_tags_that_the_words_have_not_are_refused() -> None:
+    with pytest.raises(BadExampleError, match="4 words but 2 tags"):
+        make().reference({"words": "it is so good", "tags": "B-X,O"})
+
+
+def test_one_word_a_row_is_counted() -> None:
+    with noting() as notes:
+        make().reference({"words": "Rome", "tags": "B-LOC"})
+        make().reference({"words": ["Rome"], "tags": ["B-LOC"]})
+    assert dict(notes) == {ONE_WORD: 1}
 
 
 def test_a_text_is_cut_at_blanks_where_its_tags_say_so() -> None:
