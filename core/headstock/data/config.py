@@ -61,8 +61,10 @@ class DataConfig(Config):
     columns: dict[str, str] = Field(
         {}, description="column of the data to read for a column of the task, where names differ: {text: review}"
     )
-    validation_fraction: float = Field(0.1, gt=0, lt=1, description="share of rows for a validation split that is cut")
-    test_fraction: float = Field(0.1, gt=0, lt=1, description="share of rows for a test split that is cut")
+    validation_fraction: float = Field(
+        0.1, gt=0, lt=1, description="fraction of rows for a validation split that is cut"
+    )
+    test_fraction: float = Field(0.1, gt=0, lt=1, description="fraction of rows for a test split that is cut")
     split_seed: int = Field(0, ge=0, lt=2**63, description="seed of cutting and of 'limit'; does not follow the run's")
     on_bad_example: Literal["error", "skip"] = Field(
         "error", description="what to do with a row that cannot be used; skipped rows are counted and reported"

@@ -50,7 +50,7 @@ class Classification(Labelled):
     label_column: ClassVar[str] = "label"
     reads: ClassVar[tuple[str, ...]] = ("pooled",)
     metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric(name="accuracy", better="higher", summary="share of examples whose labels are all right"),
+        Metric(name="accuracy", better="higher", summary="fraction of examples whose labels are all right"),
         Metric(name="precision", better="higher", summary="mean of the precision over labels that occur (macro)"),
         Metric(name="recall", better="higher", summary="mean of the recall over labels that occur (macro)"),
         Metric(name="f1", better="higher", summary="mean of F1 over labels that occur (macro)"),

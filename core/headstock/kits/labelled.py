@@ -18,7 +18,7 @@ class LabelledConfig(Config):
     """Options of every task with a label set."""
 
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout before the classification layer")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread evenly over all labels")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="fraction of the target spread evenly over all labels")
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="'balanced' weighs each label's loss by the inverse of its frequency in the training data"
     )

@@ -12,7 +12,7 @@ from headstock_registry import nearest
 MANY = 50
 """Above this many labels a set may be no set at all, but a column of free text."""
 UNIQUE = 0.9
-"""From this share of labels that differ, it is."""
+"""From this fraction of labels that differ, it is."""
 LONGEST = 60
 """Characters that a message shows of a label."""
 SHOWN = 5

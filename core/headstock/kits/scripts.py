@@ -10,7 +10,7 @@ UNSPACED = frozenset(("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MY
 """Scripts whose words stand without spaces between them, as :func:`scripts_of` names them."""
 
 FEW_SPACES = 0.1
-"""Below this share of all characters, spaces part phrases and not words."""
+"""Below this fraction of all characters, spaces part phrases and not words."""
 
 
 def scripts_of(texts: Iterable[str]) -> Counter[str]:

@@ -79,7 +79,7 @@ def plot_curves(records: list[dict[str, Any]], metric: str, best_step: int, path
 
 
 def plot_confusion(matrix: ConfusionMatrix, path: Path) -> None:
-    """Draw a confusion matrix, each row as shares of its reference label, with counts where they are readable.
+    """Draw a confusion matrix, each row as fractions of its reference label, with counts where they are readable.
 
     Of many labels those are drawn that are confused most; the title says how many of how many.
     """
@@ -100,7 +100,7 @@ def plot_confusion(matrix: ConfusionMatrix, path: Path) -> None:
     figure = Figure(figsize=(size + 1.2, size))
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(image, ax=axes, label="share of the reference label", fraction=0.046)
+    figure.colorbar(image, ax=axes, label="fraction of the reference label", fraction=0.046)
     fewer = len(drawn) < len(matrix.labels)
     title = f"test split, the {len(drawn)} most confused of {len(matrix.labels):,} labels" if fewer else "test split"
     axes.set(xlabel="predicted", ylabel="reference", title=title)

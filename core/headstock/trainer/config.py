@@ -34,7 +34,7 @@ class TrainerConfig(Config):
     )
     weight_decay: float = Field(0.01, ge=0, le=100, description="decoupled weight decay (L2); none on norms and biases")
     schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="learning rate after warm-up")
-    warmup_ratio: float = Field(0.1, ge=0, le=1, description="share of all steps in which the learning rate rises")
+    warmup_ratio: float = Field(0.1, ge=0, le=1, description="fraction of all steps in which the learning rate rises")
     max_grad_norm: float | None = Field(1.0, gt=0, description="clip the gradient's global norm; null: do not clip")
     on_nonfinite: Literal["stop", "skip"] = Field(
         "stop",

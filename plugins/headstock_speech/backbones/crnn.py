@@ -30,10 +30,10 @@ class CrnnConfig(SpeechConfig):
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout around the recurrent layers")
     frequency_masks: int = Field(2, ge=0, le=100, description="SpecAugment: bands of frequency blanked in training")
     frequency_mask_share: float = Field(
-        0.15, ge=0, le=1, description="SpecAugment: share of the mel bands in such a band at most"
+        0.15, ge=0, le=1, description="SpecAugment: fraction of the mel bands in such a band at most"
     )
     time_masks: int = Field(2, ge=0, le=1000, description="SpecAugment: stretches of time blanked in training")
-    time_mask_share: float = Field(0.05, ge=0, le=1, description="SpecAugment: share of a clip in a stretch at most")
+    time_mask_share: float = Field(0.05, ge=0, le=1, description="SpecAugment: fraction of a clip in a stretch at most")
 
 
 class Crnn(SpeechBackbone):

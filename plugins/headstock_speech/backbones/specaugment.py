@@ -18,9 +18,9 @@ def spec_augment(
         spectrogram: Normalised spectrogram (B, T, F).
         frames: Real frames of each example (B,).
         bands: How many bands of frequency are blanked.
-        band_share: A band covers 0 to this share of the F bins.
+        band_share: A band covers 0 to this fraction of the F bins.
         stretches: How many stretches of time are blanked.
-        stretch_share: A stretch covers 0 to this share of an example's frames.
+        stretch_share: A stretch covers 0 to this fraction of an example's frames.
     """
     size, time, frequency = spectrogram.shape
     in_band = _spans(frequency, torch.full((size,), frequency, device=frames.device), bands, band_share)

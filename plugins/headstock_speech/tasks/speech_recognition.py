@@ -71,7 +71,7 @@ class SpeechRecognition(Task):
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric(name="wer", better="lower", summary="word errors by words of the transcripts"),
         Metric(name="cer", better="lower", summary="character errors by characters of the transcripts"),
-        Metric(name="exact_match", better="higher", summary="share of recordings without any error"),
+        Metric(name="exact_match", better="higher", summary="fraction of recordings without any error"),
     )
     default_backbone: ClassVar[str] = "crnn"
     labels_are: ClassVar[str] = "characters"

@@ -43,7 +43,7 @@ class WordModelConfig(Config):
         32, ge=0, le=4096, description="size of the vector made of a word's characters (0: none; not for unit char)"
     )
     word_dropout: float = Field(
-        0.05, ge=0, lt=1, description="share of training tokens replaced by the unknown token, so that it is learnt"
+        0.05, ge=0, lt=1, description="fraction of training tokens replaced by the unknown token, so that it is learnt"
     )
     dropout: float = Field(0.3, ge=0, lt=1, description="dropout on the embeddings and inside the network")
 

@@ -68,12 +68,12 @@ class TokenClassification(Labelled):
     formats: ClassVar[Mapping[str, tuple[str, ...]]] = {"conll": (".conll", ".iob", ".bio")}
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric(name="f1", better="higher", summary="F1 over entities: right are those with the right words and type"),
-        Metric(name="precision", better="higher", summary="share of the predicted entities that are right"),
-        Metric(name="recall", better="higher", summary="share of the true entities that are found"),
+        Metric(name="precision", better="higher", summary="fraction of the predicted entities that are right"),
+        Metric(name="recall", better="higher", summary="fraction of the true entities that are found"),
         Metric(name="macro_f1", better="higher", summary="mean over entity types of F1"),
         Metric(name="macro_precision", better="higher", summary="mean over entity types of the precision"),
         Metric(name="macro_recall", better="higher", summary="mean over entity types of the recall"),
-        Metric(name="accuracy", better="higher", summary="share of the words with the right tag"),
+        Metric(name="accuracy", better="higher", summary="fraction of the words with the right tag"),
     )
 
     # Data

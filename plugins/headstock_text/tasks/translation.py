@@ -42,7 +42,9 @@ class TranslationConfig(AttentionConfig):
     vocabulary: int = Field(
         4000, ge=300, le=1_000_000, description="target subwords at most; a backbone that generates text brings its own"
     )
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of the target spread evenly over all subwords")
+    label_smoothing: float = Field(
+        0.1, ge=0, lt=1, description="fraction of the target spread evenly over all subwords"
+    )
     beams: int = Field(4, ge=1, le=32, description="hypotheses that are kept while a translation is searched for")
     max_length: int = Field(128, ge=8, le=65_536, description="target subwords at most")
     length_ratio: float = Field(
@@ -78,7 +80,7 @@ class Translation(Task):
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric(name="bleu", better="higher", summary="BLEU of all translations together, 0 to 100 (sacrebleu)"),
         Metric(name="chrf", better="higher", summary="chrF2 of all translations together, 0 to 100 (sacrebleu)"),
-        Metric(name="exact_match", better="higher", summary="share of translations that are the reference"),
+        Metric(name="exact_match", better="higher", summary="fraction of translations that are the reference"),
     )
 
     def __init__(self, config: TranslationConfig) -> None:
@@ -195,7 +197,7 @@ class Translation(Task):
         return [subwords.text([token for token in row if token not in (PADDING, START, END)]) for row in rows]
 
     def score(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-        """Return corpus BLEU and chrF, and the share of exact matches."""
+        """Return corpus BLEU and chrF, and the fraction of exact matches."""
         from sacrebleu.metrics.bleu import BLEU
         from sacrebleu.metrics.chrf import CHRF
 

@@ -41,7 +41,7 @@ class ImageClassification(Classification):
     )
     metrics: ClassVar[tuple[Metric, ...]] = (
         *Classification.metrics,
-        Metric(name="top5_accuracy", better="higher", summary="share of images whose label is among the five best"),
+        Metric(name="top5_accuracy", better="higher", summary="fraction of images whose label is among the five best"),
     )
     default_backbone: ClassVar[str] = "smallcnn"
     pipeline_tag: ClassVar[str | None] = "image-classification"

@@ -11,7 +11,7 @@ from headstock.interfaces import Metric
 from headstock_bench.cells import Cell
 from headstock_bench.records import Measurement, Provenance, Record
 
-ACCURACY = Metric(name="accuracy", better="higher", summary="share of right labels")
+ACCURACY = Metric(name="accuracy", better="higher", summary="fraction of right labels")
 
 
 class Maker:

@@ -16,7 +16,7 @@ def cut(
 ) -> tuple[Indices, dict[str, Indices]]:
     """Take parts of given sizes out of rows; return what is left, and the parts, each in ascending order.
 
-    Every part has its share of every class, rounded by largest remainder. Of every class one row is left at least, as
+    Every part has every class in proportion, rounded by largest remainder. Of every class one row is left at least, as
     long as the other classes can fill the parts; a class of a single row gives it up only if they cannot.
     Rows of a group stay together, so that parts are only about as large as asked where groups are large.
 
@@ -113,7 +113,7 @@ def _units(classes: Sequence[Hashable] | int, groups: Indices) -> list[list[Indi
 
 
 def pick(classes: Sequence[Hashable] | int, size: int, seed: int) -> Indices:
-    """Return ``size`` rows, in ascending order, with every class in its share and, if there is room, at least once."""
+    """Return ``size`` rows, in ascending order, with every class in proportion and, if there is room, at least once."""
     members = _members(classes)
     counts = [len(rows) for rows in members]
     if size >= sum(counts):

@@ -27,8 +27,8 @@ from headstock.trainer.config import TrainerConfig
 from headstock.trainer.step.precision import autocast
 from headstock_registry import API_VERSION
 
-SHARE_OF_DISK = 0.25
-"""Features of a split are kept if they take at most this share of what is free on the cache's disk."""
+FRACTION_OF_DISK = 0.25
+"""Features of a split are kept if they take at most this fraction of what is free on the cache's disk."""
 
 PROBED = 4
 """Examples from which the size of all features is estimated."""
@@ -92,7 +92,7 @@ def _with_features(
         if type(probe) is not Features:
             return split
         size = _size(split, probe, reads_sequence)
-        if size > SHARE_OF_DISK * _free(folder):
+        if size > FRACTION_OF_DISK * _free(folder):
             console.line(
                 f"{split.split.name}: features of the frozen backbone would take {size / 2**30:.1f} GiB, for which the "
                 "cache's disk has too little room, so they are computed in every epoch"

@@ -41,7 +41,7 @@ class BatchPlan:
         self.batch_size = batch_size
         self.seed = seed
         self._most = batch_size * MOST_OVER_MEAN
-        self._given = budget
+        self._chosen_budget = budget
 
     @cached_property
     def budget(self) -> int:
@@ -51,8 +51,8 @@ class BatchPlan:
         are padded. Every batch too many is a step too many, so the budget grows, within limits, until the first epoch
         has none. Where a few examples cost much more than the rest, batches of the rest are larger than asked for.
         """
-        if self._given is not None or not len(self.costs):
-            return self._given or self.batch_size
+        if self._chosen_budget is not None or not len(self.costs):
+            return self._chosen_budget or self.batch_size
         if self.batch_size == 1:
             return 1
         wanted = -(-len(self.costs) // self.batch_size)
@@ -94,7 +94,7 @@ class BatchPlan:
 
     def ordered(self) -> list[Indices]:
         """Return batches for evaluation, the most costly first so that memory runs out early or not at all."""
-        budget = self._given or int(np.ceil(self._mean_budget))
+        budget = self._chosen_budget or int(np.ceil(self._mean_budget))
         return self._cut(np.argsort(self.costs, kind="stable"), budget)[::-1]
 
     def _cut(self, ascending: Indices, budget: int) -> list[Indices]:

@@ -53,7 +53,7 @@ def build_optimizer(
 
 
 def learning_rate_factor(config: TrainerConfig, step: int, total: int) -> float:
-    """Return the share of the peak learning rate for ``step`` (from 0) of ``total``."""
+    """Return the fraction of the peak learning rate for ``step`` (from 0) of ``total``."""
     warmup = math.ceil(total * config.warmup_ratio)
     if step < warmup:
         return (step + 1) / warmup

@@ -31,7 +31,7 @@ COMPONENTS = textwrap.dedent("""
             Column(name="odour", role="input", summary="a bottle", content="file", suffixes=(".gas",)),
             Column(name="label", role="target", summary="what it is", required=False),
         )
-        metrics = (Metric(name="hits", better="higher", summary="share that was right"),)
+        metrics = (Metric(name="hits", better="higher", summary="fraction that was right"),)
 
     class Keeper(Adapter):
         keeps_base = True
@@ -110,7 +110,7 @@ def test_a_task_in_full(invoke):
         ["odour", "input", "required", "file .gas", "a bottle"],
         ["label", "target", "optional", "value", "what it is"],
     ]
-    assert table(result.stdout, "metric", "better", "meaning") == [["hits", "higher", "share that was right"]]
+    assert table(result.stdout, "metric", "better", "meaning") == [["hits", "higher", "fraction that was right"]]
 
 
 def test_a_backbone_in_full(invoke):
@@ -157,7 +157,7 @@ def test_json_has_the_same_and_more(invoke):
     assert (shown["distribution"], shown["version"], shown["plugin"]) == ("nose", "3.1", "sniffer")
     assert shown["options"] == []
     assert shown["columns"][0]["suffixes"] == [".gas"]
-    assert shown["metrics"] == [{"name": "hits", "better": "higher", "summary": "share that was right"}]
+    assert shown["metrics"] == [{"name": "hits", "better": "higher", "summary": "fraction that was right"}]
     assert shown["default_backbone"] == "made-up-nose"
     (nose,) = json.loads(invoke("made-up-nose", "--json").stdout)
     assert nose["options"][0] == {

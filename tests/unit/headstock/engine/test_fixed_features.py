@@ -96,7 +96,7 @@ def test_a_backbone_that_is_trained_is_not_kept(probe: Probe, kept: Callable[[],
 def test_too_little_room_is_said_and_nothing_is_kept(
     probe: Probe, kept: Callable[[], set[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headstock.engine.passes.feature_cache.SHARE_OF_DISK", 0.0)
+    monkeypatch.setattr("headstock.engine.passes.feature_cache.FRACTION_OF_DISK", 0.0)
     _, shown = probe("text-classification")
     assert "for which the cache's disk has too little room" in shown
     assert not kept()
