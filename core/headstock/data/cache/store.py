@@ -10,39 +10,31 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, BinaryIO
 
 from headstock.data.cache.cache_dir import cache_dir
 from headstock.data.cache.cached_folder import cached_folder
 from headstock.digests import bytes_digest, file_digest
 from headstock.interfaces import DataError
 
-if TYPE_CHECKING:
-    from datasets import Dataset, Features
-    from datasets.arrow_writer import ArrowWriter
-
 ROWS = "rows.arrow"
 
-LAYOUT = 2
+LAYOUT = 3
 """Counted up whenever the same file would be stored differently."""
 
 
-def stored(path: Path, how: Any, features: Features, fill: Callable[[ArrowWriter], None]) -> Dataset:
-    """Return the rows of a file, memory-mapped; ``fill`` writes them to the cache if they are not there.
+def stored(path: Path, how: Any, fill: Callable[[BinaryIO], None]) -> Path:
+    """Return the file of the cache that holds the rows of a file; ``fill`` writes it if it is not there.
 
     Args:
         path: The source file.
         how: JSON value of everything else that the rows depend on: format, columns.
-        features: Types of the rows that ``fill`` writes.
-        fill: Writes all rows.
+        fill: Writes all rows as an Arrow stream.
 
     Raises:
         DataError: the file cannot be read.
         CacheError: the cache cannot be written.
     """
-    from datasets import Dataset
-    from datasets.arrow_writer import ArrowWriter
-
     try:
         key = json.dumps([LAYOUT, file_digest(path), how])
     except OSError as error:
@@ -50,8 +42,7 @@ def stored(path: Path, how: Any, features: Features, fill: Callable[[ArrowWriter
     folder = cache_dir() / "tables" / bytes_digest(key.encode())
 
     def write(beside: Path) -> None:
-        with (beside / ROWS).open("wb") as stream, ArrowWriter(stream=stream, features=features) as writer:
-            fill(writer)
-            writer.finalize(close_stream=False)
+        with (beside / ROWS).open("wb") as stream:
+            fill(stream)
 
-    return Dataset.from_file(str(cached_folder(folder, f"rows of {path}", write) / ROWS))
+    return cached_folder(folder, f"rows of {path}", write) / ROWS

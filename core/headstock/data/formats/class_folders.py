@@ -10,6 +10,7 @@ from headstock.data.columns import listed
 from headstock.data.folders.left_out import LeftOut
 from headstock.data.folders.system_files import is_system_file
 from headstock.data.tables.arrow_rows import FileRows
+from headstock.data.tables.arrow_table import ArrowTable, texts
 from headstock.data.tables.values import plain
 from headstock.interfaces import Column, DataError
 
@@ -34,7 +35,7 @@ def read_class_folders(root: Path, columns: Sequence[Column], need_targets: bool
         DataError: the task does not read class folders, there are none, one has no file or has folders inside, or a
             file lies in none.
     """
-    from datasets import Dataset, Features, Value
+    import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
 
     source, target = _file_column(columns), _class_column(columns)
     if source is None or (target is None and need_targets):
@@ -63,12 +64,12 @@ def read_class_folders(root: Path, columns: Sequence[Column], need_targets: bool
     content, sources = {"path": paths}, {source.name: "path"}
     if classes and target is not None:
         content["class"], sources[target.name] = classes, "class"
-    dataset = Dataset.from_dict(content, features=Features({name: Value("large_string") for name in content}))
+    dataset = ArrowTable(pa.Table.from_arrays([texts(values) for values in content.values()], names=list(content)))
     readers = dict.fromkeys(sources, plain)
     notes = left_out.notes(str(root))
     if need_targets and len(folders) == 1:
         notes = (f"{root}: there is one folder inside, {folders[0]}, so all files are of one class", *notes)
-    return FileRows(str(root), dataset.with_format("arrow"), sources, readers, notes)
+    return FileRows(str(root), dataset, sources, readers, notes)
 
 
 def _file_column(columns: Sequence[Column]) -> Column | None:

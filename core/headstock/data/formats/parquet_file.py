@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from headstock.data.cache.store import stored
 from headstock.data.columns import Wanted
@@ -23,7 +23,7 @@ def read_parquet(path: Path, wanted: Wanted) -> ArrowRows:
     """
     import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
     import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
-    from datasets import Features
+    from datasets import Dataset, Features
     from datasets.arrow_writer import ArrowWriter
 
     schema = _schema(path)
@@ -35,15 +35,16 @@ def read_parquet(path: Path, wanted: Wanted) -> ArrowRows:
     except (ValueError, NotImplementedError) as error:
         raise DataError(f"{path}: {' '.join(str(error).split())}") from error
 
-    def fill(writer: ArrowWriter) -> None:
+    def fill(stream: BinaryIO) -> None:
         try:
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(path) as file, ArrowWriter(stream=stream, features=features) as writer:
                 for batch in file.iter_batches(BATCH, columns=names):
                     writer.write_table(pa.Table.from_batches([batch]).select(names).cast(kept))
+                writer.finalize(close_stream=False)
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"cannot read {path}: {' '.join(str(error).split())}") from error
 
-    dataset = stored(path, ["parquet", names], features, fill)
+    dataset = Dataset.from_file(str(stored(path, ["parquet", names], fill)))
     readers = {column: reader_of(features[source]) for column, source in found.items()}
     readers.update({column: FilePath(path.parent, readers[column]) for column in wanted.files & set(found)})
     return ArrowRows(str(path), dataset.with_format("arrow"), found, readers)

@@ -1,4 +1,4 @@
-"""Rows that lie in an Arrow table of the datasets library, mapped from disk and not held in memory."""
+"""Rows that lie in an Arrow table, mapped from disk and not held in memory."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from headstock.data.tables.arrow_table import ArrowTable
 from headstock.data.tables.values import Reader
 from headstock.interfaces import BadExampleError
 
@@ -27,18 +28,19 @@ PROBLEM = " problem"
 
 @dataclass(frozen=True, eq=False)
 class ArrowRows:
-    """Rows of a datasets.Dataset.
+    """Rows of an Arrow table.
 
     Attributes:
         name: What to call the data in a message.
-        dataset: The rows, formatted as ``arrow``: values come as they are stored, nothing is decoded on the way.
+        dataset: The rows. A data set of the datasets library is formatted as ``arrow``: values come as they are stored,
+            nothing is decoded on the way.
         sources: For each of the task's columns the column of ``dataset``.
         readers: For each of the task's columns how a stored value is read.
         notes: A line for each thing that was left out when the rows were found.
     """
 
     name: str
-    dataset: Dataset
+    dataset: Dataset | ArrowTable
     sources: Mapping[str, str]
     readers: Mapping[str, Reader]
     notes: tuple[str, ...] = ()

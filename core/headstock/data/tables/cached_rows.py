@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, BinaryIO
 
 from headstock.data.cache.store import stored
 from headstock.data.tables.arrow_rows import LINE, PROBLEM, TextRows
+from headstock.data.tables.arrow_table import ArrowTable, write_rows
 from headstock.data.tables.table import Table
 from headstock.data.tables.values import from_json
 from headstock.interfaces import BadExampleError
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 Record = tuple[int | None, Mapping[str, str | None] | BadExampleError]
 """A row's cells, or what is wrong with it; and its line in the file, which may be left out where all is well."""
@@ -53,7 +51,7 @@ def cached_rows(
     return Table(TextRows(str(path), dataset, {name: name for name in columns}, dict.fromkeys(columns, from_json)))
 
 
-def stored_text(path: Path, how: Any, columns: Collection[str], records: Callable[[], Iterable[Record]]) -> Dataset:
+def stored_text(path: Path, how: Any, columns: Collection[str], records: Callable[[], Iterable[Record]]) -> ArrowTable:
     """Return the rows of a text file with the columns that :class:`headstock.data.tables.arrow_rows.TextRows` needs.
 
     Args:
@@ -62,18 +60,19 @@ def stored_text(path: Path, how: Any, columns: Collection[str], records: Callabl
         columns: The columns that rows have; each value is a text.
         records: Yields the rows.
     """
-    from datasets import Features, Value
-    from datasets.arrow_writer import ArrowWriter
+    import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
 
     nothing = dict.fromkeys(columns)
 
-    def fill(writer: ArrowWriter) -> None:
+    def rows() -> Iterator[dict[str, Any]]:
         for line, record in records():
             if isinstance(record, BadExampleError):
-                writer.write({**nothing, LINE: line, PROBLEM: str(record)})
+                yield {**nothing, LINE: line, PROBLEM: str(record)}
             else:
-                writer.write({**record, LINE: line, PROBLEM: None})
+                yield {**record, LINE: line, PROBLEM: None}
 
-    types = {**dict.fromkeys(columns, "string"), LINE: "int64", PROBLEM: "string"}
-    features = Features({name: Value(kind) for name, kind in types.items()})
-    return stored(path, how, features, fill).with_format("arrow")
+    def fill(stream: BinaryIO) -> None:
+        types = {**dict.fromkeys(columns, pa.string()), LINE: pa.int64(), PROBLEM: pa.string()}
+        write_rows(stream, pa.schema(types), rows())
+
+    return ArrowTable.mapped(stored(path, how, fill))
