@@ -59,7 +59,7 @@ import sys
 from pathlib import Path
 from headstock.data import DataConfig, load_table
 from headstock.interfaces import Column
-columns = [Column(name="text", role="input"), Column(name="label", role="target")]
+columns = [Column(name=name, role="input", summary="a text") for name in ("text", "label")]
 table = load_table(Path(sys.argv[1]), DataConfig(), columns)
 assert [row["text"] for row in table.select([1, 0]).read()] == ["c", "a"]
 print(sorted({"datasets", "pandas"} & set(sys.modules)))
