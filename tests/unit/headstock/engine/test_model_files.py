@@ -77,20 +77,10 @@ def test_a_damaged_head(run: Path, damage: str) -> None:
     assert "head.safetensors" in refused(run)
 
 
-@pytest.mark.parametrize(
-    ("content", "problem"),
-    [
-        ("task: [", "is not YAML"),
-        ("trainer: {}", "'task' is required"),
-        ("task: x\ntrainer: {epochs: many}", "'trainer.epochs'"),
-        ("task: x\ndata: {columns: [a]}", "'data.columns'"),
-    ],
-)
-def test_a_damaged_recipe(run: Path, content: str, problem: str) -> None:
+@pytest.mark.parametrize("content", ["task: [", "trainer: {}", "task: x\ntrainer: {epochs: many}"])
+def test_a_damaged_recipe(run: Path, content: str) -> None:
     (run / "recipe.yaml").write_text(content)
-    message = refused(run)
-    assert "recipe.yaml" in message
-    assert problem in message
+    assert "recipe.yaml is not what was written" in refused(run)
 
 
 def test_a_run_without_results_is_not_finished_but_its_model_is_a_model(run: Path) -> None:
