@@ -32,7 +32,13 @@ POLICIES: dict[str, dict[str, str]] = {"headstock": {}, "headstock-active": {"OM
 """What is set in the environment of Headstock; without anything it chooses ``passive`` itself."""
 OPENMP = ("OMP_", "GOMP_", "KMP_", "MKL_")
 PLACES = ("alone", "beside")
-BUSY = "while True: pass"
+BUSY = """
+import os
+parent = os.getppid()
+while os.getppid() == parent:  # whatever ends this script ends them
+    for _ in range(10**6):
+        pass
+"""
 EPOCHS = 3
 
 
