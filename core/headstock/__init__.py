@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from headstock.digests import file_digest, json_digest
     from headstock.engine.run import run
     from headstock.engine.tuned_model import TunedModel, load
+    from headstock.files import parse_json
     from headstock.interfaces import (
         Adapter,
         Backbone,
@@ -61,6 +62,7 @@ _LAZY = {
     "headstock.digests": ("file_digest", "json_digest"),
     "headstock.engine.run": ("run",),
     "headstock.engine.tuned_model": ("TunedModel", "load"),
+    "headstock.files": ("parse_json",),
     "headstock.interfaces": (
         "Adapter",
         "Backbone",
@@ -139,6 +141,7 @@ __all__ = [
     "note",
     "noting",
     "pad_stack",
+    "parse_json",
     "pass_shell",
     "print_json",
     "print_table",

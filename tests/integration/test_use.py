@@ -76,7 +76,7 @@ def test_predict_reads_a_file_as_one_text(folder: Path, use: Use) -> None:
         (["train.csvv"], b"", "cannot read train.csvv: no such file; if it is meant as a text"),
         (["train.cvs"], b"", "echo train.cvs | headstock predict run"),
         (["a good thing", "letters/one"], b"", "cannot read letters/one: no such file"),
-        (["run/model"], b"", "run/model has no train, validation or test file"),
+        (["run/model"], b"", "run/model/model.json has no column 'review', which data.columns.text names"),
         (["letters/one"], b"", "if it is a data set of the Hub, write --data letters/one"),
         (["train.csv", "columns.text=nothing"], b"", "no column 'nothing', which data.columns.text names"),
         (["train.csv", "data.colums.text=review"], b"", "unknown option 'data.colums.text'"),

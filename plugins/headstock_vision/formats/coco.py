@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from headstock import BadExampleError, DataError, Splits, note, noting
+from headstock import BadExampleError, DataError, HeadstockError, Splits, note, noting, parse_json, read_bytes
 from headstock.kits import split_in
 from headstock_vision.detection.frames import Box
 from headstock_vision.detection.objects import PLACE, PROBLEM, as_object, is_number
@@ -98,9 +98,14 @@ def _json(file: Path) -> Any:
 
 def _parsed(file: Path) -> Any:
     try:
-        return json.loads(file.read_bytes())  # bytes, for then a byte-order mark and UTF-16 are understood
-    except (OSError, ValueError, RecursionError) as error:
+        content = read_bytes(file)
+        text = content.decode(json.detect_encoding(content))  # a byte-order mark and UTF-16 are understood
+    except (BadExampleError, ValueError) as error:
         raise DataError(f"{file} is not readable JSON: {error}") from error
+    try:
+        return parse_json(text, str(file), finite=False)
+    except HeadstockError as error:
+        raise DataError(str(error)) from error
 
 
 def _read(file: Path) -> PictureRows:

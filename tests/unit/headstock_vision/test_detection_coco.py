@@ -248,5 +248,14 @@ def test_what_is_no_json_is_said_where_it_must_be_coco(tmp_path: Path) -> None:
     file = tmp_path / "_annotations.coco.json"
     for content in ("{", "[]", "[" * 100_000, '{"images": []}'):
         file.write_text(content)
-        with pytest.raises(DataError, match=r"_annotations\.coco\.json is not"):
+        with pytest.raises(DataError, match=r"_annotations\.coco\.json (line 1 )?is not"):
             TASK.read(Request(tmp_path))
+
+
+def test_a_key_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    picture(tmp_path / "a.jpg")
+    file = coco(tmp_path / "_annotations.coco.json", "a.jpg")
+    text = file.read_text()
+    file.write_text(text[: text.rindex("}")] + ', "annotations": []}')
+    with pytest.raises(DataError, match=r"_annotations\.coco\.json.*the key 'annotations' is there twice"):
+        TASK.read(Request(tmp_path))
