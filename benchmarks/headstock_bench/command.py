@@ -41,6 +41,11 @@ def _seeds(context: click.Context, parameter: click.Parameter, text: str | None)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.option("--retry-failed", is_flag=True, help="Run cases again that failed earlier.")
 @click.option("--keep-weights", is_flag=True, help="Keep each run's tuned model; otherwise all but that is kept.")
+@click.option(
+    "--trust-remote-code",
+    is_flag=True,
+    help="Run Python code that comes with the pretrained weights. No suite and no recipe can say so.",
+)
 @ray_options
 @pass_shell
 def bench(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
@@ -55,6 +60,7 @@ def bench(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     as_json: bool,
     retry_failed: bool,
     keep_weights: bool,
+    trust_remote_code: bool,
     **ray: Any,
 ) -> None:
     """Run a suite of recipes over several seeds and tabulate test metrics before and after tuning.
@@ -97,7 +103,7 @@ def bench(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     wanted = seeds or suite.seeds
     planned = plan_cells(shell.catalogue, suite.name, recipes, tuple(dict.fromkeys([*suite.seeds, *wanted])))
     selected = [cell for cell in planned if cell.seed in wanted and _is_chosen(cell.case, only)]
-    settings = Settings(suite.name, out or RESULTS / suite.name, retry_failed, keep_weights)
+    settings = Settings(suite.name, out or RESULTS / suite.name, retry_failed, keep_weights, trust_remote_code)
     results = Results(settings.out / "results.jsonl")
     for problem in results.problems:
         warn(problem)

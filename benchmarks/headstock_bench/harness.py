@@ -34,12 +34,14 @@ class Settings(NamedTuple):
         out: Folder of the results.
         retry_failed: Run cells again that failed earlier.
         keep_weights: Keep the tuned model of each cell.
+        trust_remote_code: Let Python code run that comes with pretrained weights.
     """
 
     suite: str
     out: Path
     retry_failed: bool = False
     keep_weights: bool = False
+    trust_remote_code: bool = False
 
 
 class OneByOne:
@@ -134,6 +136,7 @@ class Harness:
 
         def prepare(failed: bool) -> Attempt:
             resumes, options = self._how_to_start(cell, files, failed)
+            options += ["--trust-remote-code"] if self._settings.trust_remote_code else []
             with explain_write_errors(files.recipe):
                 files.recipe.parent.mkdir(parents=True, exist_ok=True)
             write_text(files.recipe, text)

@@ -243,3 +243,8 @@ def test_the_lock_lasts_as_long_as_a_process_that_was_given_it(tmp_path: Path) -
     child.communicate(b"\n", timeout=300)
     with locked(tmp_path):
         pass
+
+
+def test_only_the_caller_lets_code_of_weights_run(start: Callable[..., Harness], runs: Runs, cells: list[Cell]) -> None:
+    start(trust_remote_code=True).run(cells)
+    assert runs.options == [["--trust-remote-code"]] * 2
