@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from headstock.cli.options.data import data_options, data_source, on_bad_example_option
+from headstock.cli.options.path import path as to_path
 from headstock.cli.options.trust import trust_option
 from headstock.cli.output import print_json
 from headstock.error_text import printable
 
 
 @click.command()
-@click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("run_dir", metavar="RUN", type=to_path)
 @click.option("--data", "path", required=True, metavar="PATH|HUB_ID", help="A file, a folder, or a Hub data set's id.")
 @click.argument("overrides", nargs=-1, metavar="[data.key=value …]")
 @on_bad_example_option

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headstock.cli.options.data import data_options, data_source, on_bad_example_option
+from headstock.cli.options.path import path as to_path
 from headstock.cli.options.trust import trust_option
 from headstock.cli.output import note
 from headstock.error_text import json_text
@@ -21,7 +22,7 @@ SHOWN = 20
 
 
 @click.command()
-@click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("run_dir", metavar="RUN", type=to_path)
 @click.argument("inputs", nargs=-1, metavar="[INPUT…] [data.key=value…]")
 @click.option("--data", "path", metavar="PATH|HUB_ID", help="A file, folder or data set of the Hub, in place of INPUT.")
 @click.option(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headstock.cli.options.launch import Launch, launch_options
+from headstock.cli.options.path import path as to_path
 from headstock.cli.options.trust import trust_option
 from headstock_registry import HeadstockError
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("target", metavar="TASK|RECIPE.yaml|RUN_DIR")
 @click.argument("overrides", nargs=-1, metavar="[key=value …]")
-@click.option("--out", type=click.Path(path_type=Path), help="Run directory; default runs/TASK, numbered when taken.")
+@click.option("--out", type=to_path, help="Run directory; default runs/TASK, numbered when taken.")
 @click.option("--resume", is_flag=True, help="Resume the interrupted run in --out (or in RUN_DIR).")
 @click.option("--force", is_flag=True, help="Replace the run in --out.")
 @click.option("--dry-run", "only_check", is_flag=True, help="Check everything and count; train and write nothing.")

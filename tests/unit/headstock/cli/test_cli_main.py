@@ -323,3 +323,15 @@ def test_a_bug_shows_its_traceback(commands, cli):
     )
     assert rest[0].startswith("Traceback")
     assert "ValueError: a bug" in result.stderr
+
+
+ARGUMENTS = [["predict", "{}"], ["evaluate", "{}", "--data", "a"], ["run", "t", "--out", "{}"]]
+
+
+@pytest.mark.parametrize("path", ["a\0b", "", "x" * 300])
+@pytest.mark.parametrize("arguments", ARGUMENTS)
+def test_a_path_that_can_be_none_is_refused_in_one_line(arguments: list[str], path: str) -> None:
+    done = CliRunner().invoke(command, [path if word == "{}" else word for word in arguments])
+    assert done.exit_code == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
