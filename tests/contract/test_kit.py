@@ -129,7 +129,7 @@ def test_a_failed_check_says_so(cli: Any, fake_site: Any) -> None:
     done = cli("check", "letters", "--only", "backbone-features", pythonpath=[fake_site.folder, PLUGINS])
     assert done.returncode == 1
     assert "came     torch.float32" in done.stdout
-    assert "checks.md#backbone-features" in done.stdout
+    assert "declared shapes: sequence (B, T, D), a bool mask (B, T)" in done.stdout
 
 
 @pytest.mark.parametrize(("kind", "only"), [("tasks", None), ("task", ["numbers"])])

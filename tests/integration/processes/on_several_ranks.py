@@ -28,11 +28,16 @@ accumulate = DistributedGradient.accumulate
 shard = fsdp.shard
 
 
+def say(value: Any) -> None:
+    """Print a line of JSON in one piece: the processes share standard output, and print writes line ends apart."""
+    os.write(sys.stdout.fileno(), f"{json.dumps(value)}\n".encode())
+
+
 def saying(model: nn.Module, layered: nn.Module, *others: Any) -> list[str]:
     changed = shard(model, layered, *others)
     layers = sum(isinstance(module, FSDPModule) for module in layered.modules())
     held = sum(each.to_local().numel() for each in model.parameters() if isinstance(each, DTensor))
-    print(json.dumps({"layers": layers, "held": held}), flush=True)
+    say({"layers": layers, "held": held})
     return changed
 
 
@@ -53,4 +58,4 @@ for work in json.loads(Path(sys.argv[1]).read_text("utf-8")):
         # Where one process fails torchrun ends the other, which may not have said yet how it ended.
         traceback.print_exc()
         break
-    print(json.dumps([os.environ["RANK"], str(result.path), result.after.metrics["accuracy"]]), flush=True)
+    say([os.environ["RANK"], str(result.path), result.after.metrics["accuracy"]])
