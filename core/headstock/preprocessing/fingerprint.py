@@ -31,7 +31,11 @@ def content_digest(value: Any, files: bool) -> bytes:
 def _feed(hasher: Any, value: Any, files: bool) -> None:
     if files and (isinstance(value, str | Path) or (isinstance(value, Mapping) and set(value) == {"path", "bytes"})):
         hasher.update(b"file" + new_digest(read_bytes(value)).digest())
-    elif value is None or isinstance(value, str | int | float | bool):
+    elif isinstance(value, str):
+        encoded = value.encode("utf-8", "surrogatepass")
+        hasher.update(b"text %d\0" % len(encoded))
+        hasher.update(encoded)
+    elif value is None or isinstance(value, int | float | bool):
         hasher.update(json.dumps(value).encode() + b"\0")
     elif isinstance(value, bytes):
         hasher.update(b"bytes" + new_digest(value).digest())

@@ -11,6 +11,8 @@ from typing import Any, ClassVar, Literal, Self
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from transformers.tokenization_utils_base import TruncationStrategy
+from transformers.utils.generic import PaddingStrategy
 
 from headstock import Backbone, Config, Example, Features, HeadstockError, json_digest, pad_stack
 from headstock.kits.pooling import masked_mean
@@ -127,17 +129,21 @@ class TransformerText(Backbone):
         """Return what :meth:`preprocess` returns for each; single texts are tokenized together, on all cores."""
         if any("words" in each or each.get("text_pair") is not None for each in inputs):
             return super().preprocess_many(inputs)
-        encoded = self.tokenizer(
-            [clean(each["text"]) for each in inputs],
-            truncation=True,
+        self.tokenizer.set_truncation_and_padding(
+            padding_strategy=PaddingStrategy.DO_NOT_PAD,
+            truncation_strategy=TruncationStrategy.LONGEST_FIRST,
             max_length=self.max_length,
-            return_attention_mask=False,
+            stride=0,
+            pad_to_multiple_of=None,
+            padding_side=None,
         )
+        # What transformers makes of encodings beside their ids takes as long as tokenizing.
+        encodings = self.tokenizer.backend_tokenizer.encode_batch_fast([clean(each["text"]) for each in inputs])
+        has_kinds = "token_type_ids" in self.tokenizer.model_input_names
         examples = []
-        for index, encoding in enumerate(encoded.encodings):
+        for index, encoding in enumerate(encodings):
             note_cut(bool(encoding.overflowing), self.max_length, example=index)
-            kinds = encoding.type_ids if "token_type_ids" in encoded else None
-            examples.append(self._example(encoding.ids, kinds))
+            examples.append(self._example(encoding.ids, encoding.type_ids if has_kinds else None))
         return examples
 
     def _example(self, ids: list[int], kinds: list[int] | None) -> Example:
