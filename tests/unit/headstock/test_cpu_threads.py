@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from headstock import cpu_threads
-from headstock.cpu_threads import CpuShare, cpu_share, prepare_threads, thread_limit
+from headstock.cpu_threads import SPINS, CpuShare, cpu_share, prepare_threads, thread_limit
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +65,7 @@ def test_what_the_user_has_set_stays(share: CpuShare, monkeypatch: pytest.Monkey
     bare: dict[str, str] = {}
     prepare_threads(bare)
     limited = {"OMP_NUM_THREADS": "2"} if share.limit == "cgroup quota" else {}
-    assert bare == {"OMP_WAIT_POLICY": "passive", **limited}
+    assert bare == {"GOMP_SPINCOUNT": SPINS, **limited}
     assert thread_limit(bare) == share.limit
     for own in ({"OMP_WAIT_POLICY": "active", "OMP_NUM_THREADS": "7"}, {"GOMP_SPINCOUNT": "5", "MKL_NUM_THREADS": "3"}):
         told = dict(own)
