@@ -29,7 +29,7 @@ from compare import RESULTS, ROOT, now, read_run, say, turns
 SAMPLES = ("image-classification", "text-classification")
 RECIPE = "text_tiny"
 POLICIES: dict[str, dict[str, str]] = {"headstock": {}, "headstock-active": {"OMP_WAIT_POLICY": "active"}}
-"""What is set in the environment of Headstock; without anything it chooses ``passive`` itself."""
+"""What is set in the environment of Headstock; without anything it lets threads spin for a while, then sleep."""
 OPENMP = ("OMP_", "GOMP_", "KMP_", "MKL_")
 PLACES = ("alone", "beside")
 BUSY = """
