@@ -70,7 +70,7 @@ class DataConfig(Config):
         "error", description="what to do with a row that cannot be used; skipped rows are counted and reported"
     )
     limit: int | None = Field(
-        None, ge=1, le=2**40, description="at most so many rows of each split, picked evenly over classes"
+        None, ge=1, le=2**40, description="maximum number of rows of each split, picked evenly over classes"
     )
 
     @model_validator(mode="after")

@@ -78,7 +78,7 @@ def load_evaluation(
     if config.hub is not None:
         table = load_hub_split(config, columns, split, need_targets)
     elif config.path is not None:
-        folder = _path(config.path)
+        folder = user_path(config.path)
         own = load_own(folder, config, columns, reader=reader, split=split, need_targets=need_targets)
         splits = find_splits(folder, formats) if folder.is_dir() and not own else {}
         if splits and split not in splits:
@@ -92,7 +92,7 @@ def load_evaluation(
         named = getattr(config, split)
         if named is None:
             raise DataError(f"no data to evaluate: set data.{split}, data.path or data.hub")
-        table = load_table(_path(named), config, columns, reader=reader, split=split, need_targets=need_targets)
+        table = load_table(user_path(named), config, columns, reader=reader, split=split, need_targets=need_targets)
     if need_targets:
         _require_targets(table, columns, config)
     return _limited(table, config, columns)
@@ -103,9 +103,9 @@ def _named_splits(
 ) -> dict[SplitName, Table]:
     formats = formats_of(config, reader)
     formats.check()
-    files: Found = {split: (_path(value),) for split in SPLITS if (value := getattr(config, split)) is not None}
+    files: Found = {split: (user_path(value),) for split in SPLITS if (value := getattr(config, split)) is not None}
     if config.path is not None:
-        path = _path(config.path)
+        path = user_path(config.path)
         own = load_own(path, config, columns, reader=reader)
         if own:
             if "train" not in own:
@@ -159,10 +159,6 @@ def _load_parts(
 
 def _names(splits: Found) -> str:
     return ", ".join(part.name for parts in splits.values() for part in parts)
-
-
-def _path(value: str) -> Path:
-    return user_path(value)
 
 
 def _require_targets(table: Table, columns: Sequence[Column], config: DataConfig) -> None:

@@ -38,7 +38,7 @@ class Digests(Sequence[bytes]):
 
     def array(self) -> NDArray[np.bytes_]:
         """Return the digests in a form that sorts and compares fast, bytes (N,)."""
-        return np.asarray(list(self), dtype=f"S{DIGEST_SIZE}")
+        return np.frombuffer(self.joined(), dtype=f"S{DIGEST_SIZE}")
 
     def __len__(self) -> int:
         return len(self._bytes) // DIGEST_SIZE

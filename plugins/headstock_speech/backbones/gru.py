@@ -11,9 +11,9 @@ from torch import Tensor, nn
 class GRU(nn.GRU):
     """``torch.nn.GRU`` of one layer in one direction that trains faster on a CPU, with the same weights and numbers.
 
-    torch differentiates such a layer operation by operation: at each position of the sequence it multiplies for the
-    weights' gradient and adds the product to the sum. Here a position costs three operations in the backward pass, and
-    the weights' gradient is one product over all positions. The numbers are those of torch but for the order of sums,
+    torch differentiates such a layer in eager mode: at each position of the sequence it multiplies for the weights'
+    gradient and adds the product to the sum. Here a position costs three operations in the backward pass, and the
+    weights' gradient is one product over all positions. The numbers are those of torch but for the order of sums,
     in float32 under autocast too. Packed sequences, inference, GPUs, which have kernels of their own, and compiled
     models take torch's way.
 

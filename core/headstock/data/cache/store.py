@@ -19,7 +19,7 @@ from headstock.interfaces import DataError
 
 ROWS = "rows.arrow"
 
-LAYOUT = 3
+LAYOUT = 4
 """Counted up whenever the same file would be stored differently."""
 
 

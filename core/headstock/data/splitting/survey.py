@@ -13,7 +13,7 @@ from headstock.data.splitting.cutting import Indices, cut, shrunk
 from headstock.interfaces import DataError, note
 
 MANY = 50
-"""From so many rows on, labels that all differ are no labels."""
+"""Number of rows above which labels that all differ are taken for free text."""
 
 Labels = str | tuple[str, ...]
 """The labels of a row: one, or any number."""

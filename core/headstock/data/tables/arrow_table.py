@@ -92,15 +92,17 @@ def texts(values: Sequence[str]) -> Any:
 
 
 def _array(values: Sequence[Any], kind: Any) -> Any:
-    """Return a ``pyarrow.Array`` of texts or of integers of 64 bits; ``None`` is null."""
+    """Return a ``pyarrow.Array`` of ``large_string`` or of integers of 64 bits; ``None`` is null."""
     import pyarrow as pa
 
     known = pa.py_buffer(np.packbits([value is not None for value in values], bitorder="little"))
     if pa.types.is_int64(kind):
         numbers = np.asarray([value or 0 for value in values], dtype=np.int64)
         return pa.Array.from_buffers(kind, len(values), [known, pa.py_buffer(numbers)])
+    if not pa.types.is_large_string(kind):
+        raise TypeError(f"cannot write a column of {kind}")
     encoded = [b"" if value is None else value.encode() for value in values]
-    offsets = np.zeros(len(values) + 1, dtype=np.int64 if pa.types.is_large_string(kind) else np.int32)
+    offsets = np.zeros(len(values) + 1, dtype=np.int64)  # offsets of 32 bits end at 2 GiB of text
     np.cumsum([len(each) for each in encoded], out=offsets[1:])
     return pa.Array.from_buffers(kind, len(values), [known, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))])
 

@@ -72,7 +72,7 @@ def stored_text(path: Path, how: Any, columns: Collection[str], records: Callabl
                 yield {**record, LINE: line, PROBLEM: None}
 
     def fill(stream: BinaryIO) -> None:
-        types = {**dict.fromkeys(columns, pa.string()), LINE: pa.int64(), PROBLEM: pa.string()}
+        types = {**dict.fromkeys(columns, pa.large_string()), LINE: pa.int64(), PROBLEM: pa.large_string()}
         write_rows(stream, pa.schema(types), rows())
 
     return ArrowTable.mapped(stored(path, how, fill))

@@ -19,7 +19,7 @@ ROWS = [
 @pytest.fixture
 def table(tmp_path: Path) -> ArrowTable:
     with (tmp_path / "rows.arrow").open("wb") as stream:
-        write_rows(stream, pa.schema({"text": pa.string(), "line": pa.int64()}), ROWS)
+        write_rows(stream, pa.schema({"text": pa.large_string(), "line": pa.int64()}), ROWS)
     return ArrowTable.mapped(tmp_path / "rows.arrow")
 
 
