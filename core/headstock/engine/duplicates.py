@@ -15,7 +15,7 @@ PAIRS = (("validation", "train"), ("test", "train"), ("test", "validation"))
 
 def duplicate_lines(splits: Mapping[str, PreparedSplit]) -> list[str]:
     """Return a line for each pair of splits with inputs in common, and one on equal inputs with unlike references."""
-    contents = {name: split.split.contents_array() for name, split in splits.items()}
+    contents = {name: split.split.contents.array() for name, split in splits.items()}
     lines = []
     for name, other in PAIRS:
         if name in contents and other in contents:

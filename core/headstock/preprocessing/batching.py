@@ -8,6 +8,7 @@ from contextvars import copy_context
 from typing import Any, NamedTuple
 
 from headstock.attribution import note_rows
+from headstock.data.tables.chunks import chunks
 from headstock.interfaces import Backbone, BadExampleError, Example
 from headstock.interfaces.notes import noting, noting_examples
 
@@ -52,14 +53,14 @@ def preprocessed(
     """
     start = 0
     if not _works_on_batches(backbone):
-        for batch in _batches(inputs):
+        for batch in chunks(inputs, BATCH, BATCH_CHARACTERS):
             yield [_one(backbone, each, start + index, where) for index, each in enumerate(batch)]
             start += len(batch)
         return
     with ThreadPoolExecutor(1, "preprocess") as executor:
         running: Future[list[Result]] | None = None
         try:
-            for batch in _batches(inputs):
+            for batch in chunks(inputs, BATCH, BATCH_CHARACTERS):
                 following = executor.submit(copy_context().run, _together, backbone, batch, start, where)
                 start += len(batch)
                 if running is not None:
@@ -73,19 +74,6 @@ def preprocessed(
 
 def _works_on_batches(backbone: Backbone) -> bool:
     return type(backbone).preprocess_many is not Backbone.preprocess_many
-
-
-def _batches(inputs: Iterable[Mapping[str, Any]]) -> Iterator[Inputs]:
-    batch: list[Mapping[str, Any]] = []
-    characters = 0
-    for each in inputs:
-        batch.append(each)
-        characters += sum(len(value) for value in each.values() if isinstance(value, str))
-        if len(batch) == BATCH or characters >= BATCH_CHARACTERS:
-            yield batch
-            batch, characters = [], 0
-    if batch:
-        yield batch
 
 
 def _together(backbone: Backbone, batch: Inputs, start: int, where: Callable[[int], str]) -> list[Result]:

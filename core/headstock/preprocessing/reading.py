@@ -7,9 +7,6 @@ from collections.abc import Iterator, Mapping, MutableSequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from headstock.attribution import note_rows
 from headstock.data import Table
 from headstock.interfaces import BadExampleError, BadPartsError, DataError, Task, note
@@ -48,10 +45,6 @@ class ReadSplit:
     predicting: bool = False
     notes: RowNotes = field(default_factory=RowNotes)
     contents: Digests = field(default_factory=Digests)
-
-    def contents_array(self) -> NDArray[np.bytes_]:
-        """Return ``contents`` in a form that sorts and compares fast, bytes (N,)."""
-        return self.contents.array()
 
     def inputs(self, task: Task) -> Iterator[Mapping[str, Any]]:
         """Yield the backbone inputs of the usable rows."""

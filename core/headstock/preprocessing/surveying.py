@@ -27,7 +27,7 @@ class Surveyor:
         self._whole = read_split("train", table, self._task, self._policy)
         labels = [self._labels(reference) for reference in self._whole.references]
         rows = np.asarray(self._whole.rows, dtype=np.int64)
-        return Survey(rows, self._whole.contents_array(), labels if any(labels) else [])
+        return Survey(rows, self._whole.contents.array(), labels if any(labels) else [])
 
     @property
     def cut(self) -> bool:

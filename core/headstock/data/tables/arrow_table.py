@@ -5,12 +5,14 @@ Arrays are made of buffers, for ``pyarrow.array`` imports pandas.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from headstock.data.tables.chunks import chunks
 
 BATCH_ROWS = 1000
 """Rows that are written together, at most."""
@@ -79,7 +81,7 @@ def write_rows(stream: BinaryIO, schema: Any, rows: Iterable[Mapping[str, Any]])
     import pyarrow as pa
 
     with pa.ipc.new_stream(stream, schema) as writer:
-        for batch in _batches(rows):
+        for batch in chunks(rows, BATCH_ROWS, BATCH_CHARACTERS):
             columns = [_array([row[field.name] for row in batch], field.type) for field in schema]
             writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
 
@@ -105,16 +107,3 @@ def _array(values: Sequence[Any], kind: Any) -> Any:
     offsets = np.zeros(len(values) + 1, dtype=np.int64)  # offsets of 32 bits end at 2 GiB of text
     np.cumsum([len(each) for each in encoded], out=offsets[1:])
     return pa.Array.from_buffers(kind, len(values), [known, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))])
-
-
-def _batches(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
-    batch: list[Mapping[str, Any]] = []
-    characters = 0
-    for row in rows:
-        batch.append(row)
-        characters += sum(len(value) for value in row.values() if isinstance(value, str))
-        if len(batch) == BATCH_ROWS or characters >= BATCH_CHARACTERS:
-            yield batch
-            batch, characters = [], 0
-    if batch:
-        yield batch
