@@ -26,7 +26,7 @@ from typing import NamedTuple
 import click
 
 LISTING = ("tasks", "backbones", "adapters", "plugins", "--help")
-MODEL = Path(__file__).parents[2] / ".." / "shared" / "data" / "weights" / "all-minilm-l6-v2-fp16"
+MODEL = Path(__file__).parents[2] / "shared" / "data" / "weights" / "all-minilm-l6-v2-fp16"
 ROWS = 160
 PASS, TORCH, TRANSFORMERS = "pass", "import torch", "import torch, transformers, load weights"
 LOAD = "import sys, torch, transformers; transformers.AutoModel.from_pretrained(sys.argv[1])"

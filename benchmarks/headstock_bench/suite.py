@@ -9,8 +9,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
-from headstock import Config, HeadstockError
-from headstock.error_text import shown
+from headstock import Config, HeadstockError, shown
 from headstock.files import ReadError, read_utf8
 from headstock.recipe.errors import RecipeError, describe
 from headstock.recipe.source import COMPONENTS, MAPPINGS, component_of

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from headstock.digests import file_digest, json_digest
     from headstock.engine.run import run
     from headstock.engine.tuned_model import TunedModel, load
+    from headstock.error_text import shown
     from headstock.files import parse_json
     from headstock.interfaces import (
         Adapter,
@@ -60,6 +61,7 @@ _LAZY = {
     "headstock.cli.commands": ("Shell", "pass_shell"),
     "headstock.cli.output": ("print_json", "print_table", "warn"),
     "headstock.digests": ("file_digest", "json_digest"),
+    "headstock.error_text": ("shown",),
     "headstock.engine.run": ("run",),
     "headstock.engine.tuned_model": ("TunedModel", "load"),
     "headstock.files": ("parse_json",),
@@ -147,6 +149,7 @@ __all__ = [
     "print_table",
     "read_bytes",
     "run",
+    "shown",
     "trusts_remote_code",
     "warn",
     "write_text",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +10,7 @@ from peft.utils import CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 
-from headstock import HeadstockError
+from headstock import HeadstockError, read_bytes, shown
 
 TOLD = {"auto_mapping", "base_model_name_or_path", "inference_mode", "peft_version", "revision", "task_type"}
 """Keys that tell where an adapter comes from; nothing is done with them."""
@@ -45,7 +44,7 @@ def read_lora(directory: Path) -> peft.LoraConfig:
             raise HeadstockError(f"cannot load the adapter: {directory} has no {name}")
     path = directory / CONFIG_NAME
     try:
-        saved = SavedLora.model_validate_json(path.read_bytes())
+        saved = SavedLora.model_validate_json(read_bytes(path))
     except ValidationError as error:
         problem = error.errors()[0]
         key = ".".join(map(str, problem["loc"]))
@@ -53,8 +52,9 @@ def read_lora(directory: Path) -> peft.LoraConfig:
     usual: dict[str, Any] = peft.LoraConfig().to_dict()  # type: ignore[no-untyped-call]
     for key, value in (saved.model_extra or {}).items():
         if key not in TOLD and value not in (None, False, [], {}, usual.get(key)):
-            shown = json.dumps(value)[:40]
-            raise HeadstockError(f"cannot load the adapter: {path}: adapter 'lora' has no use for {key}: {shown}")
+            raise HeadstockError(
+                f"cannot load the adapter: {path}: adapter 'lora' has no use for {key}: {shown(value, 42)}"
+            )
     _check_rank(directory / SAFETENSORS_WEIGHTS_NAME, saved.r)
     values: dict[str, Any] = saved.model_dump(include=set(SavedLora.model_fields) - {"peft_type"})
     return peft.LoraConfig(**values, inference_mode=True)

@@ -5,16 +5,15 @@ from __future__ import annotations
 from headstock import note
 
 
-def note_cut(cut: bool, max_length: int, of: str = "texts", example: int | None = None) -> None:
+def note_cut(cut: bool, max_length: int, example: int | None = None) -> None:
     """Count an example of which the end was left out, if it was.
 
     Args:
         cut: Whether it was.
         max_length: Tokens kept of an example.
-        of: What was cut, in the plural.
         example: Index of the example, where several are preprocessed at once.
     """
-    note(f"{of} cut to {max_length} tokens (backbone.max_length)", int(cut), example=example)
+    note(f"texts cut to {max_length} tokens (backbone.max_length)", int(cut), example=example)
 
 
 def note_lost_words(lost: int, max_length: int) -> None:

@@ -32,7 +32,7 @@ from headstock import (
 )
 from headstock.kits import Labelled, LabelledConfig, LabelSet, balanced_weights, read_list
 from headstock_text.formats.conll import read_conll
-from headstock_text.iob2 import entities, entity_types, to_iob2
+from headstock_text.iob2 import entities, entity_types, is_tag, to_iob2
 from headstock_text.samples import towns_and_people
 from headstock_text.splitting import Span, split_words
 from headstock_text.tasks.decoding import best_paths
@@ -42,7 +42,6 @@ IGNORED = -100
 ONE_WORD = "examples of one word alone (each row is a sentence; for one word a row, write a CoNLL file)"
 
 _SEPARATORS = ",;|"
-_IOB = re.compile(r"O|[BIESLU]-\S+")
 
 
 class TokenClassificationConfig(LabelledConfig):
@@ -284,7 +283,7 @@ def _tags(row: Row) -> Any:
         return written
     for mark in _SEPARATORS:
         parts = [part.strip() for part in tags.split(mark)]
-        if len(parts) > 1 and all(map(_IOB.fullmatch, parts)):
+        if len(parts) > 1 and all(map(is_tag, parts)):
             return parts
     return tags.split()
 

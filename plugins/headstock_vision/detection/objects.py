@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeGuard
 
-from headstock import BadExampleError
+from headstock import BadExampleError, shown
 from headstock_vision.detection.frames import Box
 
 BoxFormat = Literal["xywh", "xyxy"]
@@ -16,9 +16,9 @@ BOX_KEYS = ("box", "bbox", "boxes", "bboxes")
 LABEL_KEYS = ("label", "category", "labels", "categories", "class", "name")
 CROWD = "crowd"
 """Key of an object that is a crowd: no training target, and neither right nor wrong to be found."""
-PLACE = "place"
-"""Key under which the readers of COCO and VOC say which annotation an object is, for messages."""
-PROBLEM = "problem"
+PLACE = "\0place"
+"""Key, as no data has it, under which the readers of COCO and VOC say which annotation an object is, for messages."""
+PROBLEM = "\0problem"
 """Key under which they say why an object cannot be used."""
 
 
@@ -125,7 +125,7 @@ def _place(number: int, value: Any) -> str:
     if not isinstance(value, Mapping):
         return place
     label = _pick(value, LABEL_KEYS)
-    named = f" ('{str(label)[:40]}')" if isinstance(label, str | int) and str(label).strip() else ""
+    named = f" ({shown(str(label), 42)})" if isinstance(label, str | int) and str(label).strip() else ""
     return f"{value.get(PLACE, place)}{named}"
 
 
@@ -146,8 +146,8 @@ def _box(value: Any, box_format: BoxFormat) -> Box:
         value = [value.get(side) for side in SIDES]
         box_format = "xyxy"
     if not _is_list(value) or len(value) != 4 or not all(map(is_number, value)):
-        shown = "" if value is None else f", not {str(value)[:60]}"
-        raise BadExampleError(f"has no box: four numbers, or a mapping with {', '.join(SIDES)}{shown}")
+        held = "" if value is None else f", not {shown(value, 60)}"
+        raise BadExampleError(f"has no box: four numbers, or a mapping with {', '.join(SIDES)}{held}")
     left, top, third, fourth = map(float, value)
     box = Box(left, top, third, fourth) if box_format == "xyxy" else Box(left, top, left + third, top + fourth)
     if box.xmax <= box.xmin or box.ymax <= box.ymin:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from headstock import BadExampleError, BadPartsError, note
+from headstock import BadExampleError, BadPartsError, note, shown
 from headstock_vision.decode import read_frame
 from headstock_vision.detection.frames import Box, Frame, Size, Which, clip, frame_of_boxes, frame_of_declared
 from headstock_vision.detection.objects import BoxFormat, as_object, box_of, is_number, read_objects
@@ -136,7 +136,7 @@ def declared_size(row: Mapping[str, Any]) -> Size | None:
         if value is None or value == 0:
             return None
         if not is_number(value) or value < 0 or value != int(value):
-            raise BadExampleError(f"{name} is {str(value)[:40]!r}, not a number of pixels")
+            raise BadExampleError(f"{name} is {shown(value, 42)}, not a number of pixels")
         sides.append(int(value))
     return Size(*sides)
 

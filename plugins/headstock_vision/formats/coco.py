@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from headstock import BadExampleError, DataError, HeadstockError, Splits, note, noting, parse_json, read_bytes
+from headstock import BadExampleError, DataError, HeadstockError, Splits, note, noting, parse_json, read_bytes, shown
 from headstock.kits import split_in
-from headstock_vision.detection.frames import Box
+from headstock_vision.detection.frames import Box, Size
 from headstock_vision.detection.objects import PLACE, PROBLEM, as_object, is_number
 from headstock_vision.detection.references import declared_size
 from headstock_vision.formats.pictures import Pictures, folders_in, visible
-from headstock_vision.formats.rows import Annotated, PictureRows, corner_boxes, picture_rows
+from headstock_vision.formats.rows import Annotated, PictureRows, picture_rows
 
 INSIDE = "_annotations.coco.json"
 """The file in a split's own folder of images, as annotation services export it."""
@@ -35,29 +35,48 @@ def read_coco(path: Path) -> Splits | None:
     if path.is_file():
         if path.suffix.casefold() != ".json":
             return None
-        content = _json(path)
-        return {"train": _rows(path, content)} if _is_coco(content) else None
+        coco = _instances([path]).coco  # what cannot be read is for the common formats to say
+        return None if coco is None else {"train": _rows(coco.file, coco.content)}
     if not path.is_dir():
         return None
     if (path / INSIDE).is_file():
-        return {"train": _read(path / INSIDE)}
+        return {"train": _rows(path / INSIDE, _required(path / INSIDE))}
     named, others = _files(path)
-    if "train" in named:
-        return {split: _read(file) for split, file in named.items()}
-    unnamed = [file for file in others if _is_coco(_json(file))]
+    splits = {split: _instances(files) for split, files in named.items()}
+    found = {split: each.coco for split, each in splits.items() if each.coco is not None}
+    if found:
+        problem = next((each.problem for each in splits.values() if each.coco is None and each.problem), None)
+        if problem is not None:
+            raise problem
+    if "train" in found:
+        return {split: _rows(coco.file, coco.content) for split, coco in found.items()}
+    unnamed = [each.coco for each in (_instances([file]) for file in others) if each.coco is not None]
     if len(unnamed) > 1:
-        names = ", ".join(str(file) for file in unnamed)
+        names = ", ".join(str(coco.file) for coco in unnamed)
         raise DataError(
             f"{path} has several COCO files: {names}; say which with data.train, data.validation, data.test"
         )
-    return {"train": _read(unnamed[0])} if unnamed else None
+    return {"train": _rows(unnamed[0].file, unnamed[0].content)} if unnamed else None
 
 
-def _files(path: Path) -> tuple[dict[str, Path], list[Path]]:
-    """Return the COCO files whose names say which split they are, and the JSON files whose names do not."""
+class Coco(NamedTuple):
+    """A COCO file and what it holds."""
+
+    file: Path
+    content: Mapping[str, Any]
+
+
+class Instances(NamedTuple):
+    """The file with boxes among the files of a split, or why one of them cannot be read, or neither."""
+
+    coco: Coco | None
+    problem: DataError | None
+
+
+def _files(path: Path) -> tuple[dict[str, list[Path]], list[Path]]:
+    """Return by split the JSON files whose names say which split they are, and those whose names do not."""
     named: dict[str, list[Path]] = {}
     others: list[Path] = []
-    found: dict[str, Path] = {}
     for folder in (each for each in folders_in(path) if (each / INSIDE).is_file()):
         if (split := split_in(folder.name)) is not None:
             named.setdefault(split, []).append(folder / INSIDE)
@@ -67,33 +86,31 @@ def _files(path: Path) -> tuple[dict[str, Path], list[Path]]:
             others.append(file)
         elif split not in named or named[split][0].name != INSIDE:
             named.setdefault(split, []).append(file)
-    for name in ("train", "validation", "test"):
-        chosen = _instances(named.get(name, ()))
-        if chosen is not None:
-            found[name] = chosen
-    return found, others
+    return named, others
 
 
 def _json_files(folder: Path) -> list[Path]:
     return visible(folder, ".json") if folder.is_dir() else []
 
 
-def _instances(files: Sequence[Path]) -> Path | None:
+def _instances(files: Sequence[Path]) -> Instances:
     """Return the file with boxes: beside its instances COCO has captions and key points of the same images."""
-    ordered = sorted(files, key=lambda file: not file.stem.startswith("instances"))
-    return next((file for file in ordered if file.name == INSIDE or _is_coco(_json(file))), None)
+    problem: DataError | None = None
+    for file in sorted(files, key=lambda file: not file.stem.startswith("instances")):
+        if file.name == INSIDE:
+            return Instances(Coco(file, _required(file)), None)
+        try:
+            content = _parsed(file)
+        except DataError as error:
+            problem = problem or error
+            continue
+        if _is_coco(content):
+            return Instances(Coco(file, content), None)
+    return Instances(None, problem)
 
 
 def _is_coco(content: Any) -> bool:
     return isinstance(content, Mapping) and {"images", "annotations"} <= set(content)
-
-
-def _json(file: Path) -> Any:
-    """Return what a file holds, or ``None``: whatever it is then, the common formats have their own word on it."""
-    try:
-        return _parsed(file)
-    except DataError:
-        return None
 
 
 def _parsed(file: Path) -> Any:
@@ -108,11 +125,12 @@ def _parsed(file: Path) -> Any:
         raise DataError(str(error)) from error
 
 
-def _read(file: Path) -> PictureRows:
+def _required(file: Path) -> Mapping[str, Any]:
     content = _parsed(file)
     if not _is_coco(content):
         raise DataError(f"{file} is not in COCO's format: it must be an object with images and annotations")
-    return _rows(file, content)
+    found: Mapping[str, Any] = content
+    return found
 
 
 def _rows(file: Path, content: Mapping[str, Any]) -> PictureRows:
@@ -210,7 +228,7 @@ def _object(each: Mapping[str, Any], names: Mapping[str, str]) -> tuple[dict[str
         note(DRAWN)
         return as_object(label, outline), None
     if not isinstance(box, list) or len(box) != 4 or not all(map(is_number, box)):
-        return {"label": label, PROBLEM: f"has no bbox of four numbers: {str(box)[:60]}"}, None
+        return {"label": label, PROBLEM: f"has no bbox of four numbers: {shown(box, 60)}"}, None
     left, top, width, height = box
     if width <= 0 or height <= 0:
         return {"label": label, PROBLEM: f"has an empty bbox {box}: width and height must be above 0"}, box
@@ -244,8 +262,23 @@ def _require_pixels(file: Path, boxes: Sequence[tuple[Sequence[Any], Annotated]]
             f"{file}: all {len(boxes)} boxes lie between 0 and 1, so they are shares of the images; COCO's are in "
             "pixels: multiply them by width and height"
         )
-    if corner_boxes(sizes):
+    if _are_corners(sizes):
         raise DataError(
             f"{file}: its boxes are corners [left, top, right, bottom], for as COCO's [left, top, width, height] many "
             "would reach out of their images; subtract left and top from the last two numbers"
         )
+
+
+def _are_corners(boxes: Sequence[tuple[Sequence[Any], Size]]) -> bool:
+    """Tell whether boxes of left, top, width and height must really be edges: left, top, right, bottom.
+
+    As widths and heights they would leave their pictures again and again; as edges not one of them does.
+
+    Args:
+        boxes: Four numbers each, and the size of the picture.
+    """
+    if len(boxes) < 4:
+        return False
+    leave = sum(x + w > size.width + 1 or y + h > size.height + 1 for (x, y, w, h), size in boxes)
+    edges = all(x < w <= max(size) + 1 and y < h <= max(size) + 1 for (x, y, w, h), size in boxes)
+    return edges and leave * 4 >= len(boxes)

@@ -10,7 +10,7 @@ from typing import Any, overload
 from headstock import BadExampleError, DataError
 from headstock_vision.decode import read_frame
 from headstock_vision.detection.frames import Size
-from headstock_vision.detection.objects import PROBLEM, box_of, is_box, is_number
+from headstock_vision.detection.objects import PROBLEM, box_of, is_box
 from headstock_vision.detection.references import FRAME, OneFile, as_shown, declared_size
 
 MISSING = "missing"
@@ -48,6 +48,7 @@ class PictureRows(Sequence[Mapping[str, Any]]):
     def __init__(self, pictures: Sequence[Annotated], looked_in: Sequence[Path], notes: tuple[str, ...] = ()) -> None:
         self.notes = notes
         self._pictures, self._looked_in = pictures, looked_in
+        self._missing = sum(each.path is None for each in pictures)
         self._one_file = OneFile([(str(each.path), size) for each in pictures if each.path and (size := _size(each))])
         self._rows: dict[int, dict[str, Any]] = {}
 
@@ -73,9 +74,11 @@ class PictureRows(Sequence[Mapping[str, Any]]):
     def _row(self, each: Annotated) -> dict[str, Any]:
         row = {"image": str(each.path or each.name), "objects": each.objects, **each.size}
         if each.path is None:
-            missing = sum(other.path is None for other in self._pictures)
             folders = ", ".join(map(str, self._looked_in))
-            return {**row, MISSING: f"there is no '{each.name}' in {folders}; {missing} of {len(self)} are missing"}
+            return {
+                **row,
+                MISSING: f"there is no '{each.name}' in {folders}; {self._missing} of {len(self)} are missing",
+            }
         sound = [found for found in each.objects if PROBLEM not in found and is_box(found["box"])]
         try:
             frame = read_frame(each.path)
@@ -128,19 +131,3 @@ def _size(each: Annotated) -> Size | None:
         return declared_size(each.size)
     except BadExampleError:  # is said when the row is read
         return None
-
-
-def corner_boxes(boxes: Sequence[tuple[Sequence[Any], Size]]) -> bool:
-    """Tell whether boxes of left, top, width and height must really be edges: left, top, right, bottom.
-
-    As widths and heights they would leave their pictures again and again; as edges not one of them does.
-
-    Args:
-        boxes: Four values each, and the size of the picture.
-    """
-    sound = [(box, size) for box, size in boxes if len(box) == 4 and all(map(is_number, box))]
-    if len(sound) < 4:
-        return False
-    leave = sum(x + w > size.width + 1 or y + h > size.height + 1 for (x, y, w, h), size in sound)
-    edges = all(x < w <= max(size) + 1 and y < h <= max(size) + 1 for (x, y, w, h), size in sound)
-    return edges and leave * 4 >= len(sound)

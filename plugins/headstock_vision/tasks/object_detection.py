@@ -154,8 +154,9 @@ class ObjectDetection(Task):
         return [{**each, "label": self.labels.canonical(each["label"])} for each in reference]
 
     def label_counts(self, references: Sequence[list[dict[str, Any]]]) -> dict[str, int]:
-        """Return the number of objects of each label."""
-        counts = Counter(self.labels.canonical(each["label"]) for objects in references for each in objects)
+        """Return the number of objects of each label, without crowds."""
+        real = (each for objects in references for each in objects if CROWD not in each)
+        counts = Counter(self.labels.canonical(each["label"]) for each in real)
         return {name: counts[name] for name in sorted(counts)}
 
     def state(self) -> dict[str, Any]:

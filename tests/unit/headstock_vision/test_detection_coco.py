@@ -252,6 +252,26 @@ def test_what_is_no_json_is_said_where_it_must_be_coco(tmp_path: Path) -> None:
             TASK.read(Request(tmp_path))
 
 
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_damaged_file_of_one_split_is_not_passed_over(tmp_path: Path, split: str) -> None:
+    for name in ("train", "val"):
+        picture(tmp_path / name / "a.jpg")
+        coco(tmp_path / f"annotations/instances_{name}.json", "a.jpg")
+    file = tmp_path / f"annotations/instances_{split}.json"
+    file.write_text(file.read_text()[:-20])
+    with pytest.raises(DataError, match=rf"instances_{split}\.json.*is not"):
+        TASK.read(Request(tmp_path))
+
+
+def test_keys_of_users_are_no_words_of_the_reader(tmp_path: Path) -> None:
+    objects = [{"label": "cat", "bbox": [1, 2, 4, 6], "problem": "minor", "place": "garden"}]
+    assert TASK.reference({"image": str(picture(tmp_path / "a.png")), "objects": objects}) == [CAT]
+
+
+def test_crowds_are_not_counted_among_the_objects() -> None:
+    assert TASK.label_counts([[CAT, {**CAT, "crowd": True}], []]) == {"cat": 1}
+
+
 def test_a_key_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     picture(tmp_path / "a.jpg")
     file = coco(tmp_path / "_annotations.coco.json", "a.jpg")

@@ -111,6 +111,11 @@ def test_cells_with_marks_between_words_and_tags(mark: str) -> None:
     assert make().reference(row) == ["B-ORG", "I-ORG", "O"]
 
 
+def test_cells_with_marks_may_have_any_scheme_of_tags() -> None:
+    row = {"words": "the,New,York,Times", "tags": "O,B-ORG,M-ORG,E-ORG"}
+    assert make().reference(row) == ["O", "B-ORG", "I-ORG", "I-ORG"]
+
+
 def test_marks_between_tags_that_the_words_have_not_are_refused() -> None:
     with pytest.raises(BadExampleError, match="4 words but 2 tags"):
         make().reference({"words": "it is so good", "tags": "B-X,O"})
