@@ -3,8 +3,9 @@
 python benchmarks/peers/busy.py                            # the samples and the Trainer, three rounds
 python benchmarks/peers/busy.py --rounds 1 --task text-classification --epochs 1 --results try.json   # a quick try
 
-Headstock trains the samples of two tasks, once as it comes, so that OpenMP's threads spin for a while and then sleep, and once
-with ``OMP_WAIT_POLICY=active``; the Trainer of transformers trains ``recipes/text_tiny.yaml`` and Headstock beside it.
+Headstock trains the samples of two tasks, once as it comes, so that OpenMP's threads spin for a while and then sleep,
+and once with ``OMP_WAIT_POLICY=active``; the Trainer of transformers trains ``recipes/text_tiny.yaml`` and Headstock
+beside it.
 Each turn is a process. Beside it run nothing, and then as many processes that count in Python as ``--busy`` says.
 """
 

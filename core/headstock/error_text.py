@@ -36,6 +36,8 @@ def shown(value: object, longest: int = LONGEST_VALUE) -> str:
 
 def printable(text: str) -> str:
     """Return text with line breaks, other control characters and halves of surrogate pairs as escapes."""
+    if text.isprintable():
+        return text
     return "".join(each if each.isprintable() or unicodedata.category(each) == "Zs" else _escape(each) for each in text)
 
 

@@ -160,7 +160,7 @@ class Catalogue:
         conflict = self._conflicts.get((kind, short))
         if conflict is not None and (not distribution or normalized(distribution) in _distributions(conflict)):
             raise NameConflictError(str(conflict))
-        raise self._missing(kind, name, f"no {kind} named '{name}' is installed", self.names(kind))
+        raise self.missing(kind, name, f"no {kind} named '{name}' is installed", self.names(kind))
 
     def find(self, name: str) -> tuple[Entry, ...]:
         """Return the entries of any kind that have this name or qualified name.
@@ -178,7 +178,7 @@ class Catalogue:
                 continue
         if not found:
             known = [known for _, known in self._entries]
-            raise self._missing(None, name, f"nothing named '{name}' is installed", known)
+            raise self.missing(None, name, f"nothing named '{name}' is installed", known)
         return tuple(found)
 
     def check(self) -> None:
@@ -210,34 +210,39 @@ class Catalogue:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             raise PluginError(f"{entry} of {entry.source}: cannot import {entry.target} ({reason})") from error
 
-    def unusable(self, name: str, kind: str | None = None) -> str | None:
-        """Return which unusable plugin or entry has a missing name, and why it is unusable; ``None`` if none has."""
+    def missing(self, kind: str | None, name: str, message: str, known: Sequence[str]) -> UnknownNameError:
+        """Return the error for a name that nothing usable has.
+
+        Args:
+            kind: The kind of entry that is wanted; ``None``: any.
+            name: The name, which may be qualified.
+            message: What the error says first.
+            known: Names that there are. The nearest are given, unless an unusable entry has the very name: then the
+                error says why it is unusable. It says, too, which plugins cannot be loaded and mention the name.
+        """
         distribution, _, short = name.rpartition(":")
         suspects = [
             plugin
             for plugin in self.plugins
             if not distribution or normalized(plugin.source.distribution) == normalized(distribution)
         ]
-        reasons = [
+        brought = [
             f"it is brought by plugin '{entry.source.plugin}' of {entry.source} and {entry.reason}"
             for plugin in suspects
             for entry in plugin.left_out
             if entry.name == short and (kind in (None, entry.kind) or entry.kind not in KINDS)
         ]
-        reasons += [
-            f"it is brought by plugin '{plugin.source.plugin}' of {plugin.source}, which cannot be loaded: "
-            f"{plugin.problem}"
+        if distribution and not suspects:
+            installed = {normalized(plugin.source.distribution) for plugin in self.plugins}
+            brought.append(f"there is no plugin of a distribution '{distribution}'{nearest(distribution, installed)}")
+        mentioned = [
+            f"; plugin '{plugin.source.plugin}' of {plugin.source}, which cannot be loaded ({plugin.problem}), "
+            "mentions it"
             for plugin in suspects
             if plugin.problem is not None and short in plugin.mentions
         ]
-        if distribution and not suspects:
-            installed = {normalized(plugin.source.distribution) for plugin in self.plugins}
-            reasons.append(f"there is no plugin of a distribution '{distribution}'{nearest(distribution, installed)}")
-        return "; ".join(reasons) or None
-
-    def _missing(self, kind: str | None, name: str, message: str, known: Sequence[str]) -> UnknownNameError:
-        reason = self.unusable(name, kind)
-        return UnknownNameError(f"{message}{nearest(name, known)}" if reason is None else f"{message}: {reason}")
+        advice = f": {'; '.join(brought)}" if brought else nearest(name, known)
+        return UnknownNameError(f"{message}{advice}{''.join(mentioned)}")
 
 
 def _distributions(conflict: Conflict) -> set[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from headstock.cli.options.data import data_options, data_source, on_bad_example_option
-from headstock.cli.options.path import path as to_path
+from headstock.cli.options.path import to_path
 from headstock.cli.options.trust import trust_option
 from headstock.cli.output import print_json
 from headstock.error_text import printable
@@ -43,8 +43,8 @@ def evaluate(
     \b
     headstock evaluate runs/text-classification --data new_reviews.csv columns.text=review
     """
+    from headstock.atomic import finite
     from headstock.engine.tuned_model import load
-    from headstock.report.result import finite
     from headstock.report.table import metrics_table
 
     data = {**data_source(path), **data_options(overrides, "to score the model on it write --data ")}
@@ -54,7 +54,7 @@ def evaluate(
     evaluation = model.evaluate(data, quiet=quiet)
     if as_json:
         record = {
-            "metrics": {name: finite(value) for name, value in evaluation.metrics.items()},
+            "metrics": finite(dict(evaluation.metrics)),
             "details": evaluation.details.model_dump(mode="json"),
             "examples": evaluation.examples,
             "skipped": evaluation.skipped,

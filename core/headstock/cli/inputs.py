@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from headstock.cli.options.data import data_options
 from headstock.cli.output import note
 from headstock.data import DataConfig, MemoryRows, Table
 from headstock.data.config import OF_THE_SOURCE
@@ -93,12 +92,13 @@ class Inputs:
     Args:
         model: Whose task says whether inputs are texts or files.
         run_dir: The run, for messages.
-        options: Options of the data as texts, ``columns.text=review``.
+        written: Options of the data as texts, ``columns.text=review``.
+        options: What they say, see :func:`headstock.cli.options.data.data_options`.
     """
 
-    def __init__(self, model: TunedModel, run_dir: Path, options: Sequence[str]) -> None:
+    def __init__(self, model: TunedModel, run_dir: Path, written: Sequence[str], options: Mapping[str, Any]) -> None:
         self._model, self._run_dir = model, run_dir
-        self._written, self._options = options, data_options(options)
+        self._written, self._options = written, options
         self._columns = model.task.columns
         self._tables = Formats(AUTO, model.task.formats).suffixes
         self._takes_files = self._columns[0].content == "file"

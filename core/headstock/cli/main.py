@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import click
 from click.shell_completion import CompletionItem
@@ -16,7 +16,7 @@ from headstock.cli.output import print_error, warn
 from headstock.cli.termination import TerminatedError, end_in_order, exit_code
 from headstock.cpu_threads import prepare_threads
 from headstock.distributed import launched, leads, leave, quieten, speaks
-from headstock_registry import HeadstockError, UnknownNameError, nearest
+from headstock_registry import HeadstockError, UnknownNameError
 
 NO_ARGUMENTS = getattr(click.exceptions, "NoArgsIsHelpError", ())
 """What click raises, from 8.2 on, to show the help of a group called without arguments."""
@@ -39,9 +39,8 @@ class LazyGroup(click.Group):
         """Find the command that the arguments begin with; for an unknown name say what comes near."""
         shell, name = ctx.ensure_object(Shell), args[0]
         if not ctx.resilient_parsing and shell.command(name) is None:
-            reason = shell.catalogue.unusable(name, "command")
-            advice = nearest(name, shell.command_summaries()) if reason is None else f": {reason}"
-            raise UnknownNameError(f"there is no command '{name}'{advice}")
+            known = list(shell.command_summaries())
+            raise shell.catalogue.missing("command", name, f"there is no command '{name}'", known)
         return super().resolve_command(ctx, args)
 
     def get_help(self, ctx: click.Context) -> str:
@@ -82,7 +81,8 @@ class LazyGroup(click.Group):
         """Run the command line and exit: 0 when it went well, 2 for what the user can change, 130 after Ctrl-C,
         143 after SIGTERM.
 
-        Anything else that is raised is a bug and shows its traceback.
+        An error of the system about a file is one line: no permission, a disk that is full or gone. Anything else that
+        is raised is a bug and shows its traceback, and so does a file that a plugin's code misses.
         """
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
@@ -108,11 +108,13 @@ class LazyGroup(click.Group):
                 print_error(note)
             leave(exit_code(error.__cause__))
         except Exception as error:
-            if isinstance(error, OSError) and error.filename is not None and error.strerror:
-                # no permission, a disk that is full or gone: whatever was being done, this is not ours to mend
-                print_error(f"cannot use {error.filename}: {error.strerror}")
+            said = _whose(error, shell)
+            if _is_of_the_system(error) and not (isinstance(error, FileNotFoundError) and said):
+                if leads():
+                    print_error(f"cannot use {error.filename}: {error.strerror}")
                 leave(2)
-            _say_whose(error, shell)
+            if said:
+                print_error(f"{'; '.join(said)} (a bug; its traceback follows)")
             raise
 
 
@@ -125,14 +127,16 @@ def _show(error: click.ClickException) -> None:
         print_error(error.format_message())
 
 
-def _say_whose(error: Exception, shell: Shell) -> None:
-    """Say before the traceback of a bug whose code it is, if it is a plugin's, and which rows it was at."""
+def _is_of_the_system(error: Exception) -> TypeGuard[OSError]:
+    return isinstance(error, OSError) and error.filename is not None and bool(error.strerror)
+
+
+def _whose(error: Exception, shell: Shell) -> list[str]:
+    """Return whose code an exception came from, if it was a plugin's, and which rows were in use."""
     from headstock.attribution import note_plugin, notes
 
     note_plugin(error, shell.catalogue, shell.invoked)
-    said = notes(error)
-    if said:
-        print_error(f"{'; '.join(said)} (a bug; its traceback follows)")
+    return notes(error)
 
 
 def _flush() -> None:

@@ -6,7 +6,6 @@ In a terminal tables fit its width; elsewhere they are plain aligned text of any
 from __future__ import annotations
 
 import sys
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,18 +19,10 @@ Row = Sequence[str]
 LONGEST = 1000
 """Characters that an error may take; names and values in it can be of any length."""
 
-SHORT = 120
-"""Characters that a reason may take in a warning."""
-
 
 def one_line(text: str) -> str:
     """Fold line breaks and runs of blanks into single blanks."""
     return " ".join(text.split())
-
-
-def short(text: str) -> str:
-    """Cut a reason to what a warning has room for."""
-    return textwrap.shorten(text, SHORT, placeholder=" …")
 
 
 def print_error(text: str) -> None:

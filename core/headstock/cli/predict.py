@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headstock.cli.options.data import data_options, data_source, on_bad_example_option
-from headstock.cli.options.path import path as to_path
+from headstock.cli.options.path import to_path
 from headstock.cli.options.trust import trust_option
 from headstock.cli.output import note
 from headstock.error_text import json_text
@@ -69,7 +69,7 @@ def predict(
     values = [value for value in inputs if not is_option(value)]
     given = data_options(options)
     if path is None:
-        sources = Inputs(model, run_dir, options).sources(values or ["-"])
+        sources = Inputs(model, run_dir, options, given).sources(values or ["-"])
     elif values:
         raise HeadstockError(f"'{values[0]}' is no option of data, and with --data there are no other inputs")
     else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headstock.cli.options.launch import Launch, launch_options
-from headstock.cli.options.path import path as to_path
+from headstock.cli.options.path import to_path
 from headstock.cli.options.trust import trust_option
 from headstock_registry import HeadstockError
 
@@ -68,6 +68,7 @@ def run(
         from headstock.interfaces.remote_code import trusting_remote_code
         from headstock.report.table import before_after
 
+        context.with_resource(trusting_remote_code(trust_remote_code))
         console = Console(quiet)
         catalogue = context.obj.catalogue
         recipe, out = _run_directory(catalogue, target, out, resume)
@@ -80,11 +81,9 @@ def run(
             return
         if only_check:
             if leads():
-                with trusting_remote_code(trust_remote_code):
-                    click.echo(dry_run(resolved, out, console))
+                click.echo(dry_run(resolved, out, console))
             return
-    with trusting_remote_code(trust_remote_code):
-        result = run_resolved(catalogue, resolved, out, resume=resume, force=force, console=console)
+    result = run_resolved(catalogue, resolved, out, resume=resume, force=force, console=console)
     if not leads():
         return
     click.echo(before_after(result))
@@ -92,7 +91,7 @@ def run(
         from headstock.engine.models.shareable_copy import shareable_copy
         from headstock.report.hub import upload_run
 
-        with trusting_remote_code(trust_remote_code), shareable_copy(result.path, catalogue) as folder:
+        with shareable_copy(result.path, catalogue) as folder:
             click.echo(f"uploaded to {upload_run(folder, push_to_hub, safe=result.path)}")
 
 

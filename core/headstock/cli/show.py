@@ -66,14 +66,13 @@ def _records(shell: Shell, name: str, kind: str | None) -> list[dict[str, Any]]:
 
 def _section(name: str) -> dict[str, Any] | None:
     """Describe a section of the recipe that holds options of Headstock itself; ``None`` for another name."""
+    if name not in ("data", "trainer"):
+        return None
     from headstock.data import DataConfig
     from headstock.recipe.model import Recipe
     from headstock.trainer.config import TrainerConfig
 
-    sections: dict[str, type[BaseModel]] = {"data": DataConfig, "trainer": TrainerConfig}
-    config = sections.get(name)
-    if config is None:
-        return None
+    config: type[BaseModel] = DataConfig if name == "data" else TrainerConfig
     record: dict[str, Any] = {"kind": "section of a recipe", "name": name}
     record["summary"] = Recipe.model_fields[name].description
     record["options"] = [option._asdict() for option in options(config)]

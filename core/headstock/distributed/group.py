@@ -146,7 +146,7 @@ class Group(Ranks):
         lost = _is_lost_contact(error)
         code = getattr(error, "exit_code", None)
         if not isinstance(error, OtherRankError) and not lost:
-            self._report(str(error))
+            self._report()
         others = [rank for rank in range(self.size) if rank != self.rank] if lost else list(range(self.rank))
         found = isinstance(error, OtherRankError) or self._any_failed(others, GRACE)
         if found:
@@ -181,9 +181,10 @@ class Group(Ranks):
             time.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    def _report(self, message: str) -> None:
+    def _report(self) -> None:
+        """Let the other ranks know that this one has an error."""
         try:
-            self._store.set(f"failed/{self.rank}", message)
+            self._store.set(f"failed/{self.rank}", "")
             self._store.set("failed", "")
         except RuntimeError:  # whoever kept the store is gone, and so is everyone who could read it
             return

@@ -122,12 +122,12 @@ def _fitting(catalogue: Catalogue, task: type[Task], name: str) -> Entry:
     try:
         entry = catalogue.get("backbone", name)
     except UnknownNameError:
-        reason = catalogue.unusable(name, "backbone")
         begins = [entry for entry in entries if catalogue.name(entry).startswith(f"{name}-")]
-        if reason is None and len(begins) == 1:
+        left_out = {entry.name for entry in catalogue.left_out if entry.kind == "backbone"}
+        if len(begins) == 1 and name.rpartition(":")[2] not in left_out:
             return begins[0]
-        advice = nearest(name, map(catalogue.name, entries)) if reason is None else f": {reason}"
-        raise UnknownNameError(f"no backbone named '{name}' is installed for {task.modality}{advice}") from None
+        message = f"no backbone named '{name}' is installed for {task.modality}"
+        raise catalogue.missing("backbone", name, message, [*map(catalogue.name, entries)]) from None
     if entry not in entries:
         fits = ", ".join(catalogue.name(fitting) for fitting in entries)
         raise RecipeError(f"backbone '{entry.name}' is for {entry.modality}, the task needs {task.modality}: {fits}")

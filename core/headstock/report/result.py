@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from headstock.atomic import finite
 from headstock.files import read_json
 from headstock.interfaces import Details
 from headstock_registry import HeadstockError
-
-
-def finite(value: Any) -> Any:
-    """Return ``None`` for a number that JSON has no way to write (NaN, infinity), anything else as it is."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class TestResult(BaseModel):
@@ -34,7 +29,7 @@ class TestResult(BaseModel):
     @field_validator("metrics", mode="before")
     @classmethod
     def _finite(cls, value: Any) -> Any:
-        return {name: finite(figure) for name, figure in value.items()} if isinstance(value, Mapping) else value
+        return finite(dict(value)) if isinstance(value, Mapping) else value
 
 
 class DataNote(BaseModel):

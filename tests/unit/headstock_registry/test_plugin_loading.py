@@ -119,9 +119,11 @@ def test_a_missing_name_is_traced_to_the_broken_plugin_that_has_it(fake_site, la
     for name in ("made-up", "broken:made-up"):
         with pytest.raises(UnknownNameError) as caught:
             load_catalogue().get("task", name)
-        assert str(caught.value) == (
-            f"no task named '{name}' is installed: it is brought by plugin 'broken' of broken 1.0, which cannot be "
-            "loaded: ModuleNotFoundError: No module named 'no_such_module'"
+        message = str(caught.value)
+        assert message.startswith(f"no task named '{name}' is installed; ")
+        assert message.endswith(
+            "; plugin 'broken' of broken 1.0, which cannot be loaded (ModuleNotFoundError: No module named "
+            "'no_such_module'), mentions it"
         )
     with pytest.raises(UnknownNameError, match=r"'made-up-b' is installed; known|did you mean"):
         load_catalogue().get("task", "made-up-b")

@@ -34,21 +34,15 @@ def data_options(assignments: Sequence[str], use_file: str = "") -> dict[str, An
     """
     from headstock.data import DataConfig
     from headstock.recipe.errors import RecipeError, validated
-    from headstock.recipe.source import parse_assignments
+    from headstock.recipe.source import Assignment, assign, parse_assignments
 
-    data: dict[str, Any] = {}
+    inner: list[Assignment] = []
     for keys, value in parse_assignments(assignments, use_file):
         inside = keys[1:] if keys[0] == "data" else keys
-        name = ".".join(inside)
         if not inside or inside[0] not in DataConfig.model_fields:
-            raise RecipeError(f"unknown option 'data.{name}'; only data options can be given here")
-        if len(inside) == 1:
-            data[name] = value
-            continue
-        nested = data.setdefault(inside[0], {})
-        if not isinstance(nested, dict):
-            raise RecipeError(f"data.{inside[0]} is given as {nested!r}, which has no keys: leave out data.{name}")
-        nested[".".join(inside[1:])] = value
+            raise RecipeError(f"unknown option 'data.{'.'.join(inside)}'; only data options can be given here")
+        inner.append((["data", *inside], value))
+    data: dict[str, Any] = assign({}, inner).get("data", {})
     validated(DataConfig, {key: value for key, value in data.items() if key == "on_bad_example"}, "data")
     return data
 

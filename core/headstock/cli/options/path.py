@@ -9,7 +9,7 @@ import click
 from headstock.files import ReadError, user_path
 
 
-def path(text: str) -> Path:
+def to_path(text: str) -> Path:
     """Return the path that an argument names, ``~`` filled in; it may not exist.
 
     Click's own type raises what the system does, where a text can be no path (it holds NUL, is too long).

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from headstock.interfaces.batch import not_kept
-from headstock.testing.check import NotApplicable, check, expect
+from headstock.testing.check import CheckFailure, NotApplicable, check, expect
 from headstock.testing.checks.compare import difference
 from headstock.testing.subject import JITTER, Subject
 
@@ -37,11 +37,10 @@ def features_are_declared(subject: Subject) -> None:
             module.head.eval()
             found = module.task.forward(module.head, kept, batch)
         except RuntimeError as error:
-            found = None
-            expect(False, f"a head that reads {' and '.join(reads)} alone", str(error))
+            raise CheckFailure(f"a head that reads {' and '.join(reads)} alone", str(error)) from error
         whole = module.task.forward(module.head, features, batch)
     same = difference(
-        {name: value.tolist() for name, value in (found or {}).items()},
+        {name: value.tolist() for name, value in found.items()},
         {name: value.tolist() for name, value in whole.items()},
     )
     expect(not same, "the same outputs with all features", str(same))

@@ -256,13 +256,13 @@ def test_listing_imports_neither_targets_nor_heavy_libraries(fake_site, command_
     fake_site.module("made_up_target", "raise AssertionError('imported')")
     heavy = {"torch", "transformers", "numpy", "datasets", "rich.console", "made_up_target"}
     code = (
-        "import sys\nfrom headstock.cli.main import main\nsys.argv[1:] = [{argument!r}]\n"
+        "import sys\nfrom headstock.cli.main import main\nsys.argv[1:] = {arguments!r}\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert end.code == 0, end.code\n"
         "print('modules:', *sys.modules)\n"
     )
-    for argument in ("tasks", "backbones", "adapters", "plugins", "--help"):
+    for arguments in (["tasks"], ["backbones"], ["adapters"], ["plugins"], ["--help"], ["show", "bench"]):
         done = subprocess.run(
-            [sys.executable, "-c", code.format(argument=argument)],
+            [sys.executable, "-c", code.format(arguments=arguments)],
             env=command_env([fake_site.folder]),
             capture_output=True,
             encoding="utf-8",
@@ -270,4 +270,4 @@ def test_listing_imports_neither_targets_nor_heavy_libraries(fake_site, command_
         )
         text, _, modules = done.stdout.partition("modules:")
         assert text.strip()
-        assert not heavy & set(modules.split()), argument
+        assert not heavy & set(modules.split()), arguments

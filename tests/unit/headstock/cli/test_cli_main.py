@@ -30,6 +30,8 @@ def fail(how):
     if how == "abort": raise click.Abort
     if how == "eof": raise EOFError("file is cut off")
     if how == "bug": raise ValueError("a bug")
+    if how == "missing": open("/made-up/file")
+    if how == "forbidden": raise PermissionError(13, "Permission denied", "/made-up/file")
     if how == "usage": raise click.UsageError("not like this")
     if how == "click": raise click.ClickException("click says no")
     if how == "exit": click.get_current_context().exit(7)
@@ -126,10 +128,15 @@ def test_ctrl_c_is_quiet(commands, invoke, how):
     assert (result.exit_code, result.output.strip()) == (130, "")
 
 
-@pytest.mark.parametrize(("how", "kind"), [("bug", ValueError), ("eof", EOFError)])
+@pytest.mark.parametrize(("how", "kind"), [("bug", ValueError), ("eof", EOFError), ("missing", FileNotFoundError)])
 def test_a_bug_keeps_its_traceback(commands, invoke, how, kind):
     result = invoke("made-up-fail", how)
     assert type(result.exception) is kind
+
+
+def test_what_the_system_refuses_is_one_line(commands, invoke):
+    result = invoke("made-up-fail", "forbidden")
+    assert (result.exit_code, result.stderr) == (2, "error: cannot use /made-up/file: Permission denied\n")
 
 
 @pytest.mark.parametrize(
@@ -172,9 +179,9 @@ def test_an_unknown_command_may_be_that_of_a_broken_plugin(fake_site, invoke):
     assert "warning: 1 plugin could not be loaded: broken-nose; `headstock plugins` says why\n" in result.stderr
     fake_site.add("rotten-nose", "raise ValueError('bad')  # has 'sniff'")
     result = invoke("sniff")
+    assert "error: there is no command 'sniff'; " in result.stderr
     assert (
-        "error: there is no command 'sniff': it is brought by plugin 'rotten-nose' of rotten-nose 1.0, which cannot "
-        "be loaded: ValueError: bad\n"
+        "; plugin 'rotten-nose' of rotten-nose 1.0, which cannot be loaded (ValueError: bad), mentions it\n"
     ) in result.stderr
     assert "warning: 2 plugins could not be loaded: broken-nose, rotten-nose; `headstock" in result.stderr
 
