@@ -83,17 +83,12 @@ def plan_cells(
             raise SuiteError(f"suite '{suite}', case '{case}': {error}") from error
         spelled_out = resolved.recipe.model_dump(mode="json")
         for seed in seeds:
-            digest = recipe_digest({**spelled_out, "seed": seed})
+            digest = json_digest({**spelled_out, "seed": seed})
             cells.append(Cell(case, seed, {**content, "seed": seed}, digest, resolved.task.cls.metrics[0]))
     return cells
-
-
-def recipe_digest(resolved: Any) -> str:
-    """Return a digest of a resolved recipe's content."""
-    return json_digest(resolved)
 
 
 def digest_of_run(run: Path) -> str | None:
     """Return the digest of the recipe that a run directory was started with; None if it was not."""
     recipe = run / "recipe.yaml"
-    return recipe_digest(yaml.safe_load(recipe.read_text("utf-8"))) if recipe.is_file() else None
+    return json_digest(yaml.safe_load(recipe.read_text("utf-8"))) if recipe.is_file() else None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from headstock.digests import file_digest, json_digest
     from headstock.engine.run import run
     from headstock.engine.tuned_model import TunedModel, load
-    from headstock.error_text import shown
+    from headstock.error_text import reason, shown
     from headstock.files import parse_json
     from headstock.interfaces import (
         Adapter,
@@ -61,7 +61,7 @@ _LAZY = {
     "headstock.cli.commands": ("Shell", "pass_shell"),
     "headstock.cli.output": ("print_json", "print_table", "warn"),
     "headstock.digests": ("file_digest", "json_digest"),
-    "headstock.error_text": ("shown",),
+    "headstock.error_text": ("reason", "shown"),
     "headstock.engine.run": ("run",),
     "headstock.engine.tuned_model": ("TunedModel", "load"),
     "headstock.files": ("parse_json",),
@@ -148,6 +148,7 @@ __all__ = [
     "print_json",
     "print_table",
     "read_bytes",
+    "reason",
     "run",
     "shown",
     "trusts_remote_code",

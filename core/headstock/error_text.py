@@ -31,6 +31,11 @@ def shown(value: object, longest: int = LONGEST_VALUE) -> str:
         text = printable(repr(value))
     except (RecursionError, ValueError):  # nested without end, or a number of thousands of digits
         text = f"a {type(value).__name__} too large to show"
+    return clipped(text, longest)
+
+
+def clipped(text: str, longest: int) -> str:
+    """Return text of so many characters at most, the last one an ellipsis where it was cut."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 

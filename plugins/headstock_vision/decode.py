@@ -16,7 +16,7 @@ import torch
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from headstock import BadExampleError, is_file_value, read_bytes
+from headstock import BadExampleError, is_file_value, read_bytes, reason
 from headstock_vision.detection.frames import SIDEWAYS, TURNS, UPRIGHT, Frame
 
 _HEIF_LIBRARY = next((name for name in ("pi_heif", "pillow_heif") if find_spec(name) is not None), None)
@@ -133,8 +133,7 @@ def _name(value: object) -> str:
 
 
 def _unreadable(name: str, error: Exception) -> BadExampleError:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return BadExampleError(f"{name} cannot be decoded as an image: {reason}")
+    return BadExampleError(f"{name} cannot be decoded as an image: {reason(error)}")
 
 
 def _from_array(array: np.ndarray) -> Tensor:

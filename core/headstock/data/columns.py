@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from headstock.error_text import clipped
 from headstock.interfaces import Column, DataError
 from headstock_registry import nearest
 
@@ -14,6 +15,8 @@ FILE_COLUMN = "file_name"
 
 SHOWN = 12
 """How many column names an error lists."""
+LONGEST = 40
+"""Characters that an error shows of a name."""
 
 
 class MissingColumnError(DataError):
@@ -102,8 +105,8 @@ def find_columns(
 
 def listed(names: Sequence[str]) -> str:
     """Return column names for an error, shortened where there are many or long ones."""
-    shown = [name if len(name) <= 40 else f"{name[:39]}…" for name in names[:SHOWN]]
-    return ", ".join(shown) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(clipped(name, LONGEST) for name in names[:SHOWN]) + more
 
 
 def _match(name: str, wanted: str, available: Sequence[str]) -> str | None:

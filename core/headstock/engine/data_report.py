@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import islice
 
-from headstock.error_text import printable
+from headstock.error_text import clipped, printable
 from headstock.interfaces import Task
 from headstock.preprocessing.notes import Noted
 from headstock.preprocessing.prepare import PreparedSplit
@@ -52,7 +52,7 @@ def alone_in_train(splits: Mapping[str, PreparedSplit], task: Task, cut: bool) -
 
 
 def _label(label: str) -> str:
-    shown = printable(label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…")
+    shown = printable(clipped(label, LONGEST))
     return shown if shown.strip() else f"'{shown}'"
 
 

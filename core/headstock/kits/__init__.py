@@ -4,7 +4,6 @@ Public beside these names: :mod:`headstock.kits.pooling`, :mod:`headstock.kits.p
 transformers) and :mod:`headstock.kits.weights` (safetensors).
 """
 
-from headstock.data.folders.split_names import ALIASES as SPLIT_NAMES
 from headstock.data.folders.split_names import split_in, split_of
 from headstock.data.folders.system_files import is_system_file
 from headstock.data.formats.text_file import open_text
@@ -18,7 +17,6 @@ from headstock.kits.lists import read_list
 from headstock.kits.scripts import UNSPACED, parts_words, scripts_of
 
 __all__ = [
-    "SPLIT_NAMES",
     "UNSPACED",
     "Classification",
     "ClassificationConfig",

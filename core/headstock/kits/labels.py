@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from headstock.error_text import clipped
 from headstock.interfaces import DataError, NoTargetError, note
 from headstock.kits.spelling import counts_on, spelling_key
 from headstock_registry import nearest
@@ -69,7 +70,7 @@ class LabelSet:
         """
         name = self.canonical(name)
         if name not in self._index:
-            missing = f"label '{_short(name)}' is not in the training data"
+            missing = f"label '{clipped(name, LONGEST)}' is not in the training data"
             if self._seen is not None and len(self) > MANY and len(self) >= UNIQUE * self._seen:
                 raise DataError(
                     f"{missing}; {len(self)} different labels among {self._seen} look like free text: "
@@ -101,7 +102,7 @@ def _united(counts: Counter[str]) -> Counter[str]:
     for names in spellings.values():
         chosen, *others = sorted(names, key=lambda name: (-counts[name], len(name), name))
         united[chosen] = sum(counts[name] for name in names)
-        changed += [f"'{_short(name)}' as '{_short(chosen)}'" for name in others]
+        changed += [f"'{clipped(name, LONGEST)}' as '{clipped(chosen, LONGEST)}'" for name in others]
         rows += sum(counts[name] for name in others)
     note(f"labels read as another spelling of the same value ({_examples(changed)})", rows)
     return united
@@ -112,17 +113,14 @@ def _note_similar(names: Iterable[str]) -> None:
     similar: dict[str, list[str]] = {}
     for name in names:
         similar.setdefault(name.casefold(), []).append(name)
-    found = [" and ".join(f"'{_short(name)}'" for name in sorted(same)) for same in similar.values() if len(same) > 1]
+    groups = (sorted(same) for same in similar.values() if len(same) > 1)
+    found = [" and ".join(f"'{clipped(name, LONGEST)}'" for name in same) for same in groups]
     note(f"warning: labels that differ only in upper and lower case are kept apart ({_examples(found)})", len(found))
 
 
 def _examples(found: Sequence[str]) -> str:
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     return ", ".join(found[:SHOWN]) + more
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
 def balanced_weights(names: Sequence[str], seen: Iterable[str]) -> list[float]:

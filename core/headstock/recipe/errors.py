@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from headstock.error_text import printable, shown
+from headstock.error_text import clipped, printable, shown
 from headstock_registry import HeadstockError, nearest
 
 M = TypeVar("M", bound=BaseModel)
@@ -59,8 +59,7 @@ def _problem(problem: Any, model: type[BaseModel], prefix: str) -> str:
 
 def _key(part: object) -> str:
     """Return a key as an error shows it."""
-    text = printable(str(part))
-    return text if len(text) <= LONGEST_KEY else f"{text[: LONGEST_KEY - 1]}…"
+    return clipped(printable(str(part)), LONGEST_KEY)
 
 
 def _model_at(model: type[BaseModel], location: list[str]) -> type[BaseModel]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from huggingface_hub import HfApi, errors
 from huggingface_hub.errors import HFValidationError
 
+from headstock.error_text import reason
 from headstock_registry import HeadstockError
 
 LEFT_OUT = ["checkpoints/*", "tensorboard/*", "predictions.jsonl", "*.tmp", ".*", "*/.*"]
@@ -34,6 +35,7 @@ def upload_run(path: Path, repository: str, safe: Path | None = None) -> str:
         api.create_repo(repository, exist_ok=True, private=True)
         commit = api.upload_folder(folder_path=path, repo_id=repository, ignore_patterns=LEFT_OUT)
     except (HTTP_ERROR, HFValidationError, OSError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise HeadstockError(f"cannot upload to '{repository}': {reason}; the run is safe in {safe or path}") from error
+        raise HeadstockError(
+            f"cannot upload to '{repository}': {reason(error)}; the run is safe in {safe or path}"
+        ) from error
     return str(commit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from headstock.error_text import printable
+from headstock.error_text import clipped, printable
 
 LONGEST_CELL = 200
 """Characters of a text that a table or a sentence shows."""
@@ -15,9 +15,7 @@ _HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 def plain(text: str) -> str:
     """Return a text as Markdown that shows it in one line, and does nothing else."""
-    line = printable(text)
-    line = line if len(line) <= LONGEST_CELL else f"{line[: LONGEST_CELL - 1]}…"
-    return _MARKUP.sub(r"\\\g<0>", line).translate(_HTML)
+    return _MARKUP.sub(r"\\\g<0>", clipped(printable(text), LONGEST_CELL)).translate(_HTML)
 
 
 def code(text: str) -> str:

@@ -13,7 +13,7 @@ from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.ft2font import FT2Font
 from matplotlib.text import Text
 
-from headstock.error_text import printable
+from headstock.error_text import clipped, printable
 from headstock.interfaces import ConfusionMatrix
 
 DOTS_PER_INCH = 120
@@ -130,8 +130,7 @@ def _most_confused(matrix: ConfusionMatrix) -> list[int]:
 
 def _drawable(label: str, index: int, font: FT2Font) -> str:
     """Return a label in one short line, or its number where the plot's font lacks a glyph of it."""
-    text = printable(label)
-    text = text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
+    text = clipped(printable(label), LONGEST_LABEL)
     return text if all(font.get_char_index(ord(character)) for character in text) else str(index)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from headstock.error_text import printable
+from headstock.error_text import clipped, printable
 from headstock.interfaces import Details
 from headstock.report.result import RunResult
 from headstock.text_table import aligned
@@ -71,8 +71,7 @@ def _is_count(values: list[float]) -> bool:
 
 
 def _cell(text: str) -> str:
-    line = printable(text)
-    return line if len(line) <= LONGEST_CELL else f"{line[: LONGEST_CELL - 1]}…"
+    return clipped(printable(text), LONGEST_CELL)
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> list[str]:

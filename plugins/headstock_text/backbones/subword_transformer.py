@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from headstock import Backbone, Example, Features, HeadstockError, pad_stack
+from headstock import Backbone, Example, Features, HeadstockError, pad_stack, reason
 from headstock.kits.pooling import masked_mean
 from headstock.kits.weights import load_weights, save_weights
 from headstock_text.attention import AttentionConfig, Block, sinusoids
@@ -61,8 +61,7 @@ class SubwordTransformer(Backbone):
         try:
             subwords = Subwords.read((directory / "tokenizer.json").read_text("utf-8"))
         except (OSError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            raise HeadstockError(f"cannot load the backbone from {directory}: {reason}") from error
+            raise HeadstockError(f"cannot load the backbone from {directory}: {reason(error)}") from error
         backbone = cls(config, subwords)
         load_weights(backbone, directory)
         return backbone

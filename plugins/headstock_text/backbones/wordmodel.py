@@ -12,7 +12,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from headstock import Backbone, Config, Example, Features, HeadstockError, pad_stack
+from headstock import Backbone, Config, Example, Features, HeadstockError, pad_stack, reason
 from headstock.kits.pooling import masked_max
 from headstock.kits.weights import load_weights, save_weights
 from headstock_text.backbones.cuts import note_cut, note_lost_words
@@ -100,8 +100,7 @@ class WordModel(Backbone):
         try:
             vocabulary = Vocabulary.load(directory / "vocabulary.json")
         except (OSError, ValueError, KeyError) as error:
-            reason = " ".join(str(error).split())
-            raise HeadstockError(f"cannot load the backbone from {directory}: {reason}") from error
+            raise HeadstockError(f"cannot load the backbone from {directory}: {reason(error)}") from error
         backbone = cls(config, vocabulary)
         load_weights(backbone, directory)
         return backbone

@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as image_ops
 
-from headstock import Backbone, Config, Example, HeadstockError, file_digest
+from headstock import Backbone, Config, Example, HeadstockError, file_digest, reason
 from headstock_vision import decode
 
 Channels = tuple[float, float, float]
@@ -151,8 +151,9 @@ class ImageBackbone(Backbone):
         try:
             return function(grey)
         except (RuntimeError, ValueError, TypeError, AssertionError) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise HeadstockError(f"the network does not take images of {size}x{size} pixels: {reason}") from error
+            raise HeadstockError(
+                f"the network does not take images of {size}x{size} pixels: {reason(error)}"
+            ) from error
         finally:
             self.train(training)
 

@@ -9,7 +9,7 @@ import torchvision
 from torch import Tensor
 from torchvision.models import WeightsEnum
 
-from headstock import HeadstockError
+from headstock import HeadstockError, reason
 from headstock.kits import user_path
 from headstock.kits.weights import load_exactly, read_weights
 from headstock_registry import UnknownNameError, nearest
@@ -98,8 +98,7 @@ def make_network(model: str, image_size: int) -> FeatureNet:
     try:
         return FeatureNet(torchvision.models.get_model(model, weights=None, **options))
     except (ValueError, RuntimeError, AssertionError) as error:
-        reason = " ".join(str(error).split())
-        raise HeadstockError(f"{model} cannot be made for images of {image_size} pixels: {reason}") from error
+        raise HeadstockError(f"{model} cannot be made for images of {image_size} pixels: {reason(error)}") from error
 
 
 def load_pretrained_weights(body: FeatureNet, model: str, weights: str) -> str:
@@ -132,8 +131,8 @@ def download(released: WeightsEnum) -> dict[str, Tensor]:
     try:
         state = released.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except Exception as error:  # network, disk, hash, archive: all mean that the weights cannot be had
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise HeadstockError(
-            f"cannot fetch weights from {released.url}: {reason}; backbone.weights can also be 'none' or a local file"
+            f"cannot fetch weights from {released.url}: {reason(error)}; backbone.weights can also be 'none' or a local "
+            "file"
         ) from error
     return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from headstock import HeadstockError
+from headstock import HeadstockError, json_digest
 from headstock.interfaces import Details
 from headstock.report.result import RunResult, TestResult, TrainingSummary
 from headstock_bench import harness as harness_module
-from headstock_bench.cells import Cell, CellFiles, recipe_digest
+from headstock_bench.cells import Cell, CellFiles
 from headstock_bench.harness import Harness, Settings, locked
 from headstock_bench.process import Ending, StoppedError
 from headstock_bench.records import Results
@@ -114,7 +114,7 @@ def cells(make: Any) -> list[Cell]:
     cells = []
     for seed in (0, 1):
         content = make.cell(seed=seed).content
-        cells.append(Cell("a", seed, content, recipe_digest(content), make.cell().metric))
+        cells.append(Cell("a", seed, content, json_digest(content), make.cell().metric))
     return cells
 
 
@@ -205,7 +205,7 @@ def test_a_failed_run_begins_anew(
 def test_a_changed_recipe_is_run_anew(start: Callable[..., Harness], runs: Runs, cells: list[Cell], make: Any) -> None:
     start().run(cells[:1])
     content = {**cells[0].content, "trainer": {"epochs": 9}}
-    start().run([Cell("a", 0, content, recipe_digest(content), cells[0].metric)])
+    start().run([Cell("a", 0, content, json_digest(content), cells[0].metric)])
     assert runs.options == [[], ["--force"]]
 
 

@@ -9,6 +9,7 @@ from headstock.data.cache.store import stored
 from headstock.data.columns import Wanted
 from headstock.data.tables.arrow_rows import ArrowRows
 from headstock.data.tables.values import FilePath, reader_of
+from headstock.error_text import reason
 from headstock.interfaces import DataError
 
 BATCH = 100
@@ -33,7 +34,7 @@ def read_parquet(path: Path, wanted: Wanted) -> ArrowRows:
     try:
         features = Features.from_arrow_schema(kept)
     except (ValueError, NotImplementedError) as error:
-        raise DataError(f"{path}: {' '.join(str(error).split())}") from error
+        raise DataError(f"{path}: {reason(error)}") from error
 
     def fill(stream: BinaryIO) -> None:
         try:
@@ -42,7 +43,7 @@ def read_parquet(path: Path, wanted: Wanted) -> ArrowRows:
                     writer.write_table(pa.Table.from_batches([batch]).select(names).cast(kept))
                 writer.finalize(close_stream=False)
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"cannot read {path}: {' '.join(str(error).split())}") from error
+            raise DataError(f"cannot read {path}: {reason(error)}") from error
 
     dataset = Dataset.from_file(str(stored(path, ["parquet", names], fill)))
     readers = {column: reader_of(features[source]) for column, source in found.items()}
@@ -57,7 +58,7 @@ def _schema(path: Path) -> Any:
     try:
         return pq.read_schema(path)
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} is not a Parquet file: {' '.join(str(error).split())}") from error
+        raise DataError(f"{path} is not a Parquet file: {reason(error)}") from error
 
 
 def _without_dictionary(field: Any) -> Any:

@@ -19,6 +19,7 @@ from headstock.atomic import explain_write_errors, new_directory, write_json
 from headstock.digests import bytes_digest, file_digest, folder_digests, json_digest
 from headstock.engine.models.model_check import check_link, check_model
 from headstock.engine.models.module import TuningModule
+from headstock.error_text import reason
 from headstock.files import MissingFileError, read_json, user_path
 from headstock.interfaces import Backbone, Task
 from headstock.interfaces.remote_code import without_consent
@@ -141,7 +142,7 @@ def load_model(catalogue: Catalogue, folder: Path) -> tuple[SavedModel, TuningMo
     try:
         head.load_state_dict(load_file(weights))
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise HeadstockError(f"cannot read the head's weights in {weights}: {' '.join(str(error).split())}") from error
+        raise HeadstockError(f"cannot read the head's weights in {weights}: {reason(error)}") from error
     module = TuningModule(backbone, adapter, task, head)
     module.requires_grad_(False)
     module.eval()

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from headstock.error_text import shown
 from headstock.interfaces import Features
 
 RELATIVE = 1e-3
@@ -61,9 +62,3 @@ def gradient_gap(first: Tensor | None, second: Tensor) -> str | None:
         return "none at all"
     off, size = float((first - second).norm()), float(second.norm())
     return None if off <= RELATIVE * size + 1e-6 else f"one that is {100 * off / max(size, 1e-12):.2g} % off"
-
-
-def shown(value: Any) -> str:
-    """Return a value as a short text for a message."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}…"

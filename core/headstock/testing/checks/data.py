@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from headstock.data.file_formats import AUTO, FOLDER, SUFFIXES
+from headstock.error_text import shown
 from headstock.interfaces import BadExampleError, Column, DataError, Request, Task
 from headstock.interfaces.task import Row
 from headstock.preprocessing.fingerprint import content_digest
 from headstock.testing.check import CheckFailure, check, expect
-from headstock.testing.checks.compare import shown
 from headstock.testing.subject import Subject
 from headstock_registry import HeadstockError
 

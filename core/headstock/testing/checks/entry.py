@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from headstock.error_text import reason
 from headstock.interfaces import Config
 from headstock.testing.check import KINDS, CheckFailure, NotApplicable, check, expect
 from headstock.testing.subject import Subject
@@ -119,7 +120,7 @@ def options_have_valid_defaults(subject: Subject) -> None:
     try:
         again = type(config).model_validate(written)
     except ValueError as error:
-        raise CheckFailure("defaults that are valid", " ".join(str(error).split())) from error
+        raise CheckFailure("defaults that are valid", reason(error)) from error
     expect(again == config, f"the options {config!r} after writing and reading", repr(again))
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import huggingface_hub
 
 from headstock.engine.tuned_model import TunedModel
+from headstock.error_text import shown
 from headstock.interfaces import BadExampleError
 from headstock.testing.check import CheckFailure, NotApplicable, check, expect
-from headstock.testing.checks.compare import difference, shown
+from headstock.testing.checks.compare import difference
 from headstock.testing.subject import Subject
 
 ODD: tuple[Any, ...] = (None, "", 7, [], {}, object(), float("nan"))
