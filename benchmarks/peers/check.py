@@ -67,7 +67,7 @@ def check(task: str) -> str:
     data = prepare_data(resolved, Console(quiet=True))
     ours = build_module(resolved, data).eval()
     set_seed(resolved.seed)
-    reference = importlib.import_module(f"hf_{SCRIPTS.get(task, task)}").prepare(read_job(recipe))
+    reference = importlib.import_module(f"loops.hf_{SCRIPTS.get(task, task)}").prepare(read_job(recipe))
     theirs = reference.model.eval()
 
     sizes = [{name: len(split) for name, split in splits.items()} for splits in (data.splits, reference.splits)]

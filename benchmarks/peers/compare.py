@@ -27,6 +27,7 @@ from reference import LIBRARIES, SCRIPTS, VARIANTS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
+RUN_LOOP = (sys.executable, str(HERE.relative_to(ROOT) / "run_loop.py"))
 RESULTS = HERE.parent / "results" / "peers.json"
 
 METRICS = {
@@ -47,7 +48,7 @@ METRICS = {
 FOR_A_GPU = ("text_base",)
 """Tasks that are left out unless they are named: a CPU takes too long."""
 
-OWN_LOOP = {"object_detection": "tv_object_detection.py"}
+OWN_LOOP = {"object_detection": "tv_object_detection"}
 """Tasks that are compared with the reference loop of another library than transformers."""
 
 AGAIN = {"text_probe_again": "text_probe"}
@@ -157,12 +158,11 @@ def turns(
     if task in OWN_LOOP:
         yield Turn(
             "torchvision",
-            [sys.executable, str(HERE.relative_to(ROOT) / OWN_LOOP[task]), str(recipe), *arguments],
+            [*RUN_LOOP, OWN_LOOP[task], str(recipe), *arguments],
         )
         return
-    script = HERE.relative_to(ROOT) / f"hf_{SCRIPTS.get(task, task)}.py"
     for variant in variants:
-        command = [sys.executable, str(script), str(recipe), *arguments, "--variant", variant]
+        command = [*RUN_LOOP, f"hf_{SCRIPTS.get(task, task)}", str(recipe), *arguments, "--variant", variant]
         if variant == "defaults":  # what the Trainer does unasked
             command += ["--precision", "fp32"]
         yield Turn(variant if variant == "lightning" else f"trainer-{variant}", command)

@@ -83,7 +83,7 @@ def _turn(task: str, side: str, seed: int, epochs: int, limit: int | None = None
     else:
         variant: Any = side.removeprefix("trainer-")
         job = read_job(recipe, seed=seed, variant=variant, precision=precision, epochs=epochs, limit=limit)
-        script = importlib.import_module(f"hf_{SCRIPTS.get(task, task)}")
+        script = importlib.import_module(f"loops.hf_{SCRIPTS.get(task, task)}")
         set_seed(seed)
         figures = train_and_test(job, script.prepare(job))
         environment = figures.pop("environment")

@@ -112,7 +112,7 @@ def train_and_test(job: Job, reference: Reference) -> dict[str, Any]:
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         if job.variant == "lightning":
-            from lightning_loop import train
+            from loops.lightning_loop import train
 
             figures = train(job, reference, folder)
         else:
@@ -164,7 +164,7 @@ def train_with_trainer(job: Job, reference: Reference, folder: str) -> dict[str,
     }
 
 
-def main(prepare: Callable[[Job], Reference]) -> None:
+def run_script(prepare: Callable[[Job], Reference]) -> None:
     """Run a reference script: read its arguments, train, write the record."""
     parser = argparse.ArgumentParser()
     parser.add_argument("recipe", type=Path, help="the recipe that Headstock runs")

@@ -132,7 +132,7 @@ def download(released: WeightsEnum) -> dict[str, Tensor]:
         state = released.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except Exception as error:  # network, disk, hash, archive: all mean that the weights cannot be had
         raise HeadstockError(
-            f"cannot fetch weights from {released.url}: {reason(error)}; backbone.weights can also be 'none' or a local "
-            "file"
+            f"cannot fetch weights from {released.url}: {reason(error)}; "
+            "backbone.weights can also be 'none' or a local file"
         ) from error
     return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}

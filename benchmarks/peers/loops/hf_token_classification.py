@@ -1,6 +1,6 @@
 """Token classification with the Trainer, after ``run_ner.py`` of transformers.
 
-python benchmarks/peers/hf_token_classification.py benchmarks/peers/recipes/token_classification.yaml
+python benchmarks/peers/run_loop.py hf_token_classification benchmarks/peers/recipes/token_classification.yaml
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import torch.nn.functional as F
 from datasets import Dataset
-from hf_common import limited, main
+from hf_common import limited, run_script
 from reference import Job, Reference
 from seqeval.metrics import f1_score, precision_score, recall_score
 from torch import Tensor, nn
@@ -127,5 +127,6 @@ def read_conll(path: Path) -> Dataset:
     )
 
 
-if __name__ == "__main__":
-    main(prepare)
+def main() -> None:
+    """Read the arguments, train, write the record."""
+    run_script(prepare)

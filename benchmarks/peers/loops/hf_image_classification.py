@@ -1,6 +1,6 @@
 """Image classification with the Trainer, after ``run_image_classification.py`` of transformers.
 
-python benchmarks/peers/hf_image_classification.py benchmarks/peers/recipes/image_classification.yaml
+python benchmarks/peers/run_loop.py hf_image_classification benchmarks/peers/recipes/image_classification.yaml
 
 The network's definition is Headstock's, for torchvision has no EfficientNet-Lite0: both sides train the same network.
 """
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from datasets import load_dataset
-from hf_common import limited, main
+from hf_common import limited, run_script
 from reference import Job, Reference
 from safetensors.torch import load_file
 from sklearn.metrics import accuracy_score, f1_score
@@ -125,5 +125,6 @@ def score(evaluation: EvalPrediction) -> dict[str, float]:
     }
 
 
-if __name__ == "__main__":
-    main(prepare)
+def main() -> None:
+    """Read the arguments, train, write the record."""
+    run_script(prepare)

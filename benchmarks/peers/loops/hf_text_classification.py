@@ -1,6 +1,6 @@
 """Text classification with the Trainer, after ``run_glue.py`` of transformers.
 
-python benchmarks/peers/hf_text_classification.py benchmarks/peers/recipes/text_classification.yaml
+python benchmarks/peers/run_loop.py hf_text_classification benchmarks/peers/recipes/text_classification.yaml
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 import torch.nn.functional as F
 from datasets import load_dataset
-from hf_common import limited, main
+from hf_common import limited, run_script
 from peft import LoraConfig, get_peft_model
 from reference import Job, Reference
 from sklearn.metrics import accuracy_score, f1_score
@@ -117,5 +117,6 @@ def score(evaluation: EvalPrediction) -> dict[str, float]:
     }
 
 
-if __name__ == "__main__":
-    main(prepare)
+def main() -> None:
+    """Read the arguments, train, write the record."""
+    run_script(prepare)

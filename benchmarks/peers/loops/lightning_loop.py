@@ -1,6 +1,7 @@
 """The same model and data trained by Lightning, as its own examples of tuning transformers do it.
 
-python benchmarks/peers/hf_text_classification.py benchmarks/peers/recipes/text_classification.yaml --variant lightning
+python benchmarks/peers/run_loop.py hf_text_classification benchmarks/peers/recipes/text_classification.yaml \\
+    --variant lightning
 """
 
 from __future__ import annotations

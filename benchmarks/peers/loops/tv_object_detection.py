@@ -1,6 +1,6 @@
 """Object detection as torchvision's reference scripts train it (``references/detection/train.py`` and ``engine.py``).
 
-python benchmarks/peers/tv_object_detection.py benchmarks/peers/recipes/object_detection.yaml
+python benchmarks/peers/run_loop.py tv_object_detection benchmarks/peers/recipes/object_detection.yaml
 
 Model, loss and loop are torchvision's: SGD with momentum, a warm-up over the first epoch, two drops of the rate, the
 weights of the last epoch. Files are read and scores measured by Headstock's code, so that both sides mean the same.
@@ -167,7 +167,3 @@ def main() -> None:
         print(record)
     else:
         given.out.write_text(record + "\n", "utf-8")
-
-
-if __name__ == "__main__":
-    main()

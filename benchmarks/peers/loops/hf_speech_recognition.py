@@ -1,6 +1,6 @@
 """Speech recognition with the Trainer, after ``run_speech_recognition_ctc.py`` of transformers.
 
-python benchmarks/peers/hf_speech_recognition.py benchmarks/peers/recipes/speech_recognition.yaml
+python benchmarks/peers/run_loop.py hf_speech_recognition benchmarks/peers/recipes/speech_recognition.yaml
 
 The network's definition is Headstock's ``crnn``, so that both sides surely train the same; transformers has no such.
 """
@@ -16,7 +16,7 @@ import soundfile
 import torch
 import torch.nn.functional as F
 from datasets import load_dataset
-from hf_common import limited, main
+from hf_common import limited, run_script
 from reference import Job, Reference
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
@@ -120,5 +120,6 @@ def spell(path: list[int], alphabet: list[str]) -> str:
     return " ".join("".join(alphabet[number - 1] for number in numbers).split())
 
 
-if __name__ == "__main__":
-    main(prepare)
+def main() -> None:
+    """Read the arguments, train, write the record."""
+    run_script(prepare)
