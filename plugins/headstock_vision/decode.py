@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import io
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -16,7 +15,7 @@ import torch
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from headstock import BadExampleError, is_file_value, read_bytes, reason
+from headstock import BadExampleError, is_file_value, open_file, reason
 from headstock_vision.detection.frames import SIDEWAYS, TURNS, UPRIGHT, Frame
 
 _HEIF_LIBRARY = next((name for name in ("pi_heif", "pillow_heif") if find_spec(name) is not None), None)
@@ -94,15 +93,15 @@ def _opened(value: object) -> Iterator[tuple[Image.Image, str]]:
                 f"an image must be a path, bytes, a PIL image or a uint8 array, not {type(value).__name__}"
             )
         name = _name(value)
-        content = read_bytes(value)
-        try:
-            image = Image.open(io.BytesIO(content), formats=_formats())
-        except UnidentifiedImageError as error:
-            raise BadExampleError(f"{name} is not an image of a known format") from error
-        except Exception as error:  # decoders of broken files raise nearly anything
-            raise _unreadable(name, error) from error
-        with image:
-            yield image, name
+        with open_file(value) as stream:
+            try:
+                image = Image.open(stream, formats=_formats())
+            except UnidentifiedImageError as error:
+                raise BadExampleError(f"{name} is not an image of a known format") from error
+            except Exception as error:  # decoders of broken files raise nearly anything
+                raise _unreadable(name, error) from error
+            with image:
+                yield image, name
 
 
 @contextmanager

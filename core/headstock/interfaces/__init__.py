@@ -6,7 +6,7 @@ from headstock.interfaces.batch import Batch, Example, Features, Loss, StepOutpu
 from headstock.interfaces.component import Component, Config
 from headstock.interfaces.details import ConfusionMatrix, Details
 from headstock.interfaces.errors import BadExampleError, BadPartsError, DataError, NoTargetError
-from headstock.interfaces.files import FileValue, is_file_value, read_bytes
+from headstock.interfaces.files import FileValue, is_file_value, open_file, read_bytes
 from headstock.interfaces.notes import note, noting
 from headstock.interfaces.padding import pad_stack
 from headstock.interfaces.remote_code import trusts_remote_code
@@ -40,6 +40,7 @@ __all__ = [
     "is_file_value",
     "note",
     "noting",
+    "open_file",
     "pad_stack",
     "read_bytes",
     "trusts_remote_code",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import io
 import os
 from pathlib import Path
@@ -12,6 +13,16 @@ from PIL import Image
 from headstock.interfaces import BadExampleError
 from headstock_vision.backbones.smallcnn import SmallCNN
 from headstock_vision.decode import decode_image, read_frame
+from headstock_vision.tasks.image_column import SUFFIXES
+
+HEIC = base64.b64decode(
+    "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAVZtZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAAACJpbG9jAA"
+    "AAAERAAAEAAQAAAAABegABAAAAAAAAABoAAAAjaWluZgAAAAAAAQAAABVpbmZlAgAAAAABAABodmMxAAAAAA5waXRtAAAAAAABAAAA1mlwcnAA"
+    "AAC3aXBjbwAAAHhodmNDAQNwAAAAkAAAAAAAHvAA/P34+AAADwNgAAEAGEABDAH//wNwAAADAJAAAAMAAAMAHroCQGEAAQArQgEBA3AAAAMAkA"
+    "AAAwAAAwAeoCCBBZbqSSmubgIaDAgAAAMAyAAAAwAIQGIAAQAHRAHBcrAiQAAAABNjb2xybmNseAABAA0ABoAAAAAUaXNwZQAAAAAAAABAAAAA"
+    "QAAAABBwaXhpAAAAAAMICAgAAAAXaXBtYQAAAAAAAAABAAEEgQIDBAAAACJtZGF0AAAAFigBrxmA93yFN//31/f9Aev+JgV4tHA="
+)
+"""A photograph as iPhones write it: 64x64 pixels of one red, (200, 30, 40)."""
 
 
 def _encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -188,3 +199,11 @@ def test_decompression_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_not_an_image_is_named(value: object) -> None:
     with pytest.raises(BadExampleError, match=r"an image (array )?must be"):
         decode_image(value)
+
+
+def test_photographs_of_iphones(tmp_path: Path) -> None:
+    (tmp_path / "photo.heic").write_bytes(HEIC)
+    pixels = decode_image(tmp_path / "photo.heic")
+    assert pixels.shape == (3, 64, 64)
+    assert (pixels.float().mean(dim=(1, 2)) - torch.tensor([200.0, 30.0, 40.0])).abs().max() < 12
+    assert ".heic" in SUFFIXES
