@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -51,28 +51,17 @@ class Pictures:
 
     @cached_property
     def _anywhere(self) -> dict[str, list[Path]]:
-        found: dict[str, list[Path]] = {}
-        for path in dict.fromkeys(path for folder in self.folders for path in _pictures_below(folder)):
-            found.setdefault(path.name.casefold(), []).append(path)
-        return found
+        paths = (path for folder in self.folders for path in _pictures_below(folder))
+        return _grouped(dict.fromkeys(paths), lambda path: path.name)
 
     @cached_property
     def _stems(self) -> dict[str, list[Path]]:
-        stems: dict[str, list[Path]] = {}
-        for path in self.all():
-            stems.setdefault(path.stem.casefold(), []).append(path)
-        return stems
+        return _grouped(self.all(), lambda path: path.stem)
 
     @cached_property
     def _right_here(self) -> list[dict[str, list[Path]]]:
         """By folder the pictures right in it, by their names without ending and in lower case."""
-        listed: list[dict[str, list[Path]]] = []
-        for folder in self.folders:
-            names: dict[str, list[Path]] = {}
-            for path in visible(folder, *SUFFIXES):
-                names.setdefault(path.stem.casefold(), []).append(path)
-            listed.append(names)
-        return listed
+        return [_grouped(visible(folder, *SUFFIXES), lambda path: path.stem) for folder in self.folders]
 
 
 def visible(folder: Path, *suffixes: str) -> list[Path]:
@@ -81,12 +70,8 @@ def visible(folder: Path, *suffixes: str) -> list[Path]:
     Raises:
         DataError: the folder cannot be read.
     """
-    try:
-        with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if not is_system_file(entry.name) and entry.is_file()]
-    except OSError as error:
-        raise DataError(f"cannot read {folder}: {error.strerror or error}") from error
-    return sorted(folder / name for name in names if os.path.splitext(name)[1].casefold() in suffixes)
+    files = (entry.name for entry in _entries(folder) if entry.is_file())
+    return sorted(folder / name for name in files if os.path.splitext(name)[1].casefold() in suffixes)
 
 
 def folders_in(folder: Path) -> list[Path]:
@@ -95,11 +80,23 @@ def folders_in(folder: Path) -> list[Path]:
     Raises:
         DataError: the folder cannot be read.
     """
+    return sorted(folder / entry.name for entry in _entries(folder) if entry.is_dir())
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            return sorted(folder / entry.name for entry in entries if not is_system_file(entry.name) and entry.is_dir())
+            return [entry for entry in entries if not is_system_file(entry.name)]
     except OSError as error:
         raise DataError(f"cannot read {folder}: {error.strerror or error}") from error
+
+
+def _grouped(paths: Iterable[Path], name: Callable[[Path], str]) -> dict[str, list[Path]]:
+    """Return paths by a name of theirs, in lower case."""
+    groups: dict[str, list[Path]] = {}
+    for path in paths:
+        groups.setdefault(name(path).casefold(), []).append(path)
+    return groups
 
 
 def _variants(name: str) -> Iterator[str]:
