@@ -3,8 +3,8 @@
 python benchmarks/peers/prepare.py                                       # 10,000, 100,000 and a million rows
 python benchmarks/peers/prepare.py --rows 1000 --rounds 1 --cell-megabytes --results try.json    # a quick try
 
-The peer is ``load_dataset("csv")`` and ``map(tokenize, batched=True, num_proc=2)``. Both sides have the same tokenizer,
-loaded before the clock starts, and each turn is a process with an empty cache. The texts are made up: words of a fixed
+The peer is ``load_dataset("csv")`` and ``map(tokenize, batched=True, num_proc=2)``. Both sides have the same tokenizer;
+it is loaded, and libraries are imported, before the clock starts, and each turn is a process with an empty cache. The texts are made up: words of a fixed
 list, the frequent ones often, as many as news have. ``--cell-megabytes`` adds files with one text of that size.
 """
 
@@ -190,6 +190,8 @@ Prepare = Callable[[], Callable[[], int]]
 
 
 def _headstock(folder: Path, model: str) -> Prepare:
+    import pyarrow.ipc  # which the peer's library imports before the clock starts, too
+
     from headstock.console import Console
     from headstock.data import load_splits
     from headstock.engine.run import resolve_recipe

@@ -64,4 +64,6 @@ def _marks() -> str:
 
 def clean(text: str) -> str:
     """Replace halves of surrogate pairs, which cut-off JSON escapes leave and no tokenizer can read."""
+    if text.isascii():
+        return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -16,6 +15,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from headstock import BadExampleError, is_file_value, open_file, reason
+from headstock_vision.decoder_warnings import quiet_decoders
 from headstock_vision.detection.frames import SIDEWAYS, TURNS, UPRIGHT, Frame
 
 _HEIF_LIBRARY = next((name for name in ("pi_heif", "pillow_heif") if find_spec(name) is not None), None)
@@ -80,11 +80,7 @@ def read_frame(value: object) -> Frame:
 @contextmanager
 def _opened(value: object) -> Iterator[tuple[Image.Image, str]]:
     """Open an image value; yield it with how messages call it."""
-    # warnings about broken metadata would be one per file, and the pixels are all that is wanted;
-    # an image so large that Pillow suspects a decompression bomb is refused instead of warned about
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
+    with quiet_decoders:
         if isinstance(value, Image.Image):
             yield value, getattr(value, "filename", "") or "the image"
             return

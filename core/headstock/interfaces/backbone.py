@@ -24,6 +24,8 @@ class Backbone(nn.Module, Component):
         config: The validated ``Config`` of this class.
         modality: Open string; a task runs on backbones of its own modality.
         cost_unit: What :meth:`cost` counts, in the plural, for people.
+        thread_safe: Whether :meth:`preprocess` may be called from several threads at once, which pays where a library
+            lets go of Python's lock, as decoders of images and sound do. The default is no.
         feature_dim: ``D`` of the features.
         body: The network that adapters act on. An adapter may put a wrapper with the same call in its place.
         source: Where pretrained weights came from (a Hub id or a folder); ``None`` when made from scratch.
@@ -31,6 +33,7 @@ class Backbone(nn.Module, Component):
 
     modality: ClassVar[str]
     cost_unit: ClassVar[str] = "examples"
+    thread_safe: ClassVar[bool] = False
     feature_dim: int
     body: nn.Module
     source: str | None = None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 _found: ContextVar[Counter[str] | None] = ContextVar("found", default=None)
-_by_example: ContextVar[list[Counter[str]] | None] = ContextVar("by_example", default=None)
+_by_example: ContextVar[defaultdict[int, Counter[str]] | None] = ContextVar("by_example", default=None)
 
 
 def note(what: str, count: int = 1, *, example: int | None = None) -> None:
@@ -43,9 +43,9 @@ def noting() -> Iterator[Counter[str]]:
 
 
 @contextmanager
-def noting_examples(count: int) -> Iterator[list[Counter[str]]]:
-    """Yield a counter for each of several examples, of what is noted of it while this is active."""
-    examples: list[Counter[str]] = [Counter() for _ in range(count)]
+def noting_examples() -> Iterator[Mapping[int, Counter[str]]]:
+    """Yield what is noted of each of several examples while this is active, by index; one without notes is left out."""
+    examples: defaultdict[int, Counter[str]] = defaultdict(Counter)
     token = _by_example.set(examples)
     try:
         yield examples

@@ -50,8 +50,7 @@ class FeatureWriter:
             ends = mask.shape[1] - mask.flip(1).int().argmax(dim=1)
             for position, end in enumerate(ends.tolist()):
                 examples[position] |= {"sequence": sequence[position, :end], "mask": mask[position, :end]}
-        for example in examples:
-            self._writer.append(example, 1)
+        self._writer.append(examples, [1] * len(examples))
 
     def close(self) -> None:
         """Write the index. Only now the features can be read."""

@@ -3,14 +3,53 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from headstock.digests import new_digest
-from headstock.interfaces import BadExampleError, read_bytes
+from headstock.interfaces import BadExampleError, Column, read_bytes
+
+
+class RowDigests:
+    """Digests rows: what their input columns hold, and what the backbone is given.
+
+    Args:
+        columns: The task's columns.
+    """
+
+    def __init__(self, columns: Iterable[Column]) -> None:
+        self._files = {column.name: column.content == "file" for column in columns if column.role == "input"}
+
+    def __call__(self, row: Mapping[str, Any], inputs: Mapping[str, Any]) -> tuple[bytes, bytes]:
+        """Return two digests.
+
+        Args:
+            row: The row.
+            inputs: What :meth:`headstock.Task.inputs` made of it.
+
+        Returns:
+            One of the input columns alone, by which duplicates are found, where files count by content; and one of
+            these and of ``inputs``, where they count by name too, for messages have it.
+
+        Raises:
+            BadExampleError: as :func:`content_digest`.
+        """
+        parts = [content_digest(row.get(name), files) for name, files in self._files.items()]
+        content = parts[0] if len(parts) == 1 else new_digest(b"".join(parts)).digest()
+        hasher = new_digest(content)
+        for key in sorted(inputs):
+            value = inputs[key]
+            hasher.update(f"key {key!r}\0".encode())
+            for name, files in self._files.items():
+                if not files and row.get(name) is value:
+                    hasher.update(f"column {name!r}\0".encode())
+                    break
+            else:
+                _feed(hasher, value, False)
+        return content, hasher.digest()
 
 
 def content_digest(value: Any, files: bool) -> bytes:

@@ -10,22 +10,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from headstock.attribution import note_rows
 from headstock.console import Console
 from headstock.data import cache_dir
 from headstock.data.cache.cached_folder import cached_folder
 from headstock.digests import bytes_digest, json_digest
-from headstock.interfaces import Backbone, BadExampleError, Batch, DataError, Example, NoTargetError, Task
-from headstock.interfaces.notes import note, noting
+from headstock.interfaces import Backbone, BadExampleError, Batch, DataError, Example, Task
+from headstock.interfaces.notes import noting
 from headstock.preprocessing.batching import preprocessed
 from headstock.preprocessing.code import code_digest
-from headstock.preprocessing.compact import Digests, PackedTargets
 from headstock.preprocessing.features import FeatureStore
 from headstock.preprocessing.notes import Noted, RowNotes
 from headstock.preprocessing.reading import Policy, ReadSplit, located, require_rows, skip_or_raise
 from headstock.preprocessing.store import Examples, ExampleStore, MemoryStore, Skipped, StoreWriter
+from headstock.preprocessing.targets import PackedTargets, TargetEncoder
 from headstock_registry import API_VERSION
 
 
@@ -100,47 +99,36 @@ def prepare_split(
     """
     store = _through_cache(split, backbone, task, console) if cached else _in_memory(split, backbone, task, console)
     failed = {skipped.row: skipped.reason for skipped in store.skipped}
-    kept = ReadSplit(split.name, split.table, array("q"), [], Digests(), list(split.skipped), split.predicting)
-    kept_examples, targets = array("q"), PackedTargets()
+    encoder, targets = TargetEncoder(task, training=split.name == "train"), PackedTargets()
+    kept, examples, skipped, notes = array("q"), array("q"), list(split.skipped), RowNotes()
+    references: list[Any] = []
     example = -1
-    for index, (row, written, digest) in enumerate(zip(split.rows, split.references, split.digests, strict=True)):
-        try:
-            if index in failed:
-                raise BadExampleError(failed[index])
-            example += 1
-            with noting() as found:
-                reference = None if written is None else task.canonical(written)
-                if reference is not None:
-                    targets.append(_target(split, task, reference, store[example]))
-        except BadExampleError as error:
-            kept.skipped.append(skip_or_raise(split, row, error, policy))
-            continue
-        except DataError as error:
-            raise DataError(located(split.table.where(row), error)) from error
-        except Exception as error:
-            note_rows(error, [split.table.where(row)])
-            raise
-        kept_examples.append(example)
-        kept.rows.append(row)
-        kept.references.append(reference)
-        kept.digests.append(digest)
-        kept.notes.add(row, found)
-        kept.contents.append(split.contents[index])
-    require_rows(kept)
-    indices = np.asarray(kept_examples, dtype=np.int64)
-    _add_notes(kept, split.notes, store.notes, indices)
-    return PreparedSplit(kept, store, indices, targets)
-
-
-def _target(split: ReadSplit, task: Task, reference: Any, example: Example) -> dict[str, Tensor] | None:
-    """Encode a reference; outside of training there may be none, which is noted."""
-    try:
-        return task.encode(reference, example)
-    except NoTargetError as error:
-        if split.name == "train":
-            raise
-        note(error.what)
-        return None
+    with noting() as found:
+        for index, (row, written) in enumerate(zip(split.rows, split.references, strict=True)):
+            found.clear()
+            try:
+                if index in failed:
+                    raise BadExampleError(failed[index])
+                example += 1
+                reference = None if written is None else encoder.add(written, store, example, targets)
+            except BadExampleError as error:
+                skipped.append(skip_or_raise(split, row, error, policy))
+                continue
+            except DataError as error:
+                raise DataError(located(split.table.where(row), error)) from error
+            except Exception as error:
+                note_rows(error, [split.table.where(row)])
+                raise
+            kept.append(index)
+            examples.append(example)
+            references.append(reference)
+            if found:
+                notes.add(row, found)
+    usable = split.taking(kept, references, skipped, notes)
+    require_rows(usable)
+    indices = np.asarray(examples, dtype=np.int64)
+    _add_notes(usable, split.notes, store.notes, indices)
+    return PreparedSplit(usable, store, indices, targets)
 
 
 def _add_notes(kept: ReadSplit, reading: RowNotes, preprocessing: RowNotes, indices: NDArray[np.int64]) -> None:
@@ -164,9 +152,9 @@ def _through_cache(split: ReadSplit, backbone: Backbone, task: Task, console: Co
 
 
 def _in_memory(split: ReadSplit, backbone: Backbone, task: Task, console: Console) -> MemoryStore:
-    kept: list[tuple[Example, int]] = []
-    skipped, notes = _preprocess(split, backbone, task, console, lambda example, cost: kept.append((example, cost)))
-    return MemoryStore([example for example, _ in kept], [cost for _, cost in kept], skipped, notes)
+    store = MemoryStore()
+    store.close(*_preprocess(split, backbone, task, console, store.append))
+    return store
 
 
 def _cache_folder(split: ReadSplit, backbone: Backbone) -> Path:
@@ -180,21 +168,23 @@ def _cache_folder(split: ReadSplit, backbone: Backbone) -> Path:
 
 
 def _preprocess(
-    split: ReadSplit, backbone: Backbone, task: Task, console: Console, take: Callable[[Example, int], None]
+    split: ReadSplit,
+    backbone: Backbone,
+    task: Task,
+    console: Console,
+    take: Callable[[Sequence[Example], Sequence[int]], None],
 ) -> tuple[list[Skipped], RowNotes]:
-    """Give each preprocessed example and its cost to ``take``; return the rows that gave none, and what was noted."""
+    """Give examples and their costs to ``take``; return the rows that gave none, and what was noted."""
     skipped: list[Skipped] = []
     notes = RowNotes()
-    example = index = 0
+    start = example = 0
     with console.bar(f"preprocess {split.name}", len(split.rows)) as bar:
-        for results in preprocessed(backbone, split.inputs(task), lambda row: split.table.where(split.rows[row])):
-            for result in results:
-                if isinstance(result, BadExampleError):
-                    skipped.append(Skipped(row=index, reason=str(result)))
-                else:
-                    take(result.example, result.cost)
-                    notes.add(example, result.notes)
-                    example += 1
-                index += 1
-            bar.advance(len(results), len(results))
+        for batch in preprocessed(backbone, split.inputs(task), lambda row: split.table.where(split.rows[row])):
+            skipped += [Skipped(row=start + index, reason=reason) for index, reason in batch.failed.items()]
+            for index, found in batch.notes.items():
+                notes.add(example + index, found)
+            take(batch.examples, batch.costs)
+            start += batch.size
+            example += len(batch.examples)
+            bar.advance(batch.size, batch.size)
     return skipped, notes

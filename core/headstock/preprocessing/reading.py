@@ -12,7 +12,7 @@ from headstock.data import Table
 from headstock.interfaces import BadExampleError, BadPartsError, DataError, Task, note
 from headstock.interfaces.notes import noting
 from headstock.preprocessing.compact import Digests
-from headstock.preprocessing.fingerprint import content_digest
+from headstock.preprocessing.fingerprint import RowDigests
 from headstock.preprocessing.notes import RowNotes
 
 Policy = Literal["error", "skip"]
@@ -57,6 +57,21 @@ class ReadSplit:
                 note_rows(error, [self.table.where(row)])
                 raise
 
+    def taking(self, indices: array[int], references: list[Any], skipped: list[str], notes: RowNotes) -> ReadSplit:
+        """Return the split of some of the usable rows, in order, with these references, skipped lines and notes."""
+        every = len(indices) == len(self.rows)
+        return ReadSplit(
+            self.name,
+            self.table,
+            self.rows if every else array("q", (self.rows[index] for index in indices)),
+            references,
+            self.digests if every else self.digests.taking(indices),
+            skipped,
+            self.predicting,
+            notes,
+            self.contents if every else self.contents.taking(indices),
+        )
+
 
 MANY = 10_000
 """Texts that are looked at for whether references recur."""
@@ -69,31 +84,33 @@ def read_split(name: str, table: Table, task: Task, policy: Policy, predicting: 
         BadExampleError: a row cannot be used and ``policy`` is not ``skip``; names file and row.
         DataError: no row can be used.
     """
-    columns = [column for column in task.columns if column.role == "input"]
+    digest_row = RowDigests(task.columns)
     split = ReadSplit(name, table, array("q"), [], Digests(), [], predicting)
     labels: dict[str, str] = {}
-    for number, row in enumerate(table.read()):
-        try:
-            if isinstance(row, BadExampleError):
-                raise row
-            with noting() as found:
+    with noting() as found:
+        for number, row in enumerate(table.read()):
+            found.clear()
+            try:
+                if isinstance(row, BadExampleError):
+                    raise row
                 inputs = task.inputs(row)
                 reference = None if predicting else reference_of(task, row, policy)
-            parts = [content_digest(row.get(column.name), column.content == "file") for column in columns]
-            digest = content_digest([dict(inputs), *(part.hex() for part in parts)], files=False)
-        except BadExampleError as error:
-            split.skipped.append(skip_or_raise(split, number, error, policy))
-            continue
-        except Exception as error:
-            note_rows(error, [table.where(number)])
-            raise
-        split.rows.append(number)
-        # Labels recur, so that one text of each is kept.
-        shared = labels.setdefault(reference, reference) if type(reference) is str and len(labels) < MANY else reference
-        split.references.append(shared)
-        split.digests.append(digest)
-        split.notes.add(number, found)
-        split.contents.append(parts[0] if len(parts) == 1 else content_digest(b"".join(parts), files=False))
+                content, digest = digest_row(row, inputs)
+            except BadExampleError as error:
+                split.skipped.append(skip_or_raise(split, number, error, policy))
+                continue
+            except Exception as error:
+                note_rows(error, [table.where(number)])
+                raise
+            if type(reference) is str and len(labels) < MANY:
+                # Labels recur, so that one text of each is kept.
+                reference = labels.setdefault(reference, reference)
+            split.rows.append(number)
+            split.references.append(reference)
+            split.digests.append(digest)
+            split.contents.append(content)
+            if found:
+                split.notes.add(number, found)
     require_rows(split)
     return split
 

@@ -10,6 +10,7 @@ import json
 from array import array
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol, Self
@@ -67,13 +68,21 @@ class Examples(Protocol):
 class MemoryStore:
     """Examples that are used once and need no cache."""
 
-    def __init__(
-        self, examples: Sequence[Example], costs: Sequence[int], skipped: Sequence[Skipped], notes: RowNotes
-    ) -> None:
-        self._examples = examples
-        self.costs: NDArray[np.int64] = np.asarray(costs, dtype=np.int64)
-        self.skipped = tuple(skipped)
-        self.notes = notes
+    def __init__(self) -> None:
+        self._examples: list[Example] = []
+        self._costs = array("q")
+        self.costs: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self.skipped: tuple[Skipped, ...] = ()
+        self.notes = RowNotes()
+
+    def append(self, examples: Sequence[Example], costs: Sequence[int]) -> None:
+        """Add examples."""
+        self._examples += examples
+        self._costs.extend(costs)
+
+    def close(self, skipped: Iterable[Skipped], notes: RowNotes) -> None:
+        """End the adding: only now there are ``costs``, ``skipped`` and ``notes``."""
+        self.costs, self.skipped, self.notes = np.asarray(self._costs, dtype=np.int64), tuple(skipped), notes
 
     def __getitem__(self, index: int) -> Example:
         return self._examples[index]
@@ -86,22 +95,28 @@ class StoreWriter:
         self._folder = folder
         self._files: dict[str, BinaryIO] = {}
         self._dtypes: dict[str, str] = {}
+        self._kinds: dict[str, tuple[torch.dtype, int]] = {}
         self._shapes: dict[str, array[int]] = {}
         self._costs = array("q")
 
-    def append(self, example: Example, cost: int) -> None:
-        """Add one example; all must have the same tensor names, dtypes and numbers of dimensions."""
-        arrays = {name: tensor.contiguous().numpy() for name, tensor in example.items()}
+    def append(self, examples: Sequence[Example], costs: Sequence[int]) -> None:
+        """Add examples; all must have the same tensor names, dtypes and numbers of dimensions."""
+        if not examples:
+            return
         if not self._files:
-            self._files = {name: (self._folder / f"{name}.bin").open("wb") for name in arrays}
-            self._dtypes = {name: values.dtype.str for name, values in arrays.items()}
-            self._shapes = {name: array("q") for name in arrays}
-        if {name: values.dtype.str for name, values in arrays.items()} != self._dtypes:
-            raise TypeError(f"preprocess returned other tensors than before: {sorted(arrays)} against {self._dtypes}")
-        for name, values in arrays.items():
-            self._files[name].write(values.tobytes())
-            self._shapes[name].extend(values.shape)
-        self._costs.append(cost)
+            first = {name: tensor.detach().numpy() for name, tensor in examples[0].items()}
+            self._files = {name: (self._folder / f"{name}.bin").open("wb") for name in first}
+            self._dtypes = {name: values.dtype.str for name, values in first.items()}
+            self._kinds = {name: (tensor.dtype, tensor.ndim) for name, tensor in examples[0].items()}
+            self._shapes = {name: array("q") for name in first}
+        for example in examples:
+            if (found := {name: (tensor.dtype, tensor.ndim) for name, tensor in example.items()}) != self._kinds:
+                raise TypeError(f"preprocess returned other tensors than before: {found} against {self._kinds}")
+        for name, file in self._files.items():
+            tensors = [example[name] for example in examples]
+            file.write(torch.cat([tensor.reshape(-1) for tensor in tensors]).detach().numpy().data)
+            self._shapes[name].extend(chain.from_iterable(tensor.shape for tensor in tensors))
+        self._costs.extend(costs)
 
     def __enter__(self) -> Self:
         return self

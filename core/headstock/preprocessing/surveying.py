@@ -10,7 +10,6 @@ from headstock.data import Table
 from headstock.data.splitting.survey import Labels, Survey
 from headstock.interfaces import Task
 from headstock.kits.spelling import spelling_key
-from headstock.preprocessing.compact import Digests
 from headstock.preprocessing.reading import Policy, ReadSplit, read_split
 
 
@@ -49,14 +48,14 @@ class Surveyor:
         usable = everything[np.asarray(whole.rows, dtype=np.int64)]
         order = np.argsort(usable, kind="stable")
         wanted = np.arange(len(table)) if table.indices is None else table.indices
-        positions = order[np.searchsorted(usable, wanted, sorter=order)].tolist()
+        positions = order[np.searchsorted(usable, wanted, sorter=order)]
         return ReadSplit(
             name,
             whole.table,
-            rows := array("q", (whole.rows[position] for position in positions)),
-            [whole.references[position] for position in positions],
-            Digests(whole.digests[position] for position in positions),
+            rows := array("q", (whole.rows[position] for position in positions.tolist())),
+            [whole.references[position] for position in positions.tolist()],
+            whole.digests.taking(positions),
             list(whole.skipped) if name == "train" else [],
             notes=whole.notes.of(rows),
-            contents=Digests(whole.contents[position] for position in positions),
+            contents=whole.contents.taking(positions),
         )

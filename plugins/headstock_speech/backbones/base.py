@@ -39,6 +39,7 @@ class SpeechBackbone(Backbone):
     """
 
     modality: ClassVar[str] = "speech"
+    thread_safe: ClassVar[bool] = True
     cost_unit: ClassVar[str] = "milliseconds of audio"
     config: SpeechConfig
     sampling_rate: int

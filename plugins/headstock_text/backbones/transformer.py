@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -70,6 +72,12 @@ class TransformerText(Backbone):
         # Something that stays one token, for a word of which the tokenizer leaves nothing.
         self._unknown = tokenizer.unk_token or tokenizer.mask_token or "?"
         self._takes_token_types = "token_type_ids" in inspect.signature(model.forward).parameters
+        names = self.tokenizer.model_input_names
+        self._token_types = self._takes_token_types and "token_type_ids" in names
+        # The types of a single text's tokens come from a template, which is zeros but for a few models (XLNet).
+        self._mixed_types = self._token_types and any(self._tokenize("a b c d")["token_type_ids"])
+        # A tokenizer without special tokens makes nothing of an empty text.
+        self._nothing = [self.tokenizer.convert_tokens_to_ids(self._unknown) or 0]
         self._check()
 
     @classmethod
@@ -109,7 +117,7 @@ class TransformerText(Backbone):
         return {
             "max_length": self.max_length,
             "tokenizer": self._digest,
-            "token_types": self._takes_token_types and "token_type_ids" in self.tokenizer.model_input_names,
+            "token_types": self._token_types,
             "unknown": self._unknown,
         }
 
@@ -139,18 +147,23 @@ class TransformerText(Backbone):
         )
         # What transformers makes of encodings beside their ids takes as long as tokenizing.
         encodings = self.tokenizer.backend_tokenizer.encode_batch_fast([clean(each["text"]) for each in inputs])
-        has_kinds = "token_type_ids" in self.tokenizer.model_input_names
-        examples = []
-        for index, encoding in enumerate(encodings):
-            note_cut(bool(encoding.overflowing), self.max_length, example=index)
-            examples.append(self._example(encoding.ids, encoding.type_ids if has_kinds else None))
+        ids = [encoding.ids or self._nothing for encoding in encodings]
+        for index, each in enumerate(ids):
+            if len(each) >= self.max_length:
+                note_cut(bool(encodings[index].overflowing), self.max_length, example=index)
+        # Views of one tensor, for to make many small ones takes long.
+        lengths = [len(each) for each in ids]
+        examples = [{"input_ids": part} for part in torch.split(_flat(ids), lengths)]
+        if self._token_types:
+            kinds = _flat([encoding.type_ids or [0] for encoding in encodings]) if self._mixed_types else None
+            kinds = torch.zeros(sum(lengths), dtype=torch.uint8) if kinds is None else kinds.to(torch.uint8)
+            for example, part in zip(examples, torch.split(kinds, lengths), strict=True):
+                example["token_type_ids"] = part
         return examples
 
     def _example(self, ids: list[int], kinds: list[int] | None) -> Example:
-        # A tokenizer without special tokens makes nothing of an empty text.
-        ids = ids or [self.tokenizer.convert_tokens_to_ids(self._unknown) or 0]
-        example = {"input_ids": torch.tensor(ids, dtype=torch.int32)}
-        if self._takes_token_types and kinds is not None:
+        example = {"input_ids": torch.tensor(ids or self._nothing, dtype=torch.int32)}
+        if self._token_types and kinds is not None:
             example["token_type_ids"] = torch.tensor(kinds or [0], dtype=torch.uint8)
         return example
 
@@ -294,3 +307,8 @@ def _starts(encoded: Any) -> dict[int, int]:
         if word is not None:
             starts.setdefault(word, position)
     return starts
+
+
+def _flat(values: Iterable[Sequence[int]]) -> Tensor:
+    """Return the values of all sequences end to end, int32."""
+    return torch.from_numpy(np.fromiter(itertools.chain.from_iterable(values), dtype=np.int32))

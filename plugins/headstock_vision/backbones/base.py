@@ -78,6 +78,7 @@ class ImageBackbone(Backbone):
     """
 
     modality: ClassVar[str] = "image"
+    thread_safe: ClassVar[bool] = True
     cost_unit: ClassVar[str] = "pixels"
     config: ImageConfig
     fixed_statistics: bool = False

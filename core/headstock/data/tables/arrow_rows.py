@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstock.data.tables.arrow_table import ArrowTable
-from headstock.data.tables.values import Reader
+from headstock.data.tables.values import Reader, plain
 from headstock.interfaces import BadExampleError
 
 if TYPE_CHECKING:
@@ -68,8 +68,12 @@ class ArrowRows:
         """Yield rows, fetched by column."""
         size = self._chunk()
         for start in range(0, len(indices), size):
-            for stored in self.dataset[indices[start : start + size].tolist()].to_pylist():
-                yield self._read_or_error(stored)
+            stored = self.dataset[indices[start : start + size].tolist()]
+            if self._stands_as_it_is(stored):
+                columns = [stored.column(source).to_pylist() for source in self.sources.values()]
+                yield from (dict(zip(self.sources, values, strict=True)) for values in zip(*columns, strict=True))
+            else:
+                yield from map(self._read_or_error, stored.to_pylist())
 
     def where(self, index: int) -> str:
         """Return the row's number."""
@@ -79,6 +83,15 @@ class ArrowRows:
         """Return how many rows to fetch together: many, unless they are large."""
         average = int(self.dataset.data.nbytes) // max(len(self.dataset), 1)
         return max(min(CHUNK, CHUNK_BYTES // max(average, 1)), 1)
+
+    def _stands_as_it_is(self, stored: Any) -> bool:
+        """Return whether all stored values are those that rows show, as they are of most text files."""
+        import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
+
+        return bool(self.sources) and all(
+            self.readers[column] is plain and not pa.types.is_floating(stored.schema.field(source).type)
+            for column, source in self.sources.items()
+        )
 
     def _read_or_error(self, stored: Mapping[str, Any]) -> dict[str, Any] | BadExampleError:
         try:
@@ -105,6 +118,9 @@ class TextRows(ArrowRows):
             BadExampleError: it could not be read.
         """
         return self._read(self.dataset[index].to_pylist()[0])
+
+    def _stands_as_it_is(self, stored: Any) -> bool:
+        return stored.column(PROBLEM).null_count == len(stored) and super()._stands_as_it_is(stored)
 
     def _read(self, stored: Mapping[str, Any]) -> dict[str, Any]:
         if stored[PROBLEM] is not None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
@@ -78,7 +79,7 @@ def _covers(large: Example, small: Example) -> bool:
 
 @check("backbone-preprocessing", "backbone")
 def backbone_preprocessing(subject: Subject) -> None:
-    """``preprocess`` gives the same compact tensors every time, and ``preprocess_many`` gives the same.
+    """``preprocess`` gives the same compact tensors every time, also in threads, and so does ``preprocess_many``.
 
     Its result is cached on disk: randomness belongs to the task's ``augment``, floats to ``embed`` where uint8, int16
     or ids say the same. What is noted of an example is the same, too.
@@ -92,17 +93,22 @@ def backbone_preprocessing(subject: Subject) -> None:
             found = None if value.equal(second[name]) else gap(value, second[name]) or "other values"
             expect(not found, f"the same '{name}' twice", str(found))
     several = [task.inputs(row) for row in subject.sample["train"][:8]]
-    with noting_examples(len(several)) as together:
+    with noting_examples() as together:
         many = backbone.preprocess_many(several)
     expect(len(many) == len(several), f"{len(several)} examples of preprocess_many", str(len(many)))
-    for inputs, example, notes in zip(several, many, together, strict=True):
+    for index, (inputs, example) in enumerate(zip(several, many, strict=True)):
         with noting() as alone:
             expected = backbone.preprocess(inputs)
         same = expected.keys() == example.keys() and all(
             value.dtype == example[name].dtype and value.equal(example[name]) for name, value in expected.items()
         )
         expect(same, "the same tensors of preprocess_many as of preprocess", "others")
-        expect(alone == notes, f"the same notes of preprocess_many, {dict(alone)}", str(dict(notes)))
+        notes = dict(together.get(index, {}))
+        expect(alone == notes, f"the same notes of preprocess_many, {dict(alone)}", str(notes))
+    if backbone.thread_safe:
+        with ThreadPoolExecutor(4) as executor:
+            threaded = list(executor.map(backbone.preprocess, several * 2))
+        expect(_same(threaded, many * 2), "the same tensors from several threads (thread_safe)", "others")
 
 
 @check("backbone-fingerprint", "backbone")
@@ -151,7 +157,7 @@ def _preprocessed(backbone: Backbone, inputs: list[Mapping[str, Any]]) -> list[E
     return found
 
 
-def _same(first: list[Example | None], second: list[Example | None]) -> bool:
+def _same(first: Sequence[Example | None], second: Sequence[Example | None]) -> bool:
     for one, other in zip(first, second, strict=True):
         if one is None or other is None:
             if one is not other:

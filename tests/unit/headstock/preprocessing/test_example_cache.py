@@ -175,8 +175,12 @@ def test_a_store_returns_what_was_put_in(tmp_path: Path) -> None:
         {"ids": torch.arange(length), "pixels": torch.full((2, length), length, dtype=torch.uint8)}
         for length in (3, 0, 5)
     ]
-    for cost, example in enumerate(examples):
-        writer.append(example, cost + 1)
+    writer.append(examples[:2], [1, 2])
+    writer.append([], [])
+    writer.append(examples[2:], [3])
+    for other in ({"ids": torch.arange(2)}, {"ids": torch.arange(2), "pixels": torch.zeros(2, dtype=torch.uint8)}):
+        with pytest.raises(TypeError, match="other tensors than before"):
+            writer.append([other], [1])
     writer.close([Skipped(row=1, reason="why not")])
     store = ExampleStore(tmp_path)
     assert len(store) == 3
