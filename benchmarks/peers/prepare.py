@@ -4,8 +4,9 @@ python benchmarks/peers/prepare.py                                       # 10,00
 python benchmarks/peers/prepare.py --rows 1000 --rounds 1 --cell-megabytes --results try.json    # a quick try
 
 The peer is ``load_dataset("csv")`` and ``map(tokenize, batched=True, num_proc=2)``. Both sides have the same tokenizer;
-it is loaded, and libraries are imported, before the clock starts, and each turn is a process with an empty cache. The texts are made up: words of a fixed
-list, the frequent ones often, as many as news have. ``--cell-megabytes`` adds files with one text of that size.
+it is loaded, and libraries are imported, before the clock starts, and each turn is a process with an empty cache. The
+texts are made up: words of a fixed list, the frequent ones often, as many as news have. ``--cell-megabytes`` adds files
+with one text of that size.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import csv
 import gc
+import importlib
 import itertools
 import json
 import os
@@ -190,8 +192,6 @@ Prepare = Callable[[], Callable[[], int]]
 
 
 def _headstock(folder: Path, model: str) -> Prepare:
-    import pyarrow.ipc  # which the peer's library imports before the clock starts, too
-
     from headstock.console import Console
     from headstock.data import load_splits
     from headstock.engine.run import resolve_recipe
@@ -204,6 +204,7 @@ def _headstock(folder: Path, model: str) -> Prepare:
     resolved = resolve_recipe(load_catalogue(), content)
     encoder = resolved.backbone.cls.create(resolved.backbone.config, [])
     console = Console(quiet=True)
+    importlib.import_module("pyarrow")  # the peer's library does that, too
 
     def prepare() -> Callable[[], int]:
         task, policy = resolved.task.cls(resolved.task.config), resolved.data.on_bad_example
