@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from headstock import HeadstockError, Metric, json_digest
-from headstock.engine.run import resolve_recipe
+from headstock.recipe.read import resolve_recipe
 from headstock_bench.suite import SuiteError
 from headstock_registry import Catalogue
 

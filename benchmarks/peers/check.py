@@ -22,8 +22,8 @@ from torch import Tensor
 from transformers import set_seed
 
 from headstock.console import Console
-from headstock.engine.run import resolve_recipe
 from headstock.engine.setup import build_module, prepare_data
+from headstock.recipe.read import resolve_recipe
 from headstock_registry import load_catalogue
 
 HERE = Path(__file__).parent

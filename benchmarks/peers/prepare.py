@@ -194,9 +194,9 @@ Prepare = Callable[[], Callable[[], int]]
 def _headstock(folder: Path, model: str) -> Prepare:
     from headstock.console import Console
     from headstock.data import load_splits
-    from headstock.engine.run import resolve_recipe
     from headstock.preprocessing.prepare import prepare_split
     from headstock.preprocessing.surveying import Surveyor
+    from headstock.recipe.read import resolve_recipe
     from headstock_registry import load_catalogue
 
     backbone = {"name": "transformers-text", "model": model, "max_length": MAX_LENGTH}

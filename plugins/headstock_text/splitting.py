@@ -12,6 +12,8 @@ CJK = "\u3005\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\u
 """Chinese characters and kana, as the inside of a character class. Korean is written with spaces and is not here."""
 
 _CJK = re.compile(f"[{CJK}]")
+_PLAIN = re.compile("[\0-\u02ff\u2010-\u2027\u2030-\u205e]*")
+"""Latin letters and punctuation: texts without a combining mark, a Chinese character or a joiner."""
 _JOINERS = "\u200c\u200d"
 
 MARKED = (range(0x300, 0x20000), range(0xE0000, 0xE1000))
@@ -32,7 +34,9 @@ def split_words(text: str) -> list[Span]:
     A word keeps its apostrophes (``don't``) and a number its separators (``3.14``); combining marks stay with their
     letter. White space is dropped; nothing else is.
     """
-    return [Span(match.group(), match.start(), match.end()) for match in _pattern().finditer(text)]
+    # The whole pattern takes long to compile.
+    pattern = _pattern("") if _PLAIN.fullmatch(text) else _pattern(_marks())
+    return [Span(match.group(), match.start(), match.end()) for match in pattern.finditer(text)]
 
 
 def count_cjk(text: str) -> int:
@@ -41,14 +45,15 @@ def count_cjk(text: str) -> int:
 
 
 @functools.cache
-def _pattern() -> re.Pattern[str]:
+def _pattern(marks: str) -> re.Pattern[str]:
     # \w has no combining marks, without which Hindi or Thai words would be cut at every vowel sign.
-    marks = _marks()
     letter = f"(?:(?![{CJK}])[\\w{marks}{_JOINERS}])"
+    mark = f"[{marks}]*" if marks else ""
     number = r"\d+(?:[.,:]\d+)+(?!\w)"
-    return re.compile(f"[{CJK}][{marks}]*|{number}|{letter}+(?:['’]{letter}+)*|\\S[{marks}]*")
+    return re.compile(f"[{CJK}]{mark}|{number}|{letter}+(?:['’]{letter}+)*|\\S{mark}")
 
 
+@functools.cache
 def _marks() -> str:
     """Return all combining marks as ranges of a character class."""
     ranges: list[list[int]] = []

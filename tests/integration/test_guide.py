@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from headstock.cli.main import cli as headstock_command
-from headstock.engine.run import resolve_recipe
+from headstock.recipe.read import resolve_recipe
 from headstock_registry import load_catalogue
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from headstock.console import Console
-from headstock.engine.run import resolve_recipe
 from headstock.engine.setup import prepare_data
+from headstock.recipe.read import resolve_recipe
 from headstock_registry import load_catalogue
 
 ROOT = Path(__file__).parents[2]

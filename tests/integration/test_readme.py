@@ -15,7 +15,7 @@ from PIL import Image
 from torch.distributed.run import get_args_parser
 
 from headstock.cli.main import cli as command
-from headstock.engine.run import resolve_recipe
+from headstock.recipe.read import resolve_recipe
 from headstock_registry import load_catalogue
 
 README = Path(__file__).parents[2] / "README.md"

@@ -64,9 +64,8 @@ def run(
     with on_interrupt(lambda: "stopped; nothing was trained yet"):
         from headstock.distributed import leads
         from headstock.engine.dry_run import dry_run
-        from headstock.engine.run import resolve_recipe, run_resolved
         from headstock.interfaces.remote_code import trusting_remote_code
-        from headstock.report.table import before_after
+        from headstock.recipe.read import resolve_recipe
 
         context.with_resource(trusting_remote_code(trust_remote_code))
         console = Console(quiet)
@@ -83,9 +82,13 @@ def run(
             if leads():
                 click.echo(dry_run(resolved, out, console))
             return
+    from headstock.engine.run import run_resolved
+
     result = run_resolved(catalogue, resolved, out, resume=resume, force=force, console=console)
     if not leads():
         return
+    from headstock.report.table import before_after
+
     click.echo(before_after(result))
     if push_to_hub:
         from headstock.engine.models.shareable_copy import shareable_copy

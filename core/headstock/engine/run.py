@@ -18,8 +18,8 @@ from headstock.engine.session import run_session
 from headstock.engine.setup import check_options, choose_device
 from headstock.interfaces.remote_code import trusting_remote_code
 from headstock.recipe.model import Recipe
-from headstock.recipe.resolve import ResolvedRecipe, resolve
-from headstock.recipe.source import parse_assignments, read_yaml
+from headstock.recipe.read import resolve_recipe
+from headstock.recipe.resolve import ResolvedRecipe
 from headstock.report.result import RunResult
 from headstock.trainer.state.checkpoints import CheckpointFolder
 from headstock_registry import Catalogue, HeadstockError, load_catalogue
@@ -59,25 +59,6 @@ def run(
     with noting_plugin(catalogue), trusting_remote_code(trust_remote_code):
         resolved = resolve_recipe(catalogue, recipe, overrides)
         return run_resolved(catalogue, resolved, place, resume=resume, force=force, console=Console(quiet))
-
-
-def resolve_recipe(
-    catalogue: Catalogue,
-    recipe: str | Path | Mapping[str, Any] | Recipe,
-    overrides: Sequence[str] | Mapping[str, Any] = (),
-) -> ResolvedRecipe:
-    """Read and check a recipe in any of the forms that :func:`run` takes."""
-    if isinstance(overrides, Mapping):
-        assignments = [(key.split("."), value) for key, value in overrides.items()]
-    else:
-        assignments = parse_assignments(overrides)
-    if isinstance(recipe, Recipe):
-        return resolve(catalogue, recipe.model_dump(mode="json"), assignments)
-    if isinstance(recipe, Mapping):
-        return resolve(catalogue, recipe, assignments)
-    if str(recipe).endswith((".yaml", ".yml")):
-        return resolve(catalogue, read_yaml(Path(recipe)), assignments, str(recipe))
-    return resolve(catalogue, {"task": str(recipe)}, assignments, str(recipe))
 
 
 def run_resolved(

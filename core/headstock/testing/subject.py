@@ -16,12 +16,13 @@ from headstock.console import Console
 from headstock.data.cache.cache_dir import redirected_cache
 from headstock.engine.models.model_files import load_model
 from headstock.engine.models.module import TuningModule
-from headstock.engine.run import resolve_recipe, run_resolved
+from headstock.engine.run import run_resolved
 from headstock.engine.setup import PreparedData, build_module, prepare_data
 from headstock.engine.tuned_model import TunedModel, load
 from headstock.interfaces import Backbone, Batch, DataError, Splits, Task, trusts_remote_code
 from headstock.preprocessing.prepare import PreparedSplit
 from headstock.recipe.components import component_class
+from headstock.recipe.read import resolve_recipe
 from headstock.recipe.resolve import ResolvedRecipe
 from headstock.report.result import RunResult
 from headstock_registry import Catalogue, Entry, HeadstockError

@@ -29,8 +29,8 @@ import torch
 
 import headstock
 from headstock.console import Console
-from headstock.engine.run import resolve_recipe
 from headstock.engine.setup import prepare_data
+from headstock.recipe.read import resolve_recipe
 from headstock_registry import load_catalogue
 
 CATALOGUE = load_catalogue()

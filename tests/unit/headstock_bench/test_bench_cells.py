@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from headstock.engine.run import resolve_recipe
+from headstock.recipe.read import resolve_recipe
 from headstock_bench.cells import Cell, CellFiles, digest_of_run, plan_cells
 from headstock_bench.suite import Case, Suite, SuiteError
 from headstock_registry import Catalogue, load_catalogue

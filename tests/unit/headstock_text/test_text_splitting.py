@@ -4,6 +4,8 @@ import sys
 import unicodedata
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headstock_text.splitting import MARKED, count_cjk, split_words
 
@@ -46,3 +48,9 @@ def test_combining_marks_are_sought_wherever_unicode_has_them() -> None:
     marks = [code for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)).startswith("M")]
 
     assert all(any(code in part for part in MARKED) for code in marks)
+
+
+@given(st.text(st.characters(max_codepoint=0x2060), max_size=20))
+def test_words_of_latin_text_are_those_beside_any_other(text: str) -> None:
+    beside = f"{text}\n日"  # with which the whole pattern is needed
+    assert [*split_words(text)] == split_words(beside)[:-1]

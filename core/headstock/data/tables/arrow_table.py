@@ -6,6 +6,7 @@ Arrays are made of buffers, for ``pyarrow.array`` imports pandas.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -18,6 +19,8 @@ BATCH_ROWS = 1000
 """Rows that are written together, at most."""
 BATCH_CHARACTERS = 2**22
 """Characters that are written together, about."""
+FEW = 5000
+"""Rows of a table that are picked one by one, at most: what picks them together takes longer to import."""
 
 
 class ArrowTable:
@@ -59,17 +62,20 @@ class ArrowTable:
         batches = np.searchsorted(self._ends, wanted, side="right")
         cuts = np.flatnonzero(np.diff(batches)) + 1
         pairs = zip(np.split(batches, cuts), np.split(wanted, cuts), strict=True)
-        return pa.Table.from_batches([self._part(int(batch[0]), part) for batch, part in pairs], self.data.schema)
+        parts = (self._parts(int(batch[0]), part) for batch, part in pairs)
+        return pa.Table.from_batches(list(chain.from_iterable(parts)), self.data.schema)
 
-    def _part(self, number: int, indices: NDArray[np.int64]) -> Any:
-        """Return rows of one batch."""
+    def _parts(self, number: int, indices: NDArray[np.int64]) -> list[Any]:
+        """Return rows of one batch, in one or more batches."""
         import pyarrow as pa
 
         batch = self._batches[number]
         inside = indices - (self._ends[number] - batch.num_rows)
         if (np.diff(inside) == 1).all():
-            return batch.slice(int(inside[0]), len(inside))
-        return batch.take(pa.Array.from_buffers(pa.int64(), len(inside), [None, pa.py_buffer(inside)]))
+            return [batch.slice(int(inside[0]), len(inside))]
+        if len(self) <= FEW:
+            return [batch.slice(index, 1) for index in inside.tolist()]
+        return [batch.take(pa.Array.from_buffers(pa.int64(), len(inside), [None, pa.py_buffer(inside)]))]
 
     def select_columns(self, names: Sequence[str]) -> ArrowTable:
         """Return the table with these columns alone."""

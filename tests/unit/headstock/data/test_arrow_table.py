@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from headstock.data.tables import arrow_table
 from headstock.data.tables.arrow_table import ArrowTable, texts, write_rows
 
 ROWS = [
@@ -33,7 +34,11 @@ def table(tmp_path: Path) -> ArrowTable:
         np.random.default_rng(0).permutation(2500).tolist(),
     ],
 )
-def test_rows_come_in_the_order_asked_for(table: ArrowTable, indices: list[int]) -> None:
+@pytest.mark.parametrize("few", [0, arrow_table.FEW])
+def test_rows_come_in_the_order_asked_for(
+    table: ArrowTable, indices: list[int], few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrow_table, "FEW", few)
     assert table[indices].to_pylist() == [ROWS[index] for index in indices]
     assert table.select_columns(["line"])[indices].column(0).to_pylist() == [ROWS[index]["line"] for index in indices]
 

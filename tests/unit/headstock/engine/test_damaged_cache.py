@@ -11,9 +11,9 @@ import pytest
 from headstock.console import Console
 from headstock.digests import bytes_digest
 from headstock.engine.passes.feature_cache import with_fixed_features
-from headstock.engine.run import resolve_recipe
 from headstock.engine.setup import build_module, prepare_data
 from headstock.preprocessing.prepare import PreparedSplit
+from headstock.recipe.read import resolve_recipe
 from headstock_registry import load_catalogue
 
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from headstock.console import Console
-from headstock.engine.run import resolve_recipe
 from headstock.engine.setup import PreparedData, prepare_data
+from headstock.recipe.read import resolve_recipe
 from headstock_registry import load_catalogue
 
 CATALOGUE = load_catalogue()

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from headstock.console import Console
-from headstock.engine.run import resolve_recipe, run_resolved
+from headstock.engine.run import run_resolved
+from headstock.recipe.read import resolve_recipe
 from headstock_registry import load_catalogue
 
 Probe = Callable[..., tuple[dict[str, float], str]]

@@ -6,8 +6,8 @@ import pytest
 
 from headstock import HeadstockError
 from headstock.console import Console
-from headstock.engine.run import resolve_recipe
 from headstock.engine.setup import build_module, prepare_data
+from headstock.recipe.read import resolve_recipe
 from headstock_registry import load_catalogue
 
 

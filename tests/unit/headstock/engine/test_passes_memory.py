@@ -11,8 +11,8 @@ from headstock.console import Console
 from headstock.engine.models.module import TuningModule
 from headstock.engine.passes.loop import split_cost_limit
 from headstock.engine.passes.predictions import evaluate_split
-from headstock.engine.run import resolve_recipe
 from headstock.engine.setup import build_module, prepare_data
+from headstock.recipe.read import resolve_recipe
 from headstock.trainer.step.out_of_memory import MemoryRelief
 from headstock_registry import load_catalogue
 

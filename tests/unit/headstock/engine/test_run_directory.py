@@ -11,8 +11,8 @@ import pytest
 
 import headstock
 from headstock import HeadstockError
-from headstock.engine.run import resolve_recipe
 from headstock.engine.run_directory import DirectoryLock, RunDirectory, check_directory, claim_directory
+from headstock.recipe.read import resolve_recipe
 from headstock.recipe.resolve import ResolvedRecipe
 from headstock.trainer.state.checkpoints import CheckpointFolder
 from headstock_registry import load_catalogue

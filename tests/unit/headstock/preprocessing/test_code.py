@@ -133,8 +133,13 @@ def test_a_library_that_is_installed_counts_by_what_was_installed(packages: Pack
 def test_versions_of_the_libraries_count(packages: Packages, monkeypatch: pytest.MonkeyPatch) -> None:
     component = packages.get("outer_of_test.component", "Component")
     before = packages.digest(component)
-    original = metadata.version
-    monkeypatch.setattr(metadata, "version", lambda name: "99" if name == "transformers" else original(name))
+    original = metadata.PathDistribution.read_text
+
+    def read_text(self: metadata.PathDistribution, name: str) -> str | None:
+        text = original(self, name)
+        return text and text.replace("\nName: transformers\nVersion: ", "\nName: transformers\nVersion: 99.")
+
+    monkeypatch.setattr(metadata.PathDistribution, "read_text", read_text)
     assert packages.digest(component) != before
 
 

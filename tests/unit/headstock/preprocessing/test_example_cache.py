@@ -13,13 +13,13 @@ from PIL import Image
 
 from headstock.console import Console
 from headstock.data import MemoryRows, Table
-from headstock.engine.run import resolve_recipe
 from headstock.engine.setup import prepare_data
 from headstock.interfaces import Backbone, BadExampleError, Task
 from headstock.preprocessing.fingerprint import content_digest
 from headstock.preprocessing.prepare import prepare_split
 from headstock.preprocessing.reading import read_split
 from headstock.preprocessing.store import ExampleStore, Skipped, StoreWriter
+from headstock.recipe.read import resolve_recipe
 from headstock_registry import load_catalogue
 
 CATALOGUE = load_catalogue()

@@ -13,11 +13,11 @@ from headstock import BadExampleError, Example, note
 from headstock.console import Console
 from headstock.data import MemoryRows, Table
 from headstock.engine.data_report import data_notes, note_lines
-from headstock.engine.run import resolve_recipe
 from headstock.interfaces import Backbone, Task
 from headstock.preprocessing.notes import Noted
 from headstock.preprocessing.prepare import PreparedSplit, prepare_split
 from headstock.preprocessing.reading import read_split
+from headstock.recipe.read import resolve_recipe
 from headstock_registry import load_catalogue
 
 ROWS = [

@@ -9,9 +9,9 @@ import pytest
 
 from headstock import HeadstockError, Recipe
 from headstock.data import DataConfig
-from headstock.engine.run import resolve_recipe
 from headstock.interfaces.component import Config
 from headstock.recipe.components import component_class
+from headstock.recipe.read import resolve_recipe
 from headstock.trainer.config import TrainerConfig
 from headstock_registry import Catalogue, load_catalogue
 

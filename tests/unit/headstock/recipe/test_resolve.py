@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from headstock import HeadstockError
-from headstock.engine.run import resolve_recipe
+from headstock.recipe.read import resolve_recipe
 from headstock.recipe.resolve import ResolvedRecipe
 from headstock.recipe.schema import recipe_schema
 from headstock_registry import Catalogue, load_catalogue
