@@ -17,6 +17,12 @@ def headstock_entries() -> list[Entry]:
         ),
         _entry(
             "backbone",
+            "use-multilingual",
+            "headstock_text.backbones.use_multilingual:UseMultilingual",
+            "multilingual Universal Sentence Encoder, pretrained on 16 languages; comes with headstock[weights]",
+        ),
+        _entry(
+            "backbone",
             "textcnn",
             "headstock_text.backbones.textcnn:TextCnn",
             "convolutions over words or characters, from scratch (Kim 2014)",

@@ -28,6 +28,12 @@ def headstock_entries() -> list[Entry]:
         ),
         _entry(
             "backbone",
+            "efficientnet-lite0",
+            "backbones.efficientnet_lite0:EfficientNetLite0",
+            "EfficientNet-Lite0, pretrained on ImageNet; comes with headstock[weights]",
+        ),
+        _entry(
+            "backbone",
             "torchvision",
             "backbones.torchvision_net:Torchvision",
             "any classification network of torchvision, or efficientnet_lite0",

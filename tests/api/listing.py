@@ -15,6 +15,7 @@ MODULES = (
     "headstock",
     "headstock.testing",
     "headstock.kits",
+    "headstock.kits.packaged",
     "headstock.kits.pooling",
     "headstock.kits.pretrained",
     "headstock.kits.weights",

@@ -149,7 +149,7 @@ def write_report(
             resolved.to_yaml(),
             metadata.version("headstock"),
             module.task.pipeline_tag,
-            module.backbone.source,
+            module.backbone.source or module.backbone.provenance,
             _data_name(resolved),
             plain_loading(module.backbone, files),
             plots=[plot.name for plot in (curves, matrix) if plot.is_file()],

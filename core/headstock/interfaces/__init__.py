@@ -9,6 +9,7 @@ from headstock.interfaces.errors import BadExampleError, BadPartsError, DataErro
 from headstock.interfaces.files import FileValue, is_file_value, open_file, read_bytes
 from headstock.interfaces.notes import note, noting
 from headstock.interfaces.padding import pad_stack
+from headstock.interfaces.provenance import Provenance
 from headstock.interfaces.remote_code import trusts_remote_code
 from headstock.interfaces.request import Request
 from headstock.interfaces.schema import Column, Metric
@@ -32,6 +33,7 @@ __all__ = [
     "Loss",
     "Metric",
     "NoTargetError",
+    "Provenance",
     "Request",
     "Row",
     "Splits",

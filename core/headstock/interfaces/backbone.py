@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from headstock.interfaces.batch import Example, Features
 from headstock.interfaces.component import Component
 from headstock.interfaces.notes import note, noting
+from headstock.interfaces.provenance import Provenance
 
 
 class Backbone(nn.Module, Component):
@@ -28,7 +29,9 @@ class Backbone(nn.Module, Component):
             lets go of Python's lock, as decoders of images and sound do. The default is no.
         feature_dim: ``D`` of the features.
         body: The network that adapters act on. An adapter may put a wrapper with the same call in its place.
-        source: Where pretrained weights came from (a Hub id or a folder); ``None`` when made from scratch.
+        source: Where pretrained weights can be had again (a Hub id or a folder): an adapter that leaves them as they
+            were is stored without them. ``None`` when made from scratch, or where a run had better hold them.
+        provenance: What the model card says of pretrained weights that have no ``source``.
     """
 
     modality: ClassVar[str]
@@ -37,6 +40,7 @@ class Backbone(nn.Module, Component):
     feature_dim: int
     body: nn.Module
     source: str | None = None
+    provenance: Provenance | None = None
 
     def __init__(self, config: Any) -> None:
         super().__init__()

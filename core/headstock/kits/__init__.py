@@ -1,7 +1,7 @@
 """Parts that several plugins have in common: label sets, classification, reading of data, scripts.
 
-Public beside these names: :mod:`headstock.kits.pooling`, :mod:`headstock.kits.pretrained` (loading through
-transformers) and :mod:`headstock.kits.weights` (safetensors).
+Public beside these names: :mod:`headstock.kits.packaged` (files of installed packages), :mod:`headstock.kits.pooling`,
+:mod:`headstock.kits.pretrained` (loading through transformers) and :mod:`headstock.kits.weights` (safetensors).
 """
 
 from headstock.data.folders.split_names import split_in, split_of

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from headstock.error_text import printable
-from headstock.interfaces import Backbone
+from headstock.interfaces import Backbone, Provenance
 from headstock.report.markdown import block, code, plain, table
 from headstock.report.result import RunResult, TestResult
 from headstock.report.table import changes, class_rows, figure
@@ -24,7 +24,7 @@ adapter {adapter}, {trainable} of {parameters} parameters trained, seed {seed}.
 
 {table}
 
-Before tuning, the head is untrained and the backbone has its {origin} weights.
+Before tuning, the head is untrained and the backbone has its {origin} weights.{provenance}
 {details}
 ## Training
 
@@ -61,7 +61,7 @@ def model_card(
     recipe: str,
     version: str,
     pipeline_tag: str | None,
-    source: str | None,
+    source: str | Provenance | None,
     data: str,
     loading: str = "",
     plots: Sequence[str] = (),
@@ -83,7 +83,7 @@ def model_card(
     card = ModelCardData(
         library_name="headstock",
         pipeline_tag=pipeline_tag,
-        base_model=source if source is not None and _is_hub_id(source) else None,
+        base_model=source if isinstance(source, str) and _is_hub_id(source) else None,
         tags=["headstock", result.adapter],
         model_name=f"{result.task} {result.backbone}",
         eval_results=[
@@ -105,13 +105,14 @@ def model_card(
         title=plain(f"{result.task}, {result.backbone}"),
         version=version,
         task=code(result.task),
-        backbone=code(source or result.backbone),
+        backbone=code(source if isinstance(source, str) else result.backbone),
         adapter=code(result.adapter),
         trainable=f"{result.trainable_parameters:,}",
         parameters=f"{result.parameters:,}",
         seed=result.seed,
         table=markdown_table(result.before.metrics, result.after.metrics),
         origin="pretrained" if source else "random",
+        provenance=_provenance(source),
         details=_details(result.after),
         skipped=f" ({skipped} unusable rows left out)" if skipped else "",
         plots="".join(f"\n![{PLOTS[name]}](plots/{name})\n" for name in plots),
@@ -130,6 +131,13 @@ def model_card(
 def markdown_table(before: Mapping[str, float | None], after: Mapping[str, float | None]) -> str:
     """Return metrics before and after as a Markdown table."""
     return table([("metric", "before", "after", "change"), *changes(before, after)])
+
+
+def _provenance(source: str | Provenance | None) -> str:
+    if not isinstance(source, Provenance):
+        return ""
+    name, licence = plain(source.source), plain(source.license)
+    return f"\nThese are from {name}; licence {licence}, SHA-256 {code(source.digest)}."
 
 
 def _details(test: TestResult) -> str:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-import torch
 from pydantic import Field
-from torch import Tensor
 
-from headstock import Features
 from headstock.kits.weights import load_weights
-from headstock_vision.backbones.base import ImageBackbone, ImageConfig, ImageFacts, all_true, flatten_map
-from headstock_vision.backbones.checkpointing import checkpoint_stages
+from headstock_vision.backbones.base import ImageFacts
 from headstock_vision.backbones.feature_net import FeatureNet
-from headstock_vision.backbones.folding import fold_fixed_norms
+from headstock_vision.backbones.network import NetworkBackbone, NetworkConfig
 from headstock_vision.backbones.stored import read_facts, write_stored
 from headstock_vision.backbones.torchvision_build import (
     check_name,
@@ -28,7 +24,7 @@ _TRANSFORMER_LIKE = ("vit_", "swin_", "maxvit_", "convnext_")
 """Networks with layer norm and attention, or made in their image: they want smaller steps."""
 
 
-class TorchvisionConfig(ImageConfig):
+class TorchvisionConfig(NetworkConfig):
     """Options of the ``torchvision`` backbone."""
 
     model: str = Field(description="a classification network of torchvision, such as resnet18, or efficientnet_lite0")
@@ -37,34 +33,16 @@ class TorchvisionConfig(ImageConfig):
         description="'default' or another name of weights that torchvision has released, the path of a .safetensors "
         "file, or 'none' to train from scratch",
     )
-    batch_norm: Literal["auto", "fixed", "updated"] = Field(
-        "auto",
-        description="whether training updates the statistics of batch norm; 'auto': only without pretrained weights",
-    )
 
 
-class Torchvision(ImageBackbone):
-    """A convolutional network or vision transformer of torchvision.
-
-    ``pooled`` is what the network's classifier sees. ``sequence`` is the last feature map where it is as wide as
-    ``pooled``, else ``pooled`` alone.
-
-    Pretrained batch norm keeps its statistics: with EfficientNet-Lite0 and 140 pictures of ants and bees, 89 % of 150
-    others were right instead of 85 %; with 500 images of CIFAR-10, 62 % of 300 instead of 48 % (one seed each).
-    """
+class Torchvision(NetworkBackbone):
+    """A convolutional network or vision transformer of torchvision."""
 
     Config = TorchvisionConfig
     config: TorchvisionConfig
-    body: FeatureNet
 
     def __init__(self, config: TorchvisionConfig, facts: ImageFacts, body: FeatureNet) -> None:
-        super().__init__(config, facts)
-        self.body = body
-        pretrained = config.weights != "none"
-        self.fixed_statistics = config.batch_norm == "fixed" or (config.batch_norm == "auto" and pretrained)
-        if self.fixed_statistics:
-            fold_fixed_norms(body)
-        self.feature_dim = self.probe(self).pooled.shape[1]
+        super().__init__(config, facts, body, pretrained=config.weights != "none")
 
     @classmethod
     def trainer_defaults(cls, config: TorchvisionConfig) -> Mapping[str, Any]:
@@ -102,27 +80,3 @@ class Torchvision(ImageBackbone):
         """Write ``model.safetensors``, with torchvision's names, and ``config.json``."""
         architecture = {"library": "torchvision", "model": self.config.model, "source": self.source}
         write_stored(directory, self.body.network, self.facts, architecture)
-
-    def encode(self, embedded: Tensor, inputs: dict[str, Tensor]) -> Features:
-        """Return the last feature map as a sequence, row by row, and the penultimate features."""
-        del inputs
-        # convolutions are faster with channels last, on the CPU too; the input decides it for all layers
-        seen, pooled = self.body(embedded.contiguous(memory_format=torch.channels_last))
-        if seen.ndim == 4 and seen.shape[1] == pooled.shape[1]:
-            sequence = flatten_map(seen)
-        elif seen.ndim == 3 and seen.shape[2] == pooled.shape[1]:
-            sequence = seen
-        else:
-            sequence = pooled[:, None]
-        return Features(sequence, all_true(sequence), pooled)
-
-    def enable_gradient_checkpointing(self) -> None:
-        """Recompute the network's stages in the backward pass.
-
-        Raises:
-            NotImplementedError: the network is not made of stages (AlexNet, VGG).
-        """
-        stages = self.body.stages()
-        if not stages:
-            raise NotImplementedError(f"{self.config.model} has no stages to recompute")
-        checkpoint_stages(stages)

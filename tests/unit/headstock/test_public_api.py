@@ -19,6 +19,7 @@ MODULES = (
     "headstock",
     "headstock.testing",
     "headstock.kits",
+    "headstock.kits.packaged",
     "headstock.kits.pooling",
     "headstock.kits.pretrained",
     "headstock.kits.weights",

