@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import torch
 from torch import nn
 
 from headstock.atomic import WriteError
@@ -30,6 +29,7 @@ from headstock.trainer.state.best_so_far import BestSoFar
 from headstock.trainer.state.checkpoints import CheckpointFolder, TrainerState
 from headstock.trainer.state.model_state import moving_buffers
 from headstock.trainer.state.training_state import TrainingState
+from headstock.trainer.step.adamw import AdamW
 from headstock.trainer.step.gradient import Gradient
 from headstock.trainer.step.optimizer import learning_rate_factor, set_learning_rate
 from headstock.trainer.step.out_of_memory import CostLimit, MemoryRelief
@@ -105,7 +105,7 @@ class TrainerParts:
 
     config: TrainerConfig
     parameters: Sequence[nn.Parameter]
-    optimizer: torch.optim.Optimizer
+    optimizer: AdamW
     limit: CostLimit
     gradient: Gradient | DistributedGradient
     step: OptimizerStep

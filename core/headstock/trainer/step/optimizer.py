@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from headstock.trainer.config import TrainerConfig
+from headstock.trainer.step.adamw import AdamW
 from headstock.trainer.step.out_of_memory import is_out_of_memory
 from headstock_registry import HeadstockError
 
@@ -27,9 +28,7 @@ class ParameterGroup(NamedTuple):
     learning_rate: float
 
 
-def build_optimizer(
-    groups: Iterable[ParameterGroup], weight_decay: float, capturable: bool = False
-) -> torch.optim.AdamW:
+def build_optimizer(groups: Iterable[ParameterGroup], weight_decay: float, capturable: bool = False) -> AdamW:
     """Return fused AdamW (Loshchilov and Hutter 2019); norms and biases, under two dimensions, do not decay.
 
     Parameters of one rate and decay are one group, whatever they belong to: each group costs calls of kernels.
@@ -49,7 +48,7 @@ def build_optimizer(
         }
         for (rate, decay), parameters in alike.items()
     ]
-    return torch.optim.AdamW(settings, fused=True, capturable=capturable)
+    return AdamW(settings, fused=True, capturable=capturable)
 
 
 def learning_rate_factor(config: TrainerConfig, step: int, total: int) -> float:
@@ -78,7 +77,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
 
 
 def scaled_step(
-    optimizer: torch.optim.Optimizer,
+    optimizer: AdamW,
     gradients: Sequence[Tensor],
     total: Tensor,
     count: Tensor,
@@ -111,15 +110,15 @@ def scaled_step(
     if max_norm is not None:
         divisor = count / (max_norm / (norm + 1e-6)).clamp(max=1.0)
     unsound = ~torch.isfinite(total + norm)
-    fused: Any = optimizer
-    fused.grad_scale, fused.found_inf = divisor.float(), (unsound if hold is None else unsound | hold).float()
     try:
-        optimizer.step()
+        if hold is None:
+            optimizer.scaled_step(divisor.float(), unsound.float())
+        else:
+            optimizer.step_as_torch(divisor.float(), (unsound | hold).float())
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         raise HeadstockError(f"memory ran out over the optimizer's state; {LIGHTER}") from error
-    fused.grad_scale = fused.found_inf = None
     return norm, unsound
 
 
@@ -133,7 +132,12 @@ def _over_ranks(norm: Tensor) -> Tensor:
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Return the optimizer's state as a flat mapping of tensors, named ``<parameter index>.<state>``."""
     state = optimizer.state_dict()["state"]
-    return {f"{index}.{name}": value for index, values in state.items() for name, value in values.items()}
+    # The numbers of steps may share memory, which a file of tensors must not.
+    return {
+        f"{index}.{name}": value if value.ndim else value.clone()
+        for index, values in state.items()
+        for name, value in values.items()
+    }
 
 
 def parameters_of(optimizer: torch.optim.Optimizer, tensors: Iterable[str]) -> dict[str, nn.Parameter]:

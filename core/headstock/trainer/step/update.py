@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from headstock.trainer.config import TrainerConfig
 from headstock.trainer.kernels.embedding_gradients import GradientBuffers
 from headstock.trainer.plan.batches import Indices
+from headstock.trainer.step.adamw import AdamW
 from headstock.trainer.step.gradient import Gradient
 from headstock.trainer.step.optimizer import scaled_step
 
@@ -47,7 +47,7 @@ class OptimizerStep:
     def __init__(
         self,
         gradient: Gradient | DistributedGradient,
-        optimizer: torch.optim.Optimizer,
+        optimizer: AdamW,
         parameters: Sequence[nn.Parameter],
         config: TrainerConfig,
     ) -> None:
@@ -76,5 +76,6 @@ class OptimizerStep:
         norm, unsound = scaled_step(self.optimizer, gradients, total, count, self._config.max_grad_norm, hold)
         if self._config.on_nonfinite == "skip":
             self._gradient.buffers.restore_where(unsound)
-        self.optimizer.zero_grad(set_to_none=True)
+        for parameter in self._parameters:
+            parameter.grad = None
         return Outcome(total, count, norm, unsound)

@@ -3,7 +3,16 @@ import torch
 from torch import nn
 
 from headstock.trainer.config import TrainerConfig
-from headstock.trainer.step.optimizer import ParameterGroup, build_optimizer, learning_rate_factor, scaled_step
+from headstock.trainer.step.adamw import AdamW
+from headstock.trainer.step.optimizer import (
+    ParameterGroup,
+    build_optimizer,
+    learning_rate_factor,
+    load_optimizer_tensors,
+    optimizer_tensors,
+    scaled_step,
+    set_learning_rate,
+)
 
 
 def rates(schedule: str, total: int = 100, warmup: float = 0.1) -> list[float]:
@@ -48,3 +57,90 @@ def test_a_step_divides_then_clips_as_torch_does(max_norm: float | None) -> None
         torch.testing.assert_close(ours, theirs)
         for name in ("exp_avg", "exp_avg_sq"):  # the weights alone hardly tell how large a gradient was
             torch.testing.assert_close(optimizers[0].state[ours][name], optimizers[1].state[theirs][name])
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(5, 64), nn.LayerNorm(64), nn.Linear(64, 3))
+
+
+def own(model: nn.Module) -> AdamW:
+    return build_optimizer([ParameterGroup(list(model.parameters()), 0.01)], 0.1)
+
+
+def torch_adamw(model: nn.Module) -> torch.optim.AdamW:
+    groups = own(model).param_groups
+    return torch.optim.AdamW([{"params": g["params"], "lr": 0.01, "weight_decay": g["weight_decay"]} for g in groups])
+
+
+def take_step(model: nn.Module, optimizer: AdamW, step: int, parts: int = 3, broken: bool = False) -> None:
+    """Take a step of the first ``parts`` layers, or of a loss that is not finite."""
+    model.zero_grad()
+    value = torch.randn(4, 5, generator=torch.Generator().manual_seed(step))
+    for layer in list(model.children())[:parts]:
+        value = layer(value)
+    total = value.square().sum() * (float("nan") if broken else 1.0)
+    total.backward()
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    set_learning_rate(optimizer, 1 / (step + 1))
+    scaled_step(optimizer, gradients, total.detach(), torch.tensor(4.0), None)
+
+
+def everything(model: nn.Module, optimizer: AdamW) -> dict[str, torch.Tensor]:
+    return {**model.state_dict(), **optimizer_tensors(optimizer)}
+
+
+def test_many_steps_are_those_of_torch() -> None:
+    model, other = network(), network()
+    ours, theirs = own(model), torch_adamw(other)
+    for step in range(6):
+        take_step(model, ours, step)
+        other.zero_grad()
+        value = torch.randn(4, 5, generator=torch.Generator().manual_seed(step))
+        (other(value).square().sum() / 4).backward()
+        for group in theirs.param_groups:
+            group["lr"] = 0.01 / (step + 1)
+        theirs.step()
+    for name, value in other.state_dict().items():
+        torch.testing.assert_close(model.state_dict()[name], value, rtol=1e-5, atol=1e-7)
+    assert [float(state["step"]) for state in ours.state.values()] == [6.0] * 6
+
+
+def test_a_step_that_is_not_finite_changes_nothing() -> None:
+    model = network()
+    optimizer = own(model)
+    for step in range(3):
+        take_step(model, optimizer, step)
+    before = {name: value.clone() for name, value in everything(model, optimizer).items()}
+    take_step(model, optimizer, 3, broken=True)
+    torch.testing.assert_close(everything(model, optimizer), before, rtol=0, atol=0)
+    take_step(model, optimizer, 4)
+    assert float(optimizer.state[model[0].weight]["step"]) == 4
+
+
+def test_a_parameter_without_gradient_is_left_out_of_a_step() -> None:
+    model = network()
+    optimizer = own(model)
+    for step in range(3):
+        take_step(model, optimizer, step)
+    before = model[2].weight.detach().clone()
+    take_step(model, optimizer, 3, parts=2)
+    assert torch.equal(model[2].weight, before)
+    take_step(model, optimizer, 4)
+    assert not torch.equal(model[2].weight, before)
+    assert [float(optimizer.state[model[part].weight]["step"]) for part in (0, 2)] == [5.0, 4.0]
+
+
+def test_a_state_that_was_put_back_goes_on_to_the_bit() -> None:
+    model, resumed = network(), network()
+    optimizer, fresh = own(model), own(resumed)
+    for step in range(3):
+        take_step(model, optimizer, step)
+    take_step(resumed, fresh, 9)
+    take_step(resumed, fresh, 9)
+    resumed.load_state_dict(model.state_dict())
+    load_optimizer_tensors(fresh, {name: value.clone() for name, value in optimizer_tensors(optimizer).items()})
+    for step in range(3, 6):
+        take_step(model, optimizer, step)
+        take_step(resumed, fresh, step)
+    torch.testing.assert_close(everything(resumed, fresh), everything(model, optimizer), rtol=0, atol=0)

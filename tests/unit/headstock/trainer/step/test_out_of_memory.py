@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from headstock.console import Console
 from headstock.interfaces import Batch, Loss, StepOutput
 from headstock.trainer.progress.stop_signal import InterruptedRunError
+from headstock.trainer.step.adamw import AdamW
 from headstock.trainer.step.out_of_memory import CostLimit, DoesNotFitError
 from headstock.trainer.trainer import Trainer
 from headstock_registry import HeadstockError
@@ -131,7 +132,7 @@ def test_memory_that_runs_out_over_the_optimizer_is_said(make_trainer: Make, mon
     def full(*args: Any, **options: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    monkeypatch.setattr(torch.optim.AdamW, "step", full)
+    monkeypatch.setattr(AdamW, "step", full)
     _, trainer = make_trainer()
     with pytest.raises(HeadstockError, match=r"^memory ran out over the optimizer's state; it needs room"):
         trainer.fit()
