@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 from headstock.distributed import Ranks
 from headstock.interfaces import Batch
 from headstock.trainer.config import TrainerConfig
+from headstock.trainer.kernels.one_thread import one_thread_if_small
 from headstock.trainer.plan.batches import BatchPlan, Indices
 from headstock.trainer.replay.cuda_graphs import CudaGraphCapturer
 from headstock.trainer.replay.replayed_steps import ReplayedSteps, can_replay
@@ -91,7 +93,8 @@ def build_parts(
         replay = ReplayedSteps(model, gradient, step, parameters, seed, capturer, around.console.line, around.relief)
     sharded = config.fsdp and ranks.size > 1
     state = TrainingState(model, optimizer, around.checkpoints, ranks, device, sharded)
-    return TrainerParts(config, parameters, optimizer, limit, gradient, step, replay, state)
+    threads = partial(one_thread_if_small, model, lambda: collate(plan.costliest()), config, device, ranks)
+    return TrainerParts(config, parameters, optimizer, limit, gradient, step, replay, state, threads)
 
 
 def _gradient(

@@ -101,6 +101,7 @@ class TrainerParts:
         step: Takes an optimizer step eagerly.
         replay: Takes the optimizer steps that can be replayed as CUDA graphs; ``None`` where none can.
         state: Saves and loads the tensors that training changes.
+        threads: Uses one thread while it is active if steps are that small; gives whether they are.
     """
 
     config: TrainerConfig
@@ -111,6 +112,7 @@ class TrainerParts:
     step: OptimizerStep
     replay: ReplayedSteps | None
     state: TrainingState
+    threads: Callable[[], AbstractContextManager[bool]]
 
 
 class Trainer:
@@ -184,9 +186,12 @@ class Trainer:
             with (
                 self._gradient_buffers() as buffers,
                 training_kernels(self._config, self._device),
+                self.parts.threads() as single,
                 StopSignal() as stop,
                 self._around.console.bar("train", self._total_steps, self._state.step) as bar,
             ):
+                if single:
+                    self._around.console.line("training with 1 thread: no operation is large enough for several")
                 if not self._state.finished:
                     self._train(log, stop, bar, buffers)
         except WriteError as error:

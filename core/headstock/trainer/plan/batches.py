@@ -92,6 +92,10 @@ class BatchPlan:
             batches += self._cut(part[np.argsort(self.costs[part], kind="stable")], budget)
         return [batches[index] for index in generator.permutation(len(batches))]
 
+    def costliest(self) -> Indices:
+        """Return the batch of the first epoch that costs most, padding included."""
+        return max(self.epoch(0), key=lambda batch: len(batch) * int(self.costs[batch].max()))
+
     def ordered(self) -> list[Indices]:
         """Return batches for evaluation, the most costly first so that memory runs out early or not at all."""
         budget = self._chosen_budget or int(np.ceil(self._mean_budget))

@@ -44,6 +44,12 @@ def collate_rows(indices: Any) -> Batch:
     return Batch({"x": X[indices]}, {"y": Y[indices]}, len(indices))
 
 
+@pytest.fixture(autouse=True)
+def no_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the trainer from trying whether one thread is enough: some models here count how often they are called."""
+    monkeypatch.setenv("OMP_NUM_THREADS", str(torch.get_num_threads()))
+
+
 @pytest.fixture
 def collate() -> Callable[[Any], Batch]:
     return collate_rows
