@@ -17,7 +17,7 @@ class GradientBuffers:
     """The gradient buffers of large embedding tables, kept from step to step, and which of their rows are not zero."""
 
     def __init__(self, tables: Sequence[nn.Embedding]) -> None:
-        self._buffers = {id(table.weight): _GradientBuffer(table) for table in tables}
+        self._buffers = {table.weight: _GradientBuffer(table) for table in tables}
 
     def gradients(self, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
         """Return the gradients that there are, of a table only the rows that may differ from zero.
@@ -26,13 +26,17 @@ class GradientBuffers:
         """
         return [self._of(parameter, parameter.grad) for parameter in parameters if parameter.grad is not None]
 
+    def rows(self) -> dict[Tensor, Tensor | None]:
+        """Return for each table the rows, each once, where its gradient may differ from zero; ``None``: in any."""
+        return {weight: buffer.rows() for weight, buffer in self._buffers.items()}
+
     def close(self) -> None:
         """Leave the tables as they were before."""
         for buffer in self._buffers.values():
             buffer.close()
 
     def _of(self, parameter: nn.Parameter, gradient: Tensor) -> Tensor:
-        buffer = self._buffers.get(id(parameter))
+        buffer = self._buffers.get(parameter)
         return gradient if buffer is None else buffer.rows_of(gradient)
 
 
@@ -71,6 +75,7 @@ class _GradientBuffer:
         self._table = table
         self._gradient = torch.zeros_like(table.weight)
         self._rows: list[Tensor] = []
+        self._unique = False  # whether the rows are one tensor, with each once
         self._dense = False  # something beside the look-up has added to all of it
         self._hooks = [
             table.register_forward_pre_hook(self._prepare),
@@ -81,9 +86,17 @@ class _GradientBuffer:
 
     def rows_of(self, gradient: Tensor) -> Tensor:
         """Return the rows of the weight's gradient that may differ from zero, or all where that is not known."""
-        if self._dense or gradient is not self._gradient:
-            return gradient
-        return gradient[torch.unique(torch.cat(self._rows))] if self._rows else gradient[:0]
+        rows = self.rows()
+        return gradient if rows is None else gradient[rows]
+
+    def rows(self) -> Tensor | None:
+        """Return the rows where the gradient may differ from zero, each once, or ``None`` where that is not known."""
+        if self._dense or self._table.weight.grad is not self._gradient:
+            return None
+        if len(self._rows) != 1 or not self._unique:
+            joined = torch.cat(self._rows) if self._rows else torch.empty(0, dtype=torch.int64)
+            self._rows, self._unique = [torch.unique(joined)], True
+        return self._rows[0]
 
     def close(self) -> None:
         """Let the table have gradients of its own again."""
@@ -101,6 +114,7 @@ class _GradientBuffer:
     def _add_rows(self, gradient: Tensor) -> None:
         if gradient.is_sparse:
             self._rows.append(gradient._indices()[0])
+            self._unique = False
         else:
             self._dense = True
 
@@ -110,4 +124,4 @@ class _GradientBuffer:
         else:
             for rows in self._rows:
                 self._gradient.index_fill_(0, rows, 0.0)
-        self._rows, self._dense = [], False
+        self._rows, self._unique, self._dense = [], False, False

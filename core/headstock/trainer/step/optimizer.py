@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from headstock.trainer.config import TrainerConfig
-from headstock.trainer.step.adamw import AdamW
+from headstock.trainer.step.adamw import NO_ROWS, AdamW, Rows
 from headstock.trainer.step.out_of_memory import is_out_of_memory
 from headstock_registry import HeadstockError
 
@@ -83,6 +83,7 @@ def scaled_step(
     count: Tensor,
     max_norm: float | None,
     hold: Tensor | None = None,
+    rows: Rows = NO_ROWS,
 ) -> tuple[Tensor, Tensor]:
     """Take a step with the summed gradients divided by ``count`` and their global norm clipped.
 
@@ -97,6 +98,7 @@ def scaled_step(
         count: What it sums over, a scalar tensor.
         max_norm: The largest norm; ``None``: do not clip.
         hold: If true, a bool scalar tensor, the step changes nothing.
+        rows: Where the gradients of large tables may differ from zero.
 
     Returns:
         The norm after division and before clipping, and whether the loss or the norm was not finite, so that the step
@@ -112,7 +114,7 @@ def scaled_step(
     unsound = ~torch.isfinite(total + norm)
     try:
         if hold is None:
-            optimizer.scaled_step(divisor.float(), unsound.float())
+            optimizer.scaled_step(divisor.float(), unsound.float(), rows)
         else:
             optimizer.step_as_torch(divisor.float(), (unsound | hold).float())
     except (RuntimeError, MemoryError) as error:

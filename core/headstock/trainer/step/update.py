@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from headstock.trainer.config import TrainerConfig
 from headstock.trainer.kernels.embedding_gradients import GradientBuffers
 from headstock.trainer.plan.batches import Indices
-from headstock.trainer.step.adamw import AdamW
+from headstock.trainer.step.adamw import NO_ROWS, AdamW, Rows
 from headstock.trainer.step.gradient import Gradient
 from headstock.trainer.step.optimizer import scaled_step
 
@@ -62,9 +62,16 @@ class OptimizerStep:
             DoesNotFitError: an example is too large for the memory, even alone.
         """
         total, count = self._gradient.accumulate(batches, step)
-        return self.update(buffers.gradients(self._parameters), total, count)
+        return self.update(buffers.gradients(self._parameters), total, count, rows=buffers.rows())
 
-    def update(self, gradients: Sequence[Tensor], total: Tensor, count: Tensor, hold: Tensor | None = None) -> Outcome:
+    def update(
+        self,
+        gradients: Sequence[Tensor],
+        total: Tensor,
+        count: Tensor,
+        hold: Tensor | None = None,
+        rows: Rows = NO_ROWS,
+    ) -> Outcome:
         """Update the parameters and let go of the gradients.
 
         Args:
@@ -72,8 +79,9 @@ class OptimizerStep:
             total: The summed loss.
             count: What it sums over.
             hold: If true, a bool scalar tensor, nothing is updated.
+            rows: Where the gradients of large tables may differ from zero.
         """
-        norm, unsound = scaled_step(self.optimizer, gradients, total, count, self._config.max_grad_norm, hold)
+        norm, unsound = scaled_step(self.optimizer, gradients, total, count, self._config.max_grad_norm, hold, rows)
         if self._config.on_nonfinite == "skip":
             self._gradient.buffers.restore_where(unsound)
         for parameter in self._parameters:

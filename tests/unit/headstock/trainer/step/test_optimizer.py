@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from headstock.trainer.config import TrainerConfig
+from headstock.trainer.kernels.embedding_gradients import LARGE, GradientBuffers, gradient_buffers
 from headstock.trainer.step.adamw import AdamW
 from headstock.trainer.step.optimizer import (
     ParameterGroup,
@@ -143,4 +144,72 @@ def test_a_state_that_was_put_back_goes_on_to_the_bit() -> None:
     for step in range(3, 6):
         take_step(model, optimizer, step)
         take_step(resumed, fresh, step)
+    torch.testing.assert_close(everything(resumed, fresh), everything(model, optimizer), rtol=0, atol=0)
+
+
+class Lookup(nn.Module):
+    """A table, large enough for gradients by rows, and a layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.table = nn.Embedding(LARGE // 16, 16)
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, numbers: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(self.table(numbers))
+        return logits
+
+
+def rows_of_step(step: int) -> torch.Tensor:
+    return torch.randint(0, 2000, (40,), generator=torch.Generator().manual_seed(step))
+
+
+def take_table_step(
+    model: Lookup, optimizer: AdamW, buffers: GradientBuffers, step: int, by_rows: bool = True, **cases: bool
+) -> None:
+    numbers = torch.arange(LARGE // 16) if cases.get("many") else rows_of_step(step)
+    total = model(numbers).square().sum() * (float("nan") if cases.get("broken") else 1.0)
+    if cases.get("tied"):
+        total = total + model.table.weight[:7].square().sum()
+    if cases.get("unused"):
+        total = model.head(torch.ones(16)).square().sum()
+    total.backward()
+    set_learning_rate(optimizer, 1 / (step + 1))
+    gradients = buffers.gradients(list(model.parameters()))
+    rows = buffers.rows() if by_rows else {}
+    scaled_step(optimizer, gradients, total.detach(), torch.tensor(40.0), 1.0, rows=rows)
+    for parameter in model.parameters():
+        parameter.grad = None
+
+
+def table_run(by_rows: bool, steps: int = 6, **cases: int) -> dict[str, torch.Tensor]:
+    """Take steps, of which some may be special, and return weights and state."""
+    model = Lookup()
+    optimizer = own(model)
+    with gradient_buffers(model) as buffers:
+        for step in range(steps):
+            chosen = {name: at == step for name, at in cases.items()}
+            take_table_step(model, optimizer, buffers, step, by_rows, **chosen)
+    return {name: value.clone() for name, value in everything(model, optimizer).items()}
+
+
+@pytest.mark.parametrize("case", [{}, {"broken": 3}, {"tied": 3}, {"unused": 3}, {"many": 3}, {"unused": 0}], ids=str)
+def test_a_table_by_rows_has_the_numbers_of_the_whole(case: dict[str, int]) -> None:
+    torch.testing.assert_close(table_run(True, **case), table_run(False, **case), rtol=0, atol=0)
+
+
+def test_a_table_goes_on_to_the_bit_from_a_state_that_was_put_back() -> None:
+    model, resumed = Lookup(), Lookup()
+    optimizer, fresh = own(model), own(resumed)
+    with gradient_buffers(model) as buffers, gradient_buffers(resumed) as others:
+        for step in range(4):
+            take_table_step(model, optimizer, buffers, step)
+        for step in (8, 9):
+            take_table_step(resumed, fresh, others, step)
+        resumed.load_state_dict(model.state_dict())
+        load_optimizer_tensors(fresh, {name: value.clone() for name, value in optimizer_tensors(optimizer).items()})
+        for step in range(4, 7):
+            take_table_step(model, optimizer, buffers, step)
+            take_table_step(resumed, fresh, others, step)
     torch.testing.assert_close(everything(resumed, fresh), everything(model, optimizer), rtol=0, atol=0)
