@@ -68,6 +68,28 @@ class Backbone(nn.Module, Component):
         A backbone from transformers writes what ``save_pretrained`` writes.
         """
 
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Return in one line why no new backbone can be made here (a package is not installed), or ``None``.
+
+        Nothing is read for it. The default is ``None``.
+        """
+        return None
+
+    @classmethod
+    def usual_values(cls, option: str, task: str) -> Mapping[str, Sequence[str]]:
+        """Return what is usually given for an option that has no default, for the error where it is missing.
+
+        Args:
+            option: Name of the option, such as ``model``.
+            task: Name of the task.
+
+        Returns:
+            Values, the smallest first, by what they are for (``English``, ``Chinese``). The default is none.
+        """
+        del option, task
+        return {}
+
     def loading_expression(self, place: str) -> str | None:
         """Return the Python expression that loads the body from a Hub id or folder without Headstock, for the card.
 

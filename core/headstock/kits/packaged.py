@@ -33,12 +33,17 @@ class PackagedFile(NamedTuple):
         """What pip installs: ``NAME==VERSION``."""
         return f"{self.distribution}=={self.version}"
 
-    def installed(self) -> bool:
-        """Tell whether the package is there in the right version; the file itself is not looked at."""
+    def missing(self) -> str | None:
+        """Return in one line that the package is not installed, or in another version; else ``None``.
+
+        The file itself is not looked at.
+        """
+        remedy = f"pip install {self.requirement}"
         try:
-            return metadata.version(self.distribution) == self.version
+            found = metadata.version(self.distribution)
         except metadata.PackageNotFoundError:
-            return False
+            return f"the package {self.distribution} is not installed: {remedy}"
+        return None if found == self.version else f"{self.distribution} {found} is installed, wanted is this: {remedy}"
 
     def find(self) -> Path:
         """Return where the file is, after a look at its content.
@@ -46,22 +51,18 @@ class PackagedFile(NamedTuple):
         Raises:
             HeadstockError: the package is not installed or in another version, or the file is missing or changed.
         """
-        remedy = f"pip install {self.requirement}"
-        try:
-            distribution = metadata.distribution(self.distribution)
-        except metadata.PackageNotFoundError:
-            raise HeadstockError(f"the package {self.distribution} is not installed: {remedy}") from None
-        if distribution.version != self.version:
-            raise HeadstockError(f"{self.distribution} {distribution.version} is installed, wanted is this: {remedy}")
-        place = Path(str(distribution.locate_file(self.path)))
+        missing = self.missing()
+        if missing is not None:
+            raise HeadstockError(missing)
+        remedy = f"pip install {self.requirement} --force-reinstall"
+        place = Path(str(metadata.distribution(self.distribution).locate_file(self.path)))
         try:
             with place.open("rb") as stream:
                 found = hashlib.file_digest(stream, "sha256").hexdigest()
         except OSError as error:
-            raise HeadstockError(f"cannot read {place}: {reason(error)}; {remedy} --force-reinstall") from error
+            raise HeadstockError(f"cannot read {place}: {reason(error)}; {remedy}") from error
         if found != self.digest:
             raise HeadstockError(
-                f"{place} is not what {self.requirement} has (SHA-256 {found[:12]}…, not {self.digest[:12]}…): "
-                f"{remedy} --force-reinstall"
+                f"{place} is not what {self.requirement} has (SHA-256 {found[:12]}…, not {self.digest[:12]}…): {remedy}"
             )
         return place

@@ -11,6 +11,7 @@ import yaml
 from headstock.data import DataConfig
 from headstock.interfaces import Adapter, Backbone, Task
 from headstock.interfaces.remote_code import without_consent
+from headstock.recipe.choices import choices, required_options
 from headstock.recipe.components import component_class
 from headstock.recipe.errors import RecipeError, validated
 from headstock.recipe.model import DEFAULT_ADAPTER, Recipe
@@ -66,7 +67,8 @@ def resolve(
         merged[section] = {**component_of(merged, section), "name": catalogue.name(entry)}
     recipe = parse_recipe(assign(merged, [_lengthen(item, components, catalogue) for item in short]), where)
     task: Part[Task] = _part(components["task"], recipe.task.options)
-    backbone: Part[Backbone] = _part(components["backbone"], recipe.backbone.options if recipe.backbone else {})
+    options = recipe.backbone.options if recipe.backbone else {}
+    backbone: Part[Backbone] = _backbone_part(catalogue, task, components["backbone"], options)
     adapter: Part[Adapter] = _part(components["adapter"], recipe.adapter.options)
     parts: dict[str, Part[Any]] = {"task": task, "backbone": backbone, "adapter": adapter}
     defaults: dict[str, Any] = {}
@@ -169,6 +171,21 @@ def _with_option(key: str, task: type[Task], catalogue: Catalogue) -> dict[str, 
         except PluginError:
             continue  # what cannot be imported cannot be chosen
     return found
+
+
+def _backbone_part(
+    catalogue: Catalogue, task: Part[Task], component: tuple[Entry, Any], options: dict[str, Any]
+) -> Part[Backbone]:
+    """Return the backbone with its options; where one is missing, the error says what there is to choose from."""
+    try:
+        return _part(component, options)
+    except RecipeError as error:
+        cls: type[Backbone] = component[1]
+        missing = [name for name in required_options(cls) if name not in options]
+        if not missing:
+            raise
+        advice = choices(catalogue, (task.entry, task.cls), cls, missing)
+        raise RecipeError("; ".join([str(error), *advice])) from error
 
 
 def _part(component: tuple[Entry, Any], options: dict[str, Any]) -> Part[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,6 +14,7 @@ from headstock.kits.pooling import masked_mean
 from headstock.kits.pretrained import checkpoint_gradients, loading_call
 from headstock_speech.backbones.base import SpeechBackbone, SpeechConfig, samples_of, within
 from headstock_speech.backbones.family import Family
+from headstock_speech.backbones.hub_models import ENCODERS
 from headstock_speech.backbones.loading import load_speech_model
 
 
@@ -46,6 +47,12 @@ class TransformersSpeech(SpeechBackbone):
         self.sampling_rate = family.sampling_rate
         limit = float("inf") if family.longest is None else family.longest / family.sampling_rate
         self.max_seconds = min(config.max_seconds, limit)
+
+    @classmethod
+    def usual_values(cls, option: str, task: str) -> Mapping[str, Sequence[str]]:
+        """Return models that are usual for the task, by language."""
+        del task
+        return ENCODERS if option == "model" else {}
 
     @classmethod
     def create(cls, config: TransformersSpeechConfig, inputs: Iterable[Mapping[str, Any]]) -> Self:

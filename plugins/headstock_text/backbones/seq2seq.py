@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -15,6 +15,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from headstock import Features, HeadstockError
 from headstock.kits.pooling import masked_mean
 from headstock.kits.pretrained import address, loading, loading_call, quiet, require_weights
+from headstock_text.backbones.hub_models import WITH_DECODER
 from headstock_text.backbones.pretrained import check_tokenizer
 from headstock_text.backbones.transformer import TransformerText, TransformerTextConfig, model_limit
 from headstock_text.generation import Limits
@@ -44,6 +45,12 @@ class Seq2SeqText(TransformerText):
         self._start = settings.bos_token_id if start is None else start
         if self._start is None or tokenizer.eos_token_id is None:
             raise HeadstockError(f"'{self.source}' does not say with which token its decoder starts, or ends")
+
+    @classmethod
+    def usual_values(cls, option: str, task: str) -> Mapping[str, Sequence[str]]:
+        """Return models that are usual for the task, by language."""
+        del task
+        return WITH_DECODER if option == "model" else {}
 
     @classmethod
     def create(cls, config: TransformerTextConfig, inputs: Iterable[Mapping[str, Any]]) -> Self:

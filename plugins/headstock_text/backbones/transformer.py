@@ -20,6 +20,7 @@ from headstock import Backbone, Config, Example, Features, HeadstockError, json_
 from headstock.kits.pooling import masked_mean
 from headstock.kits.pretrained import checkpoint_gradients, loading_call, quiet
 from headstock_text.backbones.cuts import note_cut, note_lost_words
+from headstock_text.backbones.hub_models import encoders
 from headstock_text.backbones.pretrained import load_pretrained
 from headstock_text.splitting import clean
 
@@ -79,6 +80,11 @@ class TransformerText(Backbone):
         # A tokenizer without special tokens makes nothing of an empty text.
         self._nothing = [self.tokenizer.convert_tokens_to_ids(self._unknown) or 0]
         self._check()
+
+    @classmethod
+    def usual_values(cls, option: str, task: str) -> Mapping[str, Sequence[str]]:
+        """Return models that are usual for the task, by language."""
+        return encoders(task) if option == "model" else {}
 
     @classmethod
     def create(cls, config: TransformerTextConfig, inputs: Iterable[Mapping[str, Any]]) -> Self:

@@ -22,7 +22,7 @@ from headstock import Backbone, Config, Example, Features, HeadstockError, Prove
 from headstock.kits.pooling import masked_mean
 from headstock.kits.weights import load_exactly, load_weights, save_weights
 from headstock_text.backbones.cuts import note_cut, note_lost_words
-from headstock_text.backbones.use_files import PARTS, PROVENANCE, Vectors, released, released_tokenizer
+from headstock_text.backbones.use_files import PARTS, PROVENANCE, WEIGHTS, Vectors, released, released_tokenizer
 from headstock_text.backbones.use_network import TOKEN, WORDS, Encoder
 from headstock_text.sentencepiece import SPACE, continuing
 from headstock_text.splitting import clean, count_cjk
@@ -92,6 +92,11 @@ class UseMultilingual(Backbone):
         if config.train_vectors:
             self.change = nn.Embedding(len(seen) + 1, WORDS, padding_idx=0)
             nn.init.zeros_(self.change.weight)
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Say that the package with the weights is not installed, where it is not."""
+        return WEIGHTS.missing()
 
     @classmethod
     def create(cls, config: UseMultilingualConfig, inputs: Iterable[Mapping[str, Any]]) -> Self:

@@ -47,6 +47,11 @@ class EfficientNetLite0(NetworkBackbone):
         return {"learning_rate": 5e-4, "epochs": 5}
 
     @classmethod
+    def unavailable(cls) -> str | None:
+        """Say that the package with the weights is not installed, where it is not."""
+        return WEIGHTS.missing()
+
+    @classmethod
     def create(cls, config: NetworkConfig, inputs: Iterable[Mapping[str, Any]]) -> Self:
         """Take the released weights; nothing is learnt from ``inputs``.
 

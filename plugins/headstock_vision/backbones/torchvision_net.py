@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,6 +11,7 @@ from pydantic import Field
 from headstock.kits.weights import load_weights
 from headstock_vision.backbones.base import ImageFacts
 from headstock_vision.backbones.feature_net import FeatureNet
+from headstock_vision.backbones.hub_models import TORCHVISION
 from headstock_vision.backbones.network import NetworkBackbone, NetworkConfig
 from headstock_vision.backbones.stored import read_facts, write_stored
 from headstock_vision.backbones.torchvision_build import (
@@ -50,6 +51,12 @@ class Torchvision(NetworkBackbone):
         if config.weights == "none":
             return {"learning_rate": 2e-3, "epochs": 15, "patience": 10}
         return {"learning_rate": 1e-4 if config.model.startswith(_TRANSFORMER_LIKE) else 5e-4, "epochs": 5}
+
+    @classmethod
+    def usual_values(cls, option: str, task: str) -> Mapping[str, Sequence[str]]:
+        """Return models that are usual for the task, by kind."""
+        del task
+        return TORCHVISION if option == "model" else {}
 
     @classmethod
     def create(cls, config: TorchvisionConfig, inputs: Iterable[Mapping[str, Any]]) -> Self:

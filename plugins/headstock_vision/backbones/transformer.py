@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from headstock import Features, HeadstockError
 from headstock.kits.pretrained import checkpoint_gradients, loading_call, quiet
 from headstock_vision.backbones.base import ImageBackbone, ImageConfig, ImageFacts, all_true, flatten_map
+from headstock_vision.backbones.hub_models import ENCODERS
 from headstock_vision.backbones.pretrained import load_encoder, load_facts, save_facts
 
 
@@ -60,6 +61,12 @@ class TransformersVision(ImageBackbone):
         """Return what suits the tuning of a pretrained transformer."""
         del config
         return {"learning_rate": 5e-5, "epochs": 5}
+
+    @classmethod
+    def usual_values(cls, option: str, task: str) -> Mapping[str, Sequence[str]]:
+        """Return models that are usual for the task, by kind."""
+        del task
+        return ENCODERS if option == "model" else {}
 
     @classmethod
     def create(cls, config: TransformersVisionConfig, inputs: Iterable[Mapping[str, Any]]) -> Self:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForObjectDetection
 from headstock import Features, HeadstockError
 from headstock.kits.pretrained import address, checkpoint_gradients, loading, loading_call, quiet, require_weights
 from headstock_vision.backbones.base import ImageBackbone, ImageConfig, ImageFacts, all_true
+from headstock_vision.backbones.hub_models import DETECTORS
 from headstock_vision.backbones.pretrained import load_facts, save_facts
 from headstock_vision.detection.heads import DetectionHead, Limits
 from headstock_vision.detection.query_head import QueryHead
@@ -54,6 +55,12 @@ class TransformersDetection(ImageBackbone):
         """Return what suits the tuning of a pretrained detection transformer."""
         del config
         return {"learning_rate": 5e-5, "epochs": 30, "batch_size": 4, "max_grad_norm": 0.1}
+
+    @classmethod
+    def usual_values(cls, option: str, task: str) -> Mapping[str, Sequence[str]]:
+        """Return models that are usual for the task."""
+        del task
+        return DETECTORS if option == "model" else {}
 
     @classmethod
     def create(cls, config: TransformersDetectionConfig, inputs: Iterable[Mapping[str, Any]]) -> Self:

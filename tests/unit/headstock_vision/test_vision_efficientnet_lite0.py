@@ -9,7 +9,7 @@ from headstock_vision.backbones import efficientnet_lite0
 from headstock_vision.backbones.efficientnet_lite0 import WEIGHTS, EfficientNetLite0
 from headstock_vision.backbones.network import NetworkConfig
 
-pytestmark = pytest.mark.skipif(not WEIGHTS.installed(), reason=f"{WEIGHTS.requirement} is not installed")
+pytestmark = pytest.mark.skipif(WEIGHTS.missing() is not None, reason=f"{WEIGHTS.requirement} is not installed")
 
 
 @torch.no_grad()

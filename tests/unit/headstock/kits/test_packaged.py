@@ -27,18 +27,18 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_file_is_found_without_running_the_package(place: Path) -> None:
-    assert FILE.installed()
+    assert FILE.missing() is None
     assert FILE.find() == place
 
 
 def test_a_package_that_is_not_installed() -> None:
-    assert not FILE.installed()
+    assert FILE.missing() == "the package made-up-weights is not installed: pip install made-up-weights==1.2"
     with pytest.raises(HeadstockError, match=r"made-up-weights is not installed: pip install made-up-weights==1\.2$"):
         FILE.find()
 
 
 def test_another_version(place: Path) -> None:
-    assert not FILE._replace(version="1.3").installed()
+    assert FILE._replace(version="1.3").missing() is not None
     with pytest.raises(HeadstockError, match=r"made-up-weights 1\.2 is installed.*made-up-weights==1\.3$"):
         FILE._replace(version="1.3").find()
 

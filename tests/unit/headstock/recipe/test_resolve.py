@@ -96,7 +96,14 @@ def test_values_stay_text_where_text_is_meant(catalogue: Catalogue) -> None:
         (["backbone=textcn"], r"no backbone named 'textcn' is installed for text; did you mean textcnn"),
         (["backbone=smallcnn"], r"backbone 'smallcnn' is for image, the task needs text: .*textcnn"),
         (["adapter=lorra"], r"no adapter named 'lorra' is installed; did you mean lora"),
-        (["backbone=transformers"], r"'backbone.model' is required: Hub id \(such as .*\) or folder$"),
+        (
+            ["backbone=transformers"],
+            r"'backbone.model' is required: Hub id \(such as .*\) or folder; usual for text",
+        ),
+        (
+            ["backbone=transformers"],
+            r"usual.*: distil.* \(English\), .* \(Chinese\), .*; .*backbone=use-multilingual",
+        ),
         (["trainer.metric=accurracy"], r"no metric 'accurracy'; did you mean accuracy"),
         (["data.path=a.csv", "data.hub=b"], r"data.path and data.hub exclude each other"),
         (["seed=-1"], r"'seed'"),

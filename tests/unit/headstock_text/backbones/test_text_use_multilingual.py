@@ -15,7 +15,7 @@ from headstock_text.backbones.use_files import WEIGHTS
 from headstock_text.backbones.use_multilingual import END, START, UNKNOWN, UseMultilingual, UseMultilingualConfig
 from headstock_text.sentencepiece import read_unigram
 
-pytestmark = pytest.mark.skipif(not WEIGHTS.installed(), reason=f"{WEIGHTS.requirement} is not installed")
+pytestmark = pytest.mark.skipif(WEIGHTS.missing() is not None, reason=f"{WEIGHTS.requirement} is not installed")
 
 # Ids and first values of the package's own output, of length 1.
 RECORDED = {
