@@ -83,6 +83,8 @@ def time_command(timed: Timed, cache: Path) -> float:
     """Return the wall-clock seconds of a process from start to end."""
     with tempfile.TemporaryDirectory() as empty:
         place = {**os.environ, "HEADSTOCK_CACHE": str(cache if timed.again else empty)}
+        # pip compiles modules when it installs them; of an editable installation the first round does it.
+        place.pop("PYTHONDONTWRITEBYTECODE", None)
         started = time.perf_counter()
         done = subprocess.run(timed.command, check=False, stdin=subprocess.DEVNULL, capture_output=True, env=place)
         taken = time.perf_counter() - started

@@ -40,7 +40,7 @@ model = headstock.load("path/to/this/folder")
 model.predict([...])
 ```
 
-or `headstock predict path/to/this/folder INPUT…`. {plain}{trust}
+or `headstock predict path/to/this/folder INPUT…`. {loading}{trust}
 
 ## Recipe
 
@@ -116,7 +116,7 @@ def model_card(
         details=_details(result.after),
         skipped=f" ({skipped} unusable rows left out)" if skipped else "",
         plots="".join(f"\n![{PLOTS[name]}](plots/{name})\n" for name in plots),
-        plain=loading,
+        loading=loading,
         trust=TRUSTED if result.trust_remote_code else "",
         recipe=block(recipe, "yaml"),
         **result.examples,
