@@ -203,6 +203,7 @@ def locked(out: Path) -> Iterator[int]:
 def _measurement(cell: Cell, result: RunResult, resumed: bool) -> Measurement:
     return Measurement(
         metric=cell.metric.name,
+        baseline=None if result.baseline is None else _figures(result.baseline),
         before=_figures(result.before.metrics),
         after=_figures(result.after.metrics),
         examples_per_second=result.training.examples_per_second,

@@ -42,6 +42,7 @@ class Measurement(BaseModel):
 
     Attributes:
         metric: Name of the task's first metric.
+        baseline: Test metrics of a prediction without a model; ``None`` where the task knows of none.
         before: Test metrics before tuning.
         after: Test metrics after tuning.
         examples_per_second: Training examples per second of training time; 0 if the last session took no step.
@@ -53,6 +54,7 @@ class Measurement(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
     metric: str
+    baseline: dict[str, float] | None = None
     before: dict[str, float]
     after: dict[str, float]
     examples_per_second: float

@@ -30,6 +30,7 @@ class Figures(BaseModel):
     """Figures of a case over the seeds that went well.
 
     Attributes:
+        baseline: The metric on the test split without a model; ``None`` where the task knows of no such prediction.
         before: The metric on the test split before tuning.
         after: The metric after tuning.
         examples_per_second: Median of the training speed; None if no run took a step in its last session.
@@ -39,6 +40,7 @@ class Figures(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    baseline: Spread | None
     before: Spread
     after: Spread
     examples_per_second: float | None
@@ -104,7 +106,9 @@ def _summary(case: str, cells: Sequence[Cell], results: Results) -> CaseSummary:
 def _figures(metric: str, found: Sequence[Measurement]) -> Figures:
     in_one_go = [each.seconds for each in found if not each.resumed]
     speeds = [each.examples_per_second for each in found if each.examples_per_second > 0]
+    alone = [each.baseline[metric] for each in found if each.baseline is not None and metric in each.baseline]
     return Figures(
+        baseline=Spread.of(alone) if len(alone) == len(found) else None,
         before=Spread.of([each.before[metric] for each in found]),
         after=Spread.of([each.after[metric] for each in found]),
         examples_per_second=statistics.median(speeds) if speeds else None,

@@ -8,10 +8,11 @@ from headstock_bench.records import Provenance, Record
 from headstock_bench.suite import Suite
 from headstock_bench.summary import CaseSummary, Spread
 
-HEADER = ("case", "runs", "metric", "before", "after", "examples/s", "peak MiB", "seconds")
+HEADER = ("case", "runs", "metric", "baseline", "before", "after", "examples/s", "peak MiB", "seconds")
 ARROWS = {"higher": "↑", "lower": "↓"}
 EXPLANATION = (
-    "Metrics are those of the test split, mean ± sample standard deviation over the seeds (↑ higher is better, ↓ lower "
+    "Metrics are those of the test split (baseline: predicted without a model), "
+    "mean ± sample standard deviation over the seeds (↑ higher is better, ↓ lower "
     "is better); examples/s of training and seconds of a run are medians, peak MiB is the largest of all runs."
 )
 
@@ -32,9 +33,10 @@ def _row(summary: CaseSummary) -> tuple[str, ...]:
     start = (summary.case, runs, f"{summary.metric} {ARROWS[summary.better]}")
     figures = summary.figures
     if figures is None:
-        return (*start, "", "", "", "", "")
+        return (*start, "", "", "", "", "", "")
     return (
         *start,
+        "" if figures.baseline is None else _spread(figures.baseline),
         _spread(figures.before),
         _spread(figures.after),
         "" if figures.examples_per_second is None else f"{figures.examples_per_second:.1f}",
@@ -69,7 +71,7 @@ def markdown_page(suite: Suite, summaries: Sequence[CaseSummary], records: Seque
 
 def _markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
     header, *body = (f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows)
-    return [header, "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |", *body]
+    return [header, "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |", *body]
 
 
 def _facts(records: Sequence[Record]) -> list[tuple[str, list[str]]]:

@@ -42,8 +42,20 @@ def make_result(
     trained: TrainResult,
     seconds: tuple[float, float],
     tests: tuple[TestResult, Evaluation],
+    baseline: Mapping[str, float] | None,
 ) -> RunResult:
-    """Put the record of a run together; ``seconds`` are those of encoding and of all, ``tests`` before and after."""
+    """Put the record of a run together.
+
+    Args:
+        resolved: The recipe.
+        module: The tuned model.
+        data: The data.
+        directory: The run directory.
+        trained: How training went.
+        seconds: Those of encoding and of all.
+        tests: The tests before and after.
+        baseline: The test metrics without a model.
+    """
     before, after = tests
     return RunResult(
         path=directory.path,
@@ -71,6 +83,7 @@ def make_result(
             seconds=seconds[1],
             peak_memory_mb=peak_memory_mb(next(module.parameters()).device),
         ),
+        baseline=baseline,
         before=before,
         after=TestResult(metrics=after.metrics, details=after.details),
     )

@@ -15,6 +15,7 @@ from headstock.digests import seal, unseal
 from headstock.engine.context import PreparedRun, RunContext
 from headstock.engine.models.model_files import save_model
 from headstock.engine.models.module import TuningModule
+from headstock.engine.passes.baseline import baseline_metrics
 from headstock.engine.passes.feature_cache import with_fixed_features
 from headstock.engine.passes.predictions import evaluate_split
 from headstock.engine.run_directory import RunDirectory, claim_directory
@@ -76,12 +77,13 @@ def tune(prepared: PreparedRun) -> RunResult:
     data = replace(prepared.data, splits=splits)
     encoding = time.perf_counter() - began
 
+    baseline = ranks.from_first(lambda: baseline_metrics(module.task, splits))
     before = _test_before(context, module, data)
     trained = train(replace(prepared, data=data))
     after = evaluate_split(module, splits["test"], resolved.trainer, console, "test after tuning", ranks)
 
     seconds = encoding, time.perf_counter() - context.started
-    result = make_result(resolved, module, data, directory, trained, seconds, (before, after))
+    result = make_result(resolved, module, data, directory, trained, seconds, (before, after), baseline)
     if context.sharded:
         from headstock.trainer.parallel.fsdp import gather
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -199,6 +199,22 @@ class Task(Component):
     @abstractmethod
     def score(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
         """Return a figure for each of :attr:`metrics`."""
+
+    def baseline(self, references: Sequence[Any], inputs: Iterable[Mapping[str, Any]]) -> list[Any] | None:
+        """Return what would be predicted without a look at the inputs, so that every figure has one to stand beside.
+
+        The most frequent class for all, no object, silence; where the input itself is an answer (translation), that.
+        :meth:`learn` has run.
+
+        Args:
+            references: What is right for the training examples.
+            inputs: What :meth:`inputs` returned for the examples to predict.
+
+        Returns:
+            A prediction for each of ``inputs``, as :meth:`decode` returns them; the default is ``None``: there is none.
+        """
+        del references, inputs
+        return None
 
     def details(self, predictions: Sequence[Any], references: Sequence[Any]) -> Details:
         """Return metrics per class and the like, for the report."""

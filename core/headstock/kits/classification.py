@@ -5,7 +5,8 @@ A task that classifies says its columns, its sample and how a row becomes backbo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -121,6 +122,17 @@ class Classification(Labelled):
         target = torch.zeros(len(self.labels))
         target[indices] = 1.0
         return {"label": target}
+
+    def baseline(
+        self, references: Sequence[str | list[str]], inputs: Iterable[Mapping[str, Any]]
+    ) -> list[list[dict[str, Any]]]:
+        """Return for every example the labels by how frequent they are, with their share as score."""
+        counts = Counter(label for reference in references for label in _listed(reference))
+        shares = [
+            {"label": name, "score": round(count / len(references), 6)}
+            for name, count in counts.most_common(KEPT_SCORES)
+        ]
+        return [shares for _ in inputs]
 
     # Model
 

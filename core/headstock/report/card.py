@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from headstock.error_text import printable
@@ -110,7 +110,7 @@ def model_card(
         trainable=f"{result.trainable_parameters:,}",
         parameters=f"{result.parameters:,}",
         seed=result.seed,
-        table=markdown_table(result.before.metrics, result.after.metrics),
+        table=table(changes(result)),
         origin="pretrained" if source else "random",
         provenance=_provenance(source),
         details=_details(result.after),
@@ -126,11 +126,6 @@ def model_card(
         best_metric=plain(result.training.best_metric),
         **result.training.model_dump(include={"steps", "best_step"}),
     )
-
-
-def markdown_table(before: Mapping[str, float | None], after: Mapping[str, float | None]) -> str:
-    """Return metrics before and after as a Markdown table."""
-    return table([("metric", "before", "after", "change"), *changes(before, after)])
 
 
 def _provenance(source: str | Provenance | None) -> str:

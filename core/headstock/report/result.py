@@ -95,8 +95,9 @@ class TrainingSummary(BaseModel):
 class RunResult(BaseModel):
     """What a run gave. ``path`` is the run directory; it is not written to the file.
 
-    ``trust_remote_code`` tells whether the caller let Python code run that came with the pretrained weights.
-    ``skipped`` has a line for each row that was left out, by split. ``data_notes`` says by split
+    ``baseline`` has the test metrics of a prediction without a model (:meth:`headstock.Task.baseline`), ``None`` where
+    the task knows of none. ``trust_remote_code`` tells whether the caller let Python code run that came with the
+    pretrained weights. ``skipped`` has a line for each row that was left out, by split. ``data_notes`` says by split
     what was cut, dropped or changed in examples, and how often; ``data_remarks`` are sentences on the data as a whole.
     """
 
@@ -115,8 +116,14 @@ class RunResult(BaseModel):
     data_notes: dict[str, dict[str, DataNote]] = {}
     data_remarks: list[str] = []
     training: TrainingSummary
+    baseline: Mapping[str, float | None] | None = None
     before: TestResult
     after: TestResult
+
+    @field_validator("baseline", mode="before")
+    @classmethod
+    def _finite(cls, value: Any) -> Any:
+        return finite(dict(value)) if isinstance(value, Mapping) else value
 
     @classmethod
     def read(cls, directory: Path) -> RunResult:

@@ -19,7 +19,7 @@ UNKNOWN = "–"
 def before_after(result: RunResult) -> str:
     """Return the test metrics before and after tuning, and where everything is."""
     lines = [f"{result.task} on {result.examples['test']} test examples", ""]
-    lines += _aligned([("metric", "before", "after", "change"), *changes(result.before.metrics, result.after.metrics)])
+    lines += _aligned(changes(result))
     training, path = result.training, printable(str(result.path))
     lines += [
         "",
@@ -46,13 +46,15 @@ def figure(value: float | None, sign: str = "") -> str:
     return UNKNOWN if value is None or not math.isfinite(value) else f"{value:{sign}.4f}"
 
 
-def changes(before: Mapping[str, float | None], after: Mapping[str, float | None]) -> list[tuple[str, ...]]:
-    """Return a row of name, before, after and change for each metric."""
-    rows: list[tuple[str, ...]] = []
-    for name, value in after.items():
-        was = before[name]
+def changes(result: RunResult) -> list[tuple[str, ...]]:
+    """Return the test metrics as rows, the header first: baseline, where there is one, before, after and change."""
+    has_baseline = result.baseline is not None
+    rows: list[tuple[str, ...]] = [("metric", *["baseline"] * has_baseline, "before", "after", "change")]
+    for name, value in result.after.metrics.items():
+        was = result.before.metrics[name]
         change = None if value is None or was is None else value - was
-        rows.append((name, figure(was), figure(value), figure(change, "+")))
+        alone = () if result.baseline is None else (figure(result.baseline.get(name)),)
+        rows.append((name, *alone, figure(was), figure(value), figure(change, "+")))
     return rows
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, ClassVar
 
@@ -136,6 +136,13 @@ class TokenClassification(Labelled):
         """Return the number of entities of each type."""
         counts = Counter(tag[2:] for reference in references for tag in reference if tag.startswith("B-"))
         return {name: counts[name] for name in sorted(counts)}
+
+    def baseline(self, references: Sequence[list[str]], inputs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Return the most frequent tag, which is ``O`` nearly always, for every word."""
+        counts = Counter(tag for reference in references for tag in reference)
+        (tag, count), *_ = counts.most_common(1)
+        share = round(count / counts.total(), 6)
+        return [{"tags": [tag] * len(each["words"]), "scores": [share] * len(each["words"])} for each in inputs]
 
     # Model
 

@@ -114,6 +114,11 @@ class MissingFigure(Vowels):
     metrics = (*Vowels.metrics, Metric(name="auc", better="higher", summary="area under the curve"))
 
 
+class OneBaselineForAll(Vowels):
+    def baseline(self, references, inputs):
+        return super().baseline(references, inputs)[:1]
+
+
 class MeanLoss(Vowels):
     def loss(self, outputs, batch):
         target = batch.targets["label"]

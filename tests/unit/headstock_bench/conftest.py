@@ -29,7 +29,11 @@ class Maker:
             "resumed": False,
         }
         return Measurement(
-            metric="accuracy", before={"accuracy": before}, after={"accuracy": after}, **{**figures, **values}
+            metric="accuracy",
+            baseline={"accuracy": 0.125},
+            before={"accuracy": before},
+            after={"accuracy": after},
+            **{**figures, **values},
         )
 
     def provenance(self, **values: Any) -> Provenance:

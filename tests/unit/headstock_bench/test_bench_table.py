@@ -63,16 +63,17 @@ def test_summary_has_mean_deviation_median_and_maximum(cells: list[Cell], result
 def test_rows_of_the_table(cells: list[Cell], results: Results) -> None:
     rows = table_rows(summarise(cells, results))
     assert all(len(row) == len(HEADER) for row in rows)
-    assert rows[0] == ("a", "3/3", "accuracy ↑", "0.2500 ± 0.0000", "0.8000 ± 0.1000", "100.0", "700", "10")
-    assert rows[1] == ("b", "0/1, 1 failed", "accuracy ↑", "", "", "", "", "")
-    assert rows[2] == ("c", "1/2", "accuracy ↑", "0.5000", "0.5000", "", "500", "")
+    figures = ("0.1250 ± 0.0000", "0.2500 ± 0.0000", "0.8000 ± 0.1000", "100.0", "700", "10")
+    assert rows[0] == ("a", "3/3", "accuracy ↑", *figures)
+    assert rows[1] == ("b", "0/1, 1 failed", "accuracy ↑", "", "", "", "", "", "")
+    assert rows[2] == ("c", "1/2", "accuracy ↑", "0.1250", "0.5000", "0.5000", "", "500", "")
     assert failure_lines(summarise(cells, results)) == ["b seed 0: no | file"]
 
 
 def test_page_says_where_its_figures_come_from(cells: list[Cell], results: Results) -> None:
     suite = Suite(name="mine", summary="for a test", cases={"a": Case(task="t")})
     page = markdown_page(suite, summarise(cells, results), results.of_all(cells), "headstock bench mine.yaml")
-    assert "| a | 3/3 | accuracy ↑ | 0.2500 ± 0.0000 | 0.8000 ± 0.1000 | 100.0 | 700 | 10 |" in page
+    assert "| a | 3/3 | accuracy ↑ | 0.1250 ± 0.0000 | 0.2500 ± 0.0000 | 0.8000 ± 0.1000 | 100.0 | 700 | 10 |" in page
     assert "- command: `headstock bench mine.yaml`" in page
     assert "- machine: Some Processor, 4 CPUs, 2 threads, Linux\n" in page
     assert "- headstock: 1.2.3, commit abc; 1.2.3, commit def\n" in page

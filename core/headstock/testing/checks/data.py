@@ -221,14 +221,25 @@ def data_bad_rows_are_named(subject: Subject) -> None:
 def data_metrics(subject: Subject) -> None:
     """``score`` returns a finite figure for each declared metric, and nothing else.
 
-    The first metric chooses the best checkpoint, so that its ``better`` must be true.
+    The first metric chooses the best checkpoint, so that its ``better`` must be true. What ``baseline`` predicts, if
+    anything, is scored like any prediction.
     """
     built = subject.build()
     test = built.splits["test"]
     predictions = subject.predictions(built, "test")
-    figures = built.module.task.score(predictions, test.split.references)
     names = [metric.name for metric in subject.cls.metrics]
     expect(bool(names), "at least one metric", "none")
+    _check_figures(built.module.task, predictions, test.split.references)
+    task, train = built.module.task, built.splits["train"].split
+    alone = task.baseline(train.references, test.split.inputs(task))
+    if alone is not None:
+        expect(len(alone) == len(test), f"a baseline of {len(test)} predictions", str(len(alone)))
+        _check_figures(task, alone, test.split.references)
+
+
+def _check_figures(task: Task, predictions: Sequence[Any], references: Sequence[Any]) -> None:
+    names = [metric.name for metric in task.metrics]
+    figures = task.score(predictions, references)
     expect(sorted(figures) == sorted(names), f"the declared metrics {sorted(names)}", str(sorted(figures)))
     odd = [name for name, value in figures.items() if not isinstance(value, float) or not np.isfinite(value)]
     expect(not odd, "finite floats", ", ".join(f"{name}={figures[name]!r}" for name in odd))

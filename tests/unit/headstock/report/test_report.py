@@ -47,6 +47,7 @@ def result(tmp_path: Path) -> RunResult:
         examples={"train": 80, "validation": 10, "test": 7},
         skipped={"train": ["a.csv row 1: empty"], "validation": [], "test": []},
         training=training,
+        baseline={"accuracy": 0.4},
         before=TestResult(metrics={"loss": 1.0, "accuracy": 0.5}, details=Details()),
         after=TestResult(metrics={"loss": 0.4, "accuracy": 0.8}, details=Details(per_class=per_class)),
     )
@@ -60,7 +61,7 @@ def test_the_card_has_the_metadata_that_the_hub_reads(result: RunResult) -> None
     assert card.data.library_name == "headstock"
     (metric,) = card.data.eval_results
     assert (metric.metric_type, metric.metric_value, metric.dataset_name) == ("accuracy", 0.8, "reviews")
-    assert "| accuracy | 0.5000 | 0.8000 | +0.3000 |" in text
+    assert "| accuracy | 0.4000 | 0.5000 | 0.8000 | +0.3000 |" in text
     assert "1 unusable rows left out" in text
     assert "| yes | 0.5000 | 3 |" in text
 
@@ -91,7 +92,11 @@ def test_provenance_of_weights_is_told(result: RunResult) -> None:
 
 def test_the_closing_table(result: RunResult) -> None:
     table = before_after(result)
-    assert "accuracy  0.5000  0.8000  +0.3000" in table
+    assert "metric    baseline  before   after   change" in table
+    assert "accuracy    0.4000  0.5000  0.8000  +0.3000" in table
+    assert "loss             –  1.0000  0.4000  -0.6000" in table
+    without = before_after(result.model_copy(update={"baseline": None}))
+    assert "accuracy  0.5000  0.8000  +0.3000" in without
     assert "10 of 1,000 parameters" in table
     assert "stopped early" in table
 
@@ -293,9 +298,9 @@ def test_figures_that_are_not_finite_are_null_and_a_dash(result: RunResult) -> N
     assert record["training"]["best_value"] is None
     (result.path / "results.json").write_text(json.dumps(record))
     assert RunResult.read(result.path) == broken
-    assert "accuracy  0.5000      –       –" in before_after(broken)
+    assert "accuracy    0.4000  0.5000      –       –" in before_after(broken)
     text = model_card(broken, "", "0.1", None, None, "reviews")
-    assert "| accuracy | 0.5000 | – | – |" in text
+    assert "| accuracy | 0.4000 | 0.5000 | – | – |" in text
     assert "best validation accuracy (–)" in text
 
 
