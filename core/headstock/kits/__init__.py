@@ -12,7 +12,7 @@ from headstock.data.tables.placed_rows import PlacedRows
 from headstock.files import user_path
 from headstock.kits.classification import Classification, ClassificationConfig
 from headstock.kits.labelled import Labelled, LabelledConfig
-from headstock.kits.labels import LabelSet, balanced_weights
+from headstock.kits.labels import LabelSet, class_weights
 from headstock.kits.lists import read_list
 from headstock.kits.scripts import UNSPACED, parts_words, scripts_of
 
@@ -24,8 +24,8 @@ __all__ = [
     "Labelled",
     "LabelledConfig",
     "PlacedRows",
-    "balanced_weights",
     "cached_rows",
+    "class_weights",
     "is_system_file",
     "open_text",
     "parts_words",

@@ -28,7 +28,7 @@ from headstock.interfaces import (
 )
 from headstock.interfaces.task import Row
 from headstock.kits.labelled import Labelled, LabelledConfig
-from headstock.kits.labels import LabelSet, balanced_weights
+from headstock.kits.labels import LabelSet, class_weights
 from headstock.kits.lists import read_list
 from headstock.kits.spelling import bare
 
@@ -55,6 +55,12 @@ class Classification(Labelled):
         Metric(name="precision", better="higher", summary="mean of the precision over labels that occur (macro)"),
         Metric(name="recall", better="higher", summary="mean of the recall over labels that occur (macro)"),
         Metric(name="f1", better="higher", summary="mean of F1 over labels that occur (macro)"),
+        Metric(name="micro_f1", better="higher", summary="F1 over all labels of all examples together"),
+        Metric(
+            name="balanced_accuracy",
+            better="higher",
+            summary="mean of the recall over true labels; with several labels an example, of having and lacking each",
+        ),
     )
 
     @property
@@ -100,8 +106,10 @@ class Classification(Labelled):
         """Learn the label set and, if asked for, the class weights."""
         seen = [label for reference in references for label in _listed(reference)]
         self.labels = LabelSet.learn(seen)
-        if self.config.class_weights == "balanced":
-            self.weights = balanced_weights(self.labels.names, map(self.labels.canonical, seen))
+        option = self.config.class_weights
+        if isinstance(option, Mapping):
+            option = {self.labels.canonical(label): weight for label, weight in option.items()}
+        self.weights = class_weights(option, self.labels.names, map(self.labels.canonical, seen))
 
     def canonical(self, reference: str | list[str]) -> str | list[str]:
         """Return the label or labels in the spelling that was learnt; of several, each once and in sorted order."""
@@ -201,23 +209,35 @@ class Classification(Labelled):
         return binarizer.transform(references), binarizer.transform(chosen), range(len(names)), names
 
     def score(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
-        """Return accuracy and macro precision, recall and F1 over the labels that occur."""
-        from sklearn.metrics import accuracy_score, precision_recall_fscore_support
+        """Return accuracy, plain and balanced; macro precision, recall and F1 over the labels that occur; micro F1."""
+        from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 
         truth, chosen, labels, names = self._arrays(predictions, references)
         # As scikit-learn and seqeval have it: labels that neither occur nor are predicted have no part in the mean.
         occurring = [label for label, there in zip(labels, self._occurring(truth, chosen, names), strict=True) if there]
-        precision = recall = f1 = 0.0
+        precision = recall = f1 = micro = 0.0
         if occurring:
             precision, recall, f1, _ = precision_recall_fscore_support(
                 truth, chosen, labels=occurring, average="macro", zero_division=0
             )
+            micro = f1_score(truth, chosen, labels=occurring, average="micro", zero_division=0)
         return {
             "accuracy": float(accuracy_score(truth, chosen)),
             "precision": float(precision),
             "recall": float(recall),
             "f1": float(f1),
+            "micro_f1": float(micro),
+            "balanced_accuracy": self._balanced_accuracy(truth, chosen),
         }
+
+    def _balanced_accuracy(self, truth: Any, chosen: Any) -> float:
+        from sklearn.metrics import multilabel_confusion_matrix, recall_score
+
+        if not self.multi_label:
+            return float(recall_score(truth, chosen, labels=sorted(set(truth)), average="macro", zero_division=0))
+        matrices = multilabel_confusion_matrix(truth, chosen)
+        right, there = matrices[:, [0, 1], [0, 1]], matrices.sum(axis=2)
+        return float((right[there > 0] / there[there > 0]).mean())
 
     def _occurring(self, truth: Any, chosen: Any, names: Sequence[str]) -> list[bool]:
         """Return for each label whether an example has it or is said to have it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -19,8 +19,10 @@ class LabelledConfig(Config):
 
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout before the classification layer")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="fraction of the target spread evenly over all labels")
-    class_weights: Literal["none", "balanced"] = Field(
-        "none", description="'balanced' weighs each label's loss by the inverse of its frequency in the training data"
+    class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0, le=1e6)]] = Field(
+        "none",
+        description="what each label's loss counts: 'balanced': the inverse of its frequency in the training data; or "
+        "a mapping of labels to weights (the others count 1)",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from headstock.error_text import clipped
 from headstock.interfaces import DataError, NoTargetError, note
@@ -123,11 +123,28 @@ def _examples(found: Sequence[str]) -> str:
     return ", ".join(found[:SHOWN]) + more
 
 
-def balanced_weights(names: Sequence[str], seen: Iterable[str]) -> list[float]:
-    """Return one weight a label, inverse to its frequency: examples / (labels x examples of the label).
+def class_weights(option: str | Mapping[str, float], names: Sequence[str], seen: Iterable[str]) -> list[float] | None:
+    """Return one weight a label for the loss, or ``None`` where all count the same.
 
-    Those of scikit-learn's ``class_weight="balanced"``.
+    Args:
+        option: ``none``; ``balanced``: inverse to the label's frequency, as scikit-learn's ``class_weight`` has it; or
+            weights by label, those that are left out 1.
+        names: The labels.
+        seen: The label of each training example; with ``balanced`` each of ``names`` must occur.
+
+    Raises:
+        DataError: a weight is given for what is no label.
     """
+    if option == "none":
+        return None
+    if isinstance(option, Mapping):
+        others = [label for label in option if label not in names]
+        if others:
+            raise DataError(
+                f"task.class_weights has a weight for '{clipped(others[0], LONGEST)}', which is no label of the "
+                f"training data{nearest(others[0], names)}"
+            )
+        return [float(option.get(name, 1.0)) for name in names]
     import numpy as np
     from sklearn.utils.class_weight import compute_class_weight
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -34,7 +35,44 @@ def validated(model: type[M], values: Mapping[str, Any], section: str) -> M:
 
 def describe(error: ValidationError, model: type[BaseModel], prefix: str = "") -> str:
     """Return one line for all problems of ``error``, which ``model`` raised for the section called ``prefix``."""
-    return "; ".join(_problem(problem, model, prefix) for problem in error.errors())
+    return "; ".join(_problem(problem, model, prefix) for problem in _united(error.errors(), model))
+
+
+def _united(problems: Sequence[Any], model: type[BaseModel]) -> list[Any]:
+    """Return the problems, those of a value that fits no type of a union as one.
+
+    pydantic reports each type of the union, and names it in the place as if it were a key.
+    """
+    found: list[Any] = []
+    of_unions: dict[str, list[Any]] = {}
+    for problem in problems:
+        name, *rest = problem["loc"] or ("",)
+        if not rest or not _is_union(model, name):
+            found.append(problem)
+            continue
+        if name not in of_unions:
+            found.append(of_unions.setdefault(name, []))
+        of_unions[name].append({**problem, "loc": (name, *rest[1:])})
+    return [_nearest_problem(each) if isinstance(each, list) else each for each in found]
+
+
+def _is_union(model: type[BaseModel], name: object) -> bool:
+    field = model.model_fields.get(str(name))
+    kinds = get_args(field.annotation) if field is not None and _is_union_type(field.annotation) else ()
+    return sum(kind is not type(None) for kind in kinds) > 1
+
+
+def _is_union_type(annotation: object) -> bool:
+    return get_origin(annotation) in (Union, UnionType)
+
+
+def _nearest_problem(problems: Sequence[Any]) -> Any:
+    """Return what is wrong inside of the type that the value is of, or else all that it might have been."""
+    deepest = max(problems, key=lambda problem: len(problem["loc"]))
+    if len(deepest["loc"]) > 1 or len(problems) == 1:
+        return deepest
+    wanted = [str(problem["msg"]).removeprefix("Input should be ") for problem in problems]
+    return {**problems[0], "msg": f"Input should be {' or '.join(wanted)}"}
 
 
 def _problem(problem: Any, model: type[BaseModel], prefix: str) -> str:

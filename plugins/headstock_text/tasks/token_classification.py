@@ -30,7 +30,7 @@ from headstock import (
     Splits,
     note,
 )
-from headstock.kits import Labelled, LabelledConfig, LabelSet, balanced_weights, read_list
+from headstock.kits import Labelled, LabelledConfig, LabelSet, class_weights, read_list
 from headstock_text.formats.conll import read_conll
 from headstock_text.iob2 import entities, entity_types, is_tag, to_iob2
 from headstock_text.samples import towns_and_people
@@ -119,11 +119,16 @@ class TokenClassification(Labelled):
         if not types:
             raise DataError("the training data has no entity: every tag is O")
         self.labels = LabelSet(["O", *(f"{prefix}-{kind}" for kind in types for prefix in "BI")])
-        if self.config.class_weights == "balanced":
+        option = self.config.class_weights
+        if option == "balanced":
             # A label that never occurs (I-x where all entities are one word) has no frequency, and weighs 1.
             present = sorted(set(seen))
-            known = dict(zip(present, balanced_weights(present, seen), strict=True))
-            self.weights = [known.get(name, 1.0) for name in self.labels.names]
+            option = dict(zip(present, class_weights(option, present, seen) or [], strict=True))
+        elif isinstance(option, Mapping):
+            # A type stands for both of its tags.
+            tags = {kind: (f"B-{kind}", f"I-{kind}") for kind in types}
+            option = {tag: weight for name, weight in option.items() for tag in tags.get(name, (name,))}
+        self.weights = class_weights(option, self.labels.names, seen)
 
     def encode(self, reference: list[str], example: Example) -> dict[str, Tensor]:
         """Return ``tags`` (W,): the label number of each word that the backbone kept."""

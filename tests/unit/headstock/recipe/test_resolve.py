@@ -109,6 +109,11 @@ def test_values_stay_text_where_text_is_meant(catalogue: Catalogue) -> None:
         (["seed=-1"], r"'seed'"),
         (["seed.x=1"], r"'seed' takes a value"),
         (["data=reviews.csv"], r"'data'"),
+        (
+            ["task.class_weights=balance"],
+            "'task.class_weights': input should be 'none' or 'balanced' or a valid dictionary, got 'balance'",
+        ),
+        (["task.class_weights.a=-1"], "'task.class_weights.a': input should be greater than 0, got '-1'"),
     ],
 )
 def test_mistakes_get_one_line_that_says_what_is_right(

@@ -158,6 +158,13 @@ def test_state_comes_back() -> None:
     assert other.weights == [3 / 4, 3 / 2, 1.0]
 
 
+def test_weights_of_tags_and_of_types() -> None:
+    task = learnt([row("Ana/B-PER sat/O")], class_weights={"O": 0.5, "PER": 2, "I-PER": 3})
+    assert task.weights == [0.5, 2.0, 3.0]
+    with pytest.raises(DataError, match=r"task\.class_weights has a weight for 'B-LOC'.*I-PER"):
+        learnt([row("Ana/B-PER sat/O")], class_weights={"B-LOC": 2})
+
+
 def test_training_without_an_entity_is_an_error() -> None:
     with pytest.raises(DataError, match="no entity: every tag is O"):
         learnt([row("rain/O fell/O")])
