@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -27,6 +28,12 @@ SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 class Cli(Protocol):
     def __call__(
         self, *args: str, pythonpath: Sequence[Path] = (), env: Mapping[str, str] | None = None, timeout: float = 120
+    ) -> subprocess.CompletedProcess[str]: ...
+
+
+class Forked(Protocol):
+    def __call__(
+        self, folder: Path, *args: str, pythonpath: Sequence[Path] = (), input: str = "", timeout: int = 120
     ) -> subprocess.CompletedProcess[str]: ...
 
 
@@ -142,6 +149,43 @@ def cli(tmp_path: Path, command_env: CommandEnv) -> Cli:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def forked(tmp_path_factory: pytest.TempPathFactory, command_env: CommandEnv) -> Iterator[Forked]:
+    """Run ``headstock`` as ``cli`` does, but for the start: torch and its company are imported once for all commands.
+
+    For what a command does. Use ``cli`` where it matters how a process starts and ends, and for what needs no torch.
+    """
+    files = tmp_path_factory.mktemp("forked")
+    names = {name: str(files / name) for name in ("stdin", "stdout", "stderr")}
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("forking.py"))],
+        env={**command_env(), "OPENBLAS_NUM_THREADS": "1"},  # more would be started on import
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    def run(
+        folder: Path, *args: str, pythonpath: Sequence[Path] = (), input: str = "", timeout: int = 120
+    ) -> subprocess.CompletedProcess[str]:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for name, path in names.items():
+            Path(path).write_text(input if name == "stdin" else "", "utf-8")
+        asked = {"arguments": args, "folder": str(folder), "env": command_env(pythonpath), "timeout": timeout, **names}
+        process.stdin.write(json.dumps(asked) + "\n")
+        process.stdin.flush()
+        answer = process.stdout.readline()
+        assert answer, f"tests/forking.py has ended with {process.wait()}"
+        if int(answer) == -signal.SIGALRM:
+            raise subprocess.TimeoutExpired(args, timeout)
+        output, errors = (Path(names[name]).read_text("utf-8") for name in ("stdout", "stderr"))
+        return subprocess.CompletedProcess(args, int(answer), output, errors)
+
+    yield run
+    process.communicate()
 
 
 @pytest.fixture(scope="session")

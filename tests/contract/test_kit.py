@@ -113,20 +113,21 @@ def test_an_entry_that_imports_torch_is_caught(heavy: bool, fake_site: Any) -> N
         (["textcnn", "--only", "options-are-read", "--json"], 0, '"status": "passed"'),
     ],
 )
-def test_the_command(arguments: list[str], code: int, message: str, cli: Any) -> None:
-    done = cli("check", *arguments)
+def test_the_command(arguments: list[str], code: int, message: str, forked: Any, tmp_path: Path) -> None:
+    done = forked(tmp_path, "check", *arguments)
     assert done.returncode == code, done.stderr
     assert message in (done.stderr if code == 2 else done.stdout)
     assert code != 2 or len(done.stderr.splitlines()) == 1
 
 
-def test_a_failed_check_says_so(cli: Any, fake_site: Any) -> None:
+def test_a_failed_check_says_so(forked: Any, fake_site: Any, tmp_path: Path) -> None:
     described = [
         entry(kit_faults.FloatMask, "backbone").model_dump(exclude={"source"}),
         entry(kit_sound.Vowels, "task").model_dump(exclude={"source"}),
     ]
     fake_site.add("kit-plugin", entries=described)
-    done = cli("check", "letters", "--only", "backbone-features", pythonpath=[fake_site.folder, PLUGINS])
+    options = ["--only", "backbone-features"]
+    done = forked(tmp_path, "check", "letters", *options, pythonpath=[fake_site.folder, PLUGINS])
     assert done.returncode == 1
     assert "came     torch.float32" in done.stdout
     assert "declared shapes: sequence (B, T, D), a bool mask (B, T)" in done.stdout

@@ -63,7 +63,7 @@ def test_the_guide_ends_in_a_wheel_that_works(environment: Any, new_environment:
 
 
 @pytest.mark.slow
-def test_the_quick_start(cli: Any, tmp_path: Path) -> None:
+def test_the_quick_start(forked: Any, tmp_path: Path) -> None:
     rows = [("what a great film", "5"), ("what a terrible bore", "1"), ("rather fine acting", "5"), ("just awful", "1")]
     lines = [f"{text},{stars}" for text, stars in rows * 15]
     (tmp_path / "reviews.csv").write_text("\n".join(["review,stars", *lines]) + "\n")
@@ -79,7 +79,7 @@ def test_the_quick_start(cli: Any, tmp_path: Path) -> None:
                 recipe = resolve_recipe(load_catalogue(), arguments[1], arguments[2:])
                 assert recipe.adapter.entry.name == "lora"
                 continue
-            done = cli(*arguments)
+            done = forked(tmp_path, *arguments)
             assert done.returncode == 0, (command, done.stderr)
     env = {**os.environ, "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(

@@ -78,13 +78,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(folder: Path, command_env: Any) -> subprocess.CompletedProcess[str]:
-    return headstock_in(folder, command_env, "run", "text-classification", *OWN_DATA, *SMALL, "--out", "run")
-
-
-def headstock_in(folder: Path, command_env: Any, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "headstock", *arguments]
+    command = [sys.executable, "-m", "headstock", "run", "text-classification", *OWN_DATA, *SMALL, "--out", "run"]
     return subprocess.run(
-        command, cwd=folder, env=command_env(), capture_output=True, text=True, timeout=300, check=False, **options
+        command, cwd=folder, env=command_env(), capture_output=True, encoding="utf-8", timeout=300, check=False
     )
 
 
@@ -123,11 +119,9 @@ def test_a_run_leaves_everything_it_promises(folder: Path, finished: subprocess.
     assert not any(path.suffix in {".pkl", ".pt", ".pth", ".bin"} for path in run.rglob("*"))
 
 
-def test_predict_takes_texts_tables_and_standard_input(folder: Path, finished: Any, command_env: Any) -> None:
+def test_predict_takes_texts_tables_and_standard_input(folder: Path, finished: Any, forked: Any) -> None:
     inputs = ["a great and lovely thing", "reviews.csv", "-"]
-    done = headstock_in(
-        folder, command_env, "predict", "run", *inputs, input='a dull thing\n{"text": "a superb thing"}\n'
-    )
+    done = forked(folder, "predict", "run", *inputs, input='a dull thing\n{"text": "a superb thing"}\n')
     assert done.returncode == 0, done.stderr
     predictions = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(predictions) == 1 + 120 + 2
@@ -138,46 +132,48 @@ def test_predict_takes_texts_tables_and_standard_input(folder: Path, finished: A
     assert set(predictions[0][0]) == {"label", "score"}
 
 
-def test_evaluate_takes_the_columns_of_the_run(folder: Path, finished: Any, command_env: Any) -> None:
+def test_evaluate_takes_the_columns_of_the_run(folder: Path, finished: Any, forked: Any) -> None:
     reviews(folder / "more.csv", 30)
-    done = headstock_in(folder, command_env, "evaluate", "run", "--data", "more.csv", "--json")
+    done = forked(folder, "evaluate", "run", "--data", "more.csv", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["metrics"]["accuracy"] > 0.9
 
 
-def test_the_same_seed_gives_the_same_run(folder: Path, finished: Any, command_env: Any) -> None:
+def test_the_same_seed_gives_the_same_run(folder: Path, finished: Any, forked: Any) -> None:
     recipe = "run/recipe.yaml"
-    assert headstock_in(folder, command_env, "run", recipe, "--out", "again", "--quiet").returncode == 0
+    assert forked(folder, "run", recipe, "--out", "again", "--quiet").returncode == 0
     for name in ("metrics.jsonl", "predictions.jsonl", "model/head.safetensors"):
         assert (folder / "run" / name).read_bytes() == (folder / "again" / name).read_bytes()
-    assert headstock_in(folder, command_env, "run", recipe, "seed=1", "--out", "other", "--quiet").returncode == 0
+    assert forked(folder, "run", recipe, "seed=1", "--out", "other", "--quiet").returncode == 0
     assert (folder / "run/metrics.jsonl").read_bytes() != (folder / "other/metrics.jsonl").read_bytes()
 
 
-def test_a_run_is_never_overwritten_unasked(folder: Path, finished: Any, command_env: Any) -> None:
+def test_a_run_is_never_overwritten_unasked(folder: Path, finished: Any, forked: Any) -> None:
     content = (folder / "run/results.json").read_bytes()
     arguments = ["run", "text-classification", *OWN_DATA, *SMALL, "--out", "run"]
-    refused = headstock_in(folder, command_env, *arguments)
+    refused = forked(folder, *arguments)
     assert refused.returncode == 2
     assert "--force replaces it" in refused.stderr
-    failed = headstock_in(folder, command_env, "run", "text-classification", "path=no.csv", "--out", "run", "--force")
+    failed = forked(folder, "run", "text-classification", "path=no.csv", "--out", "run", "--force")
     assert failed.returncode == 2
     assert "no.csv" in failed.stderr
     assert (folder / "run/results.json").read_bytes() == content
 
 
-def test_a_finished_run_is_not_run_again(folder: Path, finished: Any, command_env: Any) -> None:
+def test_a_finished_run_is_not_run_again(folder: Path, finished: Any, forked: Any) -> None:
     content = (folder / "run/results.json").read_bytes()
-    done = headstock_in(folder, command_env, "run", "run", "--resume")
+    done = forked(folder, "run", "run", "--resume")
     assert done.returncode == 0
     assert "finished already" in done.stderr
     assert (folder / "run/results.json").read_bytes() == content
 
 
 def test_a_tuned_transformer_loads_without_headstock(
-    cli: Any, tmp_path: Path, options: list[str], tiny_bert: Path
+    forked: Any, tmp_path: Path, options: list[str], tiny_bert: Path
 ) -> None:
-    done = cli("run", "text-classification", *options, "backbone=transformers", f"model={tiny_bert}", "--out", "run")
+    done = forked(
+        tmp_path, "run", "text-classification", *options, "backbone=transformers", f"model={tiny_bert}", "--out", "run"
+    )
     assert done.returncode == 0, done.stderr
     tuned = AutoModel.from_pretrained(tmp_path / "run/model/backbone")
     before = AutoModel.from_pretrained(tiny_bert)
@@ -187,11 +183,11 @@ def test_a_tuned_transformer_loads_without_headstock(
     assert '`AutoModel.from_pretrained("model/backbone")` is the backbone' in card
 
 
-def test_a_lora_loads_with_plain_peft(cli: Any, tmp_path: Path, options: list[str], tiny_bert: Path) -> None:
+def test_a_lora_loads_with_plain_peft(forked: Any, tmp_path: Path, options: list[str], tiny_bert: Path) -> None:
     from peft import PeftModel
 
     arguments = [*options, "backbone=transformers", f"model={tiny_bert}", "adapter=lora", "learning_rate=0.01"]
-    done = cli("run", "text-classification", *arguments, "--out", "run")
+    done = forked(tmp_path, "run", "text-classification", *arguments, "--out", "run")
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "run/model/backbone").exists()
     saved = load_file(tmp_path / "run/model/adapter/adapter_model.safetensors")
@@ -202,26 +198,26 @@ def test_a_lora_loads_with_plain_peft(cli: Any, tmp_path: Path, options: list[st
     assert len(saved) == 2 * len(loaded)
     card = (tmp_path / "run/README.md").read_text()
     assert f"`PeftModel.from_pretrained(AutoModel.from_pretrained(\"{tiny_bert}\"), 'model/adapter')`" in card
-    again = cli("predict", "run", "a great and lovely thing")
+    again = forked(tmp_path, "predict", "run", "a great and lovely thing")
     assert again.returncode == 0, again.stderr
     assert again.stdout.startswith("[{")
 
 
 @pytest.mark.parametrize("adapter", ["linear-probe", "lora"])
 def test_an_adapter_on_a_backbone_from_scratch_comes_back(
-    cli: Any, tmp_path: Path, options: list[str], adapter: str
+    forked: Any, tmp_path: Path, options: list[str], adapter: str
 ) -> None:
-    done = cli("run", "text-classification", *options, f"adapter={adapter}", "--out", "run")
+    done = forked(tmp_path, "run", "text-classification", *options, f"adapter={adapter}", "--out", "run")
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "run/results.json").read_text())
     assert results["trainable_parameters"] < results["parameters"]
-    evaluated = cli("evaluate", "run", "--data", "reviews.csv", "--json")
+    evaluated = forked(tmp_path, "evaluate", "run", "--data", "reviews.csv", "--json")
     assert evaluated.returncode == 0, evaluated.stderr
 
 
-def test_dry_run_counts_and_leaves_nothing(cli: Any, tmp_path: Path, options: list[str]) -> None:
+def test_dry_run_counts_and_leaves_nothing(forked: Any, tmp_path: Path, options: list[str]) -> None:
     before = set(tmp_path.iterdir())
-    done = cli("run", "text-classification", *options, "--dry-run")
+    done = forked(tmp_path, "run", "text-classification", *options, "--dry-run")
     assert done.returncode == 0, done.stderr
     assert "96 train, 12 validation, 12 test" in done.stdout
     assert "steps:      18" in done.stdout
