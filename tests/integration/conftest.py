@@ -82,22 +82,21 @@ def new_environment(
 
     def make() -> Environment:
         folder = tmp_path_factory.mktemp("environment")
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        # pip is that of the environment below; one of its own takes longer to install than all the rest
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
         environment = Environment(folder, command_env())
         where = environment.must("python -c 'import sysconfig; print(sysconfig.get_path(\"purelib\"))'", folder).strip()
         paths = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *site.getsitepackages()}
         # unlike a bare path, addsitedir reads the .pth files there
         lines = [f"import site; site.addsitedir({path!r})\n" for path in sorted(paths)]
         (Path(where) / "headstock_environment.pth").write_text("".join(lines))
-        # venv brings a setuptools of its own, older than torch asks for
-        environment.must("pip uninstall -y -q setuptools", folder)
         environment.must(f"pip install --no-deps --force-reinstall {our_wheel}", folder)
         return environment
 
     return make
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def environment(new_environment: Callable[[], Environment]) -> Environment:
-    """Return one such environment for the tests of a file."""
+    """Return one such environment for all tests that install distributions of different names."""
     return new_environment()
