@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -92,6 +93,13 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEADSTOCK_CACHE", str(tmp_path_factory.mktemp("headstock-cache")))
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _frozen() -> None:
+    """Keep what is imported out of garbage collections, which would walk over all of it before each training."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,16 +55,6 @@ def held() -> Held:
     return Held(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, tensors, len(os.listdir("/proc/self/fd")))
 
 
-@pytest.fixture
-def frozen() -> Iterator[None]:
-    """Keep what other tests left out of garbage collections, which would take most of the time, and of the count."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-@pytest.mark.usefixtures("frozen")
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
 def test_memory_and_open_files_are_steady(make_trainer: Make, tmp_path: Path) -> None:
     options: dict[str, Any] = {"on_nonfinite": "skip", "epochs": STEPS, "max_steps": STEPS, "evaluate_every": 100}
@@ -83,3 +73,14 @@ def test_memory_and_open_files_are_steady(make_trainer: Make, tmp_path: Path) ->
     end = held()
     assert (end.tensors, end.files) == (start.tensors, start.files)
     assert end.mebibytes - start.mebibytes < MEBIBYTES
+
+
+def test_what_a_training_keeps_out_of_garbage_collections_is_given_back(make_trainer: Make) -> None:
+    gc.unfreeze()
+    try:
+        make_trainer(max_steps=1)[1].fit()
+        assert gc.get_freeze_count() == 0
+    finally:
+        gc.freeze()
+    make_trainer(max_steps=1)[1].fit()
+    assert gc.get_freeze_count() > 0, "what others have frozen was thawed"
