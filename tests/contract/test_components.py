@@ -51,8 +51,9 @@ NOT_TOGETHER = {
 LARGE = ("torchvision-detection", "efficientnet-lite0")
 """Backbones that come in no small size: adapters are tried on others that are built alike."""
 SHORTER = {
-    "image-classification": ("trainer.epochs=2",),
-    "object-detection": ("trainer.epochs=4",),
+    "image-classification": ("trainer.epochs=1",),
+    "object-detection": ("trainer.epochs=2",),
+    "audio-classification": ("trainer.epochs=4",),
     "automatic-speech-recognition": ("trainer.epochs=20",),
     "translation": ("trainer.epochs=12", "task.beams=2"),
 }
