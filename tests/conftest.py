@@ -28,13 +28,13 @@ SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 
 class Cli(Protocol):
     def __call__(
-        self, *args: str, pythonpath: Sequence[Path] = (), env: Mapping[str, str] | None = None, timeout: float = 120
+        self, *args: str, pythonpath: Sequence[Path] = (), env: Mapping[str, str] | None = None, timeout: float = 300
     ) -> subprocess.CompletedProcess[str]: ...
 
 
 class Forked(Protocol):
     def __call__(
-        self, folder: Path, *args: str, pythonpath: Sequence[Path] = (), input: str = "", timeout: int = 120
+        self, folder: Path, *args: str, pythonpath: Sequence[Path] = (), input: str = "", timeout: int = 300
     ) -> subprocess.CompletedProcess[str]: ...
 
 
@@ -144,7 +144,7 @@ def cli(tmp_path: Path, command_env: CommandEnv) -> Cli:
     """Run ``headstock`` in a process of its own, offline, in an empty folder."""
 
     def run(
-        *args: str, pythonpath: Sequence[Path] = (), env: Mapping[str, str] | None = None, timeout: float = 120
+        *args: str, pythonpath: Sequence[Path] = (), env: Mapping[str, str] | None = None, timeout: float = 300
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "headstock", *args],
@@ -176,7 +176,7 @@ def forked(tmp_path_factory: pytest.TempPathFactory, command_env: CommandEnv) ->
     )
 
     def run(
-        folder: Path, *args: str, pythonpath: Sequence[Path] = (), input: str = "", timeout: int = 120
+        folder: Path, *args: str, pythonpath: Sequence[Path] = (), input: str = "", timeout: int = 300
     ) -> subprocess.CompletedProcess[str]:
         assert process.stdin is not None
         assert process.stdout is not None
