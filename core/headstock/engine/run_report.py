@@ -76,6 +76,7 @@ def make_result(
             best_metric=trained.best.metric,
             best_value=trained.best.value if trained.best.value is not None else float("nan"),
             stopped_early=trained.stopped_early,
+            out_of_time=trained.out_of_time,
             skipped_steps=trained.skipped_steps,
             cost_limit=trained.cost_limit,
             examples_per_second=trained.examples_per_second,

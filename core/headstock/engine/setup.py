@@ -14,6 +14,7 @@ from torch import nn
 from headstock.console import Console
 from headstock.data import load_splits
 from headstock.digests import bytes_digest
+from headstock.distributed.processes import launched
 from headstock.engine.data_report import alone_in_train, split_lines
 from headstock.engine.duplicates import duplicate_lines
 from headstock.engine.models.model_files import save_base
@@ -74,6 +75,8 @@ def check_options(resolved: ResolvedRecipe) -> None:
     choose_device(resolved.trainer.device)
     if resolved.trainer.fsdp and resolved.trainer.compile:
         raise HeadstockError("trainer.fsdp does not go together with trainer.compile; leave one of them out")
+    if resolved.trainer.time is not None and launched():
+        raise HeadstockError("trainer.time is for one process; under torchrun set trainer.max_steps")
     if resolved.trainer.tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise HeadstockError("trainer.tensorboard needs the tensorboard package: pip install 'headstock[tensorboard]'")
 

@@ -58,8 +58,8 @@ class TrainingSummary(BaseModel):
     ``best_value`` is ``None`` where no validation gave a finite number. ``encoding_seconds`` went into the features of
     a frozen backbone, before training; ``examples_per_second`` is of training alone. ``skipped_steps`` of the ``steps``
     changed nothing because the loss or gradient was not finite (only with ``trainer.on_nonfinite: skip``).
-    ``cost_limit`` is the cost, in the backbone's unit, above which training batches were done in pieces because memory
-    had run out; ``None`` if it never did.
+    ``out_of_time`` tells whether ``trainer.time`` ended training. ``cost_limit`` is the cost, in the backbone's unit,
+    above which training batches were done in pieces because memory had run out; ``None`` if it never did.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,6 +69,7 @@ class TrainingSummary(BaseModel):
     best_metric: str
     best_value: float | None
     stopped_early: bool
+    out_of_time: bool = False
     skipped_steps: int = 0
     cost_limit: int | None = None
     examples_per_second: float
@@ -80,6 +81,8 @@ class TrainingSummary(BaseModel):
     def notes(self) -> list[str]:
         """A sentence on each thing that went otherwise than planned."""
         notes = []
+        if self.out_of_time:
+            notes.append("Training was ended by its time limit (trainer.time), and the learning rate with it.")
         if self.skipped_steps:
             notes.append(f"{self.skipped_steps} steps were skipped: their loss or gradient was not finite.")
         if self.cost_limit is not None:

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from headstock.interfaces.component import Config
+from headstock.trainer.progress.time_limit import Seconds
 
 MANY = 2**40
 """More steps or examples than any run has; numbers stay exact on the way."""
@@ -17,6 +18,11 @@ class TrainerConfig(Config):
 
     epochs: int = Field(3, ge=1, le=10_000, description="passes over the training data")
     max_steps: int | None = Field(None, ge=1, le=MANY, description="optimizer steps at most; the schedule ends there")
+    time: Seconds | None = Field(
+        None,
+        description="how long training may take, validations included: 90s, 10m, 1h30m; the schedule ends with it, and "
+        "the run cannot be repeated to the bit",
+    )
     batch_size: int = Field(32, ge=1, le=1_000_000, description="examples in a batch; with a cost budget, on average")
     batch_cost: int | None = Field(
         None,

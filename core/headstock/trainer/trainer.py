@@ -23,6 +23,7 @@ from headstock.trainer.plan.accumulation import Window, total_steps, windows
 from headstock.trainer.plan.batches import BatchPlan
 from headstock.trainer.progress.meter import Meter
 from headstock.trainer.progress.stop_signal import InterruptedRunError, StopSignal
+from headstock.trainer.progress.time_limit import TimeLimit
 from headstock.trainer.progress.training_log import TrainingLog
 from headstock.trainer.replay.replayed_steps import ReplayedSteps
 from headstock.trainer.state.best_so_far import BestSoFar
@@ -51,6 +52,7 @@ class TrainResult(NamedTuple):
         best: The validation that chose the weights.
         examples_per_second: Training examples per second of training time in this session; 0 if it took no step.
         stopped_early: Whether ``patience`` ended it.
+        out_of_time: Whether the time limit ended it.
         skipped_steps: How many of the steps changed nothing because something was not finite.
         cost_limit: Cost above which batches were cut because memory had run out; ``None`` if it never did.
     """
@@ -59,6 +61,7 @@ class TrainResult(NamedTuple):
     best: BestSoFar
     examples_per_second: float
     stopped_early: bool
+    out_of_time: bool
     skipped_steps: int
     cost_limit: int | None
 
@@ -136,6 +139,7 @@ class Trainer:
         self._total_steps = total_steps(plan, parts.config)
         self._state = TrainerState(best=BestSoFar(metric=metric[0], better=metric[1]))
         self._seconds, self._examples_timed = 0.0, 0
+        self._limit = TimeLimit(None, 0.0)
 
     def _gradient_buffers(self) -> AbstractContextManager[GradientBuffers]:
         """Return the gradient buffers of large embedding tables; none where sparse gradients cannot be used."""
@@ -176,6 +180,7 @@ class Trainer:
             WriteError: the disk is full or the folder cannot be written; the last checkpoint is kept.
             InterruptedRunError: SIGINT or SIGTERM came; a checkpoint was written.
         """
+        self._limit = TimeLimit(self._config.time, self._state.seconds)
         log = self._around.log(self._state.log_bytes)
         # What is there now stays to the end; without this, full collections would walk over all of it between steps.
         froze = gc.get_freeze_count() == 0  # else whoever froze before thaws
@@ -209,7 +214,8 @@ class Trainer:
             steps=self._state.step,
             best=self._state.best,
             examples_per_second=self._examples_timed / self._seconds if self._seconds else 0.0,
-            stopped_early=self._state.step < self._total_steps,
+            stopped_early=self._state.step < self._total_steps and not self._state.out_of_time,
+            out_of_time=self._state.out_of_time,
             skipped_steps=self._state.skipped,
             cost_limit=self._state.cost_limit,
         )
@@ -227,7 +233,8 @@ class Trainer:
             DoesNotFitError: an example is too large for the memory, even alone.
         """
         state, parts = self._state, self.parts
-        set_learning_rate(parts.optimizer, learning_rate_factor(self._config, state.step, self._total_steps))
+        position = max(state.step, int(self._limit.fraction * self._total_steps))
+        set_learning_rate(parts.optimizer, learning_rate_factor(self._config, position, self._total_steps))
         outcome = None if parts.replay is None else parts.replay.try_replay(window.batches, state.step)
         try:
             outcome = outcome or parts.step.run(window.batches, state.step, buffers)
@@ -263,9 +270,11 @@ class Trainer:
             size = sum(len(indices) for indices in window.batches)
             self._examples_timed += size
             step = self._state.step
-            at_end, stopping = step == self._total_steps, vote.agreed(stop.number)
+            self._limit.end_step()
+            late = self._limit.reached
+            at_end, stopping = late or step == self._total_steps, vote.agreed(stop.number)
             at_evaluation = step % config.evaluate_every == 0 if config.evaluate_every else window.ends_epoch
-            validates = at_end or at_evaluation
+            validates = at_end or at_evaluation or self._limit.wants_validation
             saves = validates or step % config.checkpoint_every == 0 or stopping is not None
             if not (saves or step % config.log_every == 0):
                 bar.advance(1, size)
@@ -278,17 +287,12 @@ class Trainer:
             bar.advance(1, size, shown)
             if saves:
                 self._ranks.broadcast(moving_buffers(self._model))
-            improved = validates and self._validate(log, window.epoch)
-            if self.parts.replay is not None:
-                self.parts.replay.check_tensors()
-            if saves:
-                total, count = meter.sums()
-                finished = at_end or self._out_of_patience()
-                self._state = self._state.model_copy(
-                    update={"loss_total": total, "loss_count": count, "log_bytes": log.size, "finished": finished}
-                )
-                log.flush()
-                self.parts.state.save(self._state, improved)
+            with self._limit.pause(validates):
+                improved = validates and self._validate(log, window.epoch)
+                if self.parts.replay is not None:
+                    self.parts.replay.check_tensors()
+                if saves:
+                    self._save(log, meter, at_end, late, improved)
             if self._state.finished:
                 vote.close()
                 return
@@ -300,6 +304,20 @@ class Trainer:
                 )
             self._model.train()
             clock = time.perf_counter()
+
+    def _save(self, log: TrainingLog, meter: Meter, at_end: bool, late: bool, improved: bool) -> None:
+        total, count = meter.sums()
+        update = {
+            "loss_total": total,
+            "loss_count": count,
+            "log_bytes": log.size,
+            "finished": at_end or self._out_of_patience(),
+            "seconds": self._limit.elapsed if self._config.time is not None else 0.0,
+            "out_of_time": late and self._state.step < self._total_steps,
+        }
+        self._state = self._state.model_copy(update=update)
+        log.flush()
+        self.parts.state.save(self._state, improved)
 
     def _log_training(self, log: TrainingLog, meter: Meter, epoch: int) -> str:
         rate = float(self.parts.optimizer.param_groups[0]["lr"])

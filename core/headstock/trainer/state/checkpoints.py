@@ -46,6 +46,8 @@ class TrainerState(BaseModel):
     log_bytes: int = 0
     best: BestSoFar
     finished: bool = False
+    seconds: float = 0.0
+    out_of_time: bool = False
 
 
 class Checkpoint(BaseModel):
