@@ -41,7 +41,7 @@ def test_entries_lead_to_their_components() -> None:
         component = getattr(importlib.import_module(module), attribute)
         assert component.modality == entry.modality == "image"
         kinds[entry.kind] += 1
-    assert kinds == {"backbone": 5, "task": 2}
+    assert kinds == {"backbone": 6, "task": 2}
 
 
 def test_plugin_module_imports_nothing_heavy() -> None:
