@@ -22,6 +22,7 @@ class RowDigests:
 
     def __init__(self, columns: Iterable[Column]) -> None:
         self._files = {column.name: column.content == "file" for column in columns if column.role == "input"}
+        self._keys: dict[str, bytes] = {}
 
     def __call__(self, row: Mapping[str, Any], inputs: Mapping[str, Any]) -> tuple[bytes, bytes]:
         """Return two digests.
@@ -37,16 +38,17 @@ class RowDigests:
         Raises:
             BadExampleError: as :func:`content_digest`.
         """
-        parts = [content_digest(row.get(name), files) for name, files in self._files.items()]
-        content = parts[0] if len(parts) == 1 else new_digest(b"".join(parts)).digest()
-        hasher = new_digest(content)
+        hasher = new_digest()
+        for name, files in self._files.items():
+            _feed(hasher, row.get(name), files)
+        content = hasher.digest()
         for key in sorted(inputs):
             value = inputs[key]
-            hasher.update(f"key {key!r}\0".encode())
-            for name, files in self._files.items():
-                if not files and row.get(name) is value:
-                    hasher.update(f"column {name!r}\0".encode())
-                    break
+            if key not in self._keys:
+                self._keys[key] = f"key {key!r}\0".encode()
+            hasher.update(self._keys[key])
+            if value is row.get(key) and self._files.get(key) is False:
+                hasher.update(b"column\0")
             else:
                 _feed(hasher, value, False)
         return content, hasher.digest()
@@ -72,9 +74,10 @@ def _feed(hasher: Any, value: Any, files: bool) -> None:
         hasher.update(b"file" + new_digest(read_bytes(value)).digest())
     elif isinstance(value, str):
         encoded = value.encode("utf-8", "surrogatepass")
-        hasher.update(b"text %d\0" % len(encoded))
-        hasher.update(encoded)
-    elif value is None or isinstance(value, int | float | bool):
+        hasher.update(b"text %d\0%b" % (len(encoded), encoded))
+    elif value is None:
+        hasher.update(b"null\0")
+    elif isinstance(value, int | float | bool):
         hasher.update(json.dumps(value).encode() + b"\0")
     elif isinstance(value, bytes):
         hasher.update(b"bytes" + new_digest(value).digest())

@@ -170,7 +170,7 @@ def _fields(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str] | Bad
                 else:
                     yield line, BadExampleError(_stray(error, line, reader.line_num))
                 continue
-            if any("\0" in field for field in fields):
+            if "\0" in "".join(fields):
                 yield line, BadExampleError("it holds a NUL, as UTF-16 and binary files do; text in UTF-8 is expected")
             elif fields == [""] or any(field.strip() for field in fields) or len(fields) > 1:
                 yield from ((number, [""]) for number in blank)

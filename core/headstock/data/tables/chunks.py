@@ -20,7 +20,9 @@ def chunks(rows: Iterable[Row], most: int, characters: int) -> Iterator[list[Row
     size = 0
     for row in rows:
         chunk.append(row)
-        size += sum(len(value) for value in row.values() if isinstance(value, str))
+        for value in row.values():
+            if isinstance(value, str):
+                size += len(value)
         if len(chunk) == most or size >= characters:
             yield chunk
             chunk, size = [], 0
