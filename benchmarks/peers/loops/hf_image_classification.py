@@ -31,7 +31,7 @@ from torchvision.transforms import (
 )
 from transformers.trainer_utils import EvalPrediction
 
-from headstock_vision.backbones.efficientnet_lite import FACTS, efficientnet_lite0
+from headstock_vision.backbones.networks.efficientnet_lite import FACTS, efficientnet_lite0
 
 SHIFT = 8
 """Training images are shifted by up to their size divided by this, as Headstock's light augmentation does."""

@@ -13,9 +13,9 @@ from torch import Tensor
 from headstock import HeadstockError, Provenance
 from headstock.kits.packaged import PackagedFile
 from headstock.kits.weights import load_exactly, load_weights
-from headstock_vision.backbones.efficientnet_lite import FACTS, NAME, efficientnet_lite0
-from headstock_vision.backbones.feature_net import FeatureNet
-from headstock_vision.backbones.network import NetworkBackbone, NetworkConfig
+from headstock_vision.backbones.networks.efficientnet_lite import FACTS, NAME, efficientnet_lite0
+from headstock_vision.backbones.networks.feature_net import FeatureNet
+from headstock_vision.backbones.networks.network import NetworkBackbone, NetworkConfig
 from headstock_vision.backbones.stored import read_facts, write_stored
 
 WEIGHTS = PackagedFile(

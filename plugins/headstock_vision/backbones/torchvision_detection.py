@@ -17,8 +17,8 @@ from headstock.kits.weights import load_exactly, load_weights, read_weights
 from headstock_registry import UnknownNameError, nearest
 from headstock_vision.backbones.base import ImageBackbone, ImageConfig, ImageFacts, all_true, flatten_map
 from headstock_vision.backbones.checkpointing import checkpoint_stages
+from headstock_vision.backbones.networks.torchvision_build import download, is_path, released_weights
 from headstock_vision.backbones.stored import read_facts, write_stored
-from headstock_vision.backbones.torchvision_build import download, is_path, released_weights
 from headstock_vision.detection.heads import DetectionHead, Limits
 from headstock_vision.detection.maps import Maps
 from headstock_vision.detection.torchvision_head import TorchvisionHead

@@ -10,16 +10,16 @@ from pydantic import Field
 
 from headstock.kits.weights import load_weights
 from headstock_vision.backbones.base import ImageFacts
-from headstock_vision.backbones.feature_net import FeatureNet
 from headstock_vision.backbones.hub_models import TORCHVISION
-from headstock_vision.backbones.network import NetworkBackbone, NetworkConfig
-from headstock_vision.backbones.stored import read_facts, write_stored
-from headstock_vision.backbones.torchvision_build import (
+from headstock_vision.backbones.networks.feature_net import FeatureNet
+from headstock_vision.backbones.networks.network import NetworkBackbone, NetworkConfig
+from headstock_vision.backbones.networks.torchvision_build import (
     check_name,
     load_pretrained_weights,
     make_network,
     pretraining_facts,
 )
+from headstock_vision.backbones.stored import read_facts, write_stored
 
 _TRANSFORMER_LIKE = ("vit_", "swin_", "maxvit_", "convnext_")
 """Networks with layer norm and attention, or made in their image: they want smaller steps."""

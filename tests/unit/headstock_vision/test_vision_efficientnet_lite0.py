@@ -7,7 +7,7 @@ import torch
 
 from headstock_vision.backbones import efficientnet_lite0
 from headstock_vision.backbones.efficientnet_lite0 import WEIGHTS, EfficientNetLite0
-from headstock_vision.backbones.network import NetworkConfig
+from headstock_vision.backbones.networks.network import NetworkConfig
 
 pytestmark = pytest.mark.skipif(WEIGHTS.missing() is not None, reason=f"{WEIGHTS.requirement} is not installed")
 

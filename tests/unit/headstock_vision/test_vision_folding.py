@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from headstock_vision.backbones.folding import fold_fixed_norms
+from headstock_vision.backbones.networks.folding import fold_fixed_norms
 
 
 @pytest.fixture(autouse=True)

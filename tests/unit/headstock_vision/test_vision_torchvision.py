@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from headstock import HeadstockError
-from headstock_vision.backbones import torchvision_build
-from headstock_vision.backbones.efficientnet_lite import efficientnet_lite0
+from headstock_vision.backbones.networks import torchvision_build
+from headstock_vision.backbones.networks.efficientnet_lite import efficientnet_lite0
 from headstock_vision.backbones.torchvision_net import Torchvision
 
 Batcher = Callable[..., dict[str, Tensor]]

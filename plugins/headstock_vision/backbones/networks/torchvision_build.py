@@ -13,9 +13,9 @@ from headstock import HeadstockError, reason
 from headstock.kits import user_path
 from headstock.kits.weights import load_exactly, read_weights
 from headstock_registry import UnknownNameError, nearest
-from headstock_vision.backbones import efficientnet_lite
 from headstock_vision.backbones.base import ImageFacts
-from headstock_vision.backbones.feature_net import FeatureNet
+from headstock_vision.backbones.networks import efficientnet_lite
+from headstock_vision.backbones.networks.feature_net import FeatureNet
 
 _HALF = (0.5, 0.5, 0.5)
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from headstock import Features
 from headstock_vision.backbones.base import ImageBackbone, ImageConfig, ImageFacts, all_true, flatten_map
 from headstock_vision.backbones.checkpointing import checkpoint_stages
-from headstock_vision.backbones.feature_net import FeatureNet
-from headstock_vision.backbones.folding import fold_fixed_norms
+from headstock_vision.backbones.networks.feature_net import FeatureNet
+from headstock_vision.backbones.networks.folding import fold_fixed_norms
 
 
 class NetworkConfig(ImageConfig):
