@@ -207,7 +207,7 @@ def test_a_folder_with_a_recipe_of_ones_own_is_no_run(invoke: Invoke, tmp_path: 
     assert (tmp_path / "README.md").read_text() == "my project"
 
 
-@pytest.mark.parametrize("where", ["headstock.engine.session.prepare_data", "headstock.engine.run.resolve"])
+@pytest.mark.parametrize("where", ["headstock.engine.session.prepare_data", "headstock.recipe.read.resolve"])
 def test_ctrl_c_before_there_is_a_run(invoke: Invoke, tmp_path: Path, where: str) -> None:
     table(tmp_path / "reviews.csv", ROWS)
     with pytest.MonkeyPatch.context() as patch:
