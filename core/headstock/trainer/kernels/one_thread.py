@@ -26,6 +26,8 @@ microseconds, and other libraries share even those."""
 FEW = 2**22
 """Parameters up to which one thread is enough for the optimizer, tables included."""
 
+MANY = 2**19
+"""Elements from which element-wise work is worth waking the other threads for."""
 
 NAME = "one thread"
 """Names the patch."""
@@ -63,10 +65,30 @@ def one_thread_if_small(
         yield True
 
 
+@contextmanager
+def all_threads(elements: int) -> Iterator[None]:
+    """Use all threads meanwhile, where one is used else, if there are many elements to work on.
+
+    For element-wise work alone, whose results do not depend on the number of threads.
+    """
+    if not _several or elements < MANY:
+        yield
+        return
+    torch.set_num_threads(_several[-1])
+    try:
+        yield
+    finally:
+        torch.set_num_threads(1)
+
+
+_several: list[int] = []
+"""How many threads there were before one was used; empty where that is not so."""
+
+
 def _use_one_thread() -> Undo:
-    before = torch.get_num_threads()
+    _several.append(torch.get_num_threads())
     torch.set_num_threads(1)
-    return lambda: torch.set_num_threads(before)
+    return lambda: torch.set_num_threads(_several.pop())
 
 
 def _has_small_weights(model: nn.Module) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from headstock.trainer.kernels.one_thread import all_threads
 from headstock.trainer.kernels.row_moments import LANES, RowMoments
 
 Rows = Mapping[Tensor, Tensor | None]
@@ -116,9 +117,10 @@ class AdamW(torch.optim.AdamW):
             if group.rows is not None:  # too many rows by now, or something beside a look-up gave a gradient
                 group.rows.write_back()
                 self._ready[index] = group._replace(rows=None)
-            torch._fused_adamw_(
-                chosen.parameters, chosen.gradients(), chosen.averages, chosen.squares, [], chosen.steps, **options
-            )
+            with all_threads(sum(each.numel() for each in chosen.parameters)):
+                torch._fused_adamw_(
+                    chosen.parameters, chosen.gradients(), chosen.averages, chosen.squares, [], chosen.steps, **options
+                )
 
     def _let_go(self) -> None:
         """Bring the state up to date, and let torch's own way change it."""

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from headstock.cpu_threads import COUNTING
 from headstock.interfaces import Batch, Loss, StepOutput
+from headstock.trainer.kernels import one_thread
 from headstock.trainer.kernels.one_thread import SMALL
+from headstock.trainer.kernels.patches import PATCHES
 from headstock.trainer.trainer import Trainer
 
 Make = Callable[..., tuple[nn.Module, Trainer]]
@@ -92,3 +94,21 @@ def test_a_model_that_fails_fails_in_its_step(make_trainer: Make) -> None:
 
     with pytest.raises(RuntimeError, match="in training"):
         trained(make_trainer, Failing())
+
+
+def test_large_element_wise_work_has_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(one_thread, "MANY", 100)
+    before = torch.get_num_threads()
+    found = []
+
+    def look(elements: int) -> None:
+        with one_thread.all_threads(elements):
+            found.append(torch.get_num_threads())
+        found.append(torch.get_num_threads())
+
+    look(100)
+    with PATCHES.active(one_thread.NAME, one_thread._use_one_thread):
+        look(99)
+        look(100)
+    assert found == [before, before, 1, 1, before, 1]
+    assert torch.get_num_threads() == before
