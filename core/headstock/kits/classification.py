@@ -234,6 +234,7 @@ class Classification(Labelled):
         from sklearn.metrics import multilabel_confusion_matrix, recall_score
 
         if not self.multi_label:
+            # balanced_accuracy_score gives the same, and a warning for each label that is predicted and never true.
             return float(recall_score(truth, chosen, labels=sorted(set(truth)), average="macro", zero_division=0))
         matrices = multilabel_confusion_matrix(truth, chosen)
         right, there = matrices[:, [0, 1], [0, 1]], matrices.sum(axis=2)

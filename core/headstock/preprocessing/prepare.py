@@ -152,9 +152,15 @@ def _through_cache(split: ReadSplit, backbone: Backbone, task: Task, console: Co
 
 
 def _in_memory(split: ReadSplit, backbone: Backbone, task: Task, console: Console) -> MemoryStore:
-    store = MemoryStore()
-    store.close(*_preprocess(split, backbone, task, console, store.append))
-    return store
+    kept: list[Example] = []
+    costs = array("q")
+
+    def keep(examples: Sequence[Example], each: Sequence[int]) -> None:
+        kept.extend(examples)
+        costs.extend(each)
+
+    skipped, notes = _preprocess(split, backbone, task, console, keep)
+    return MemoryStore(kept, costs, skipped, notes)
 
 
 def _cache_folder(split: ReadSplit, backbone: Backbone) -> Path:

@@ -68,21 +68,13 @@ class Examples(Protocol):
 class MemoryStore:
     """Examples that are used once and need no cache."""
 
-    def __init__(self) -> None:
-        self._examples: list[Example] = []
-        self._costs = array("q")
-        self.costs: NDArray[np.int64] = np.empty(0, dtype=np.int64)
-        self.skipped: tuple[Skipped, ...] = ()
-        self.notes = RowNotes()
-
-    def append(self, examples: Sequence[Example], costs: Sequence[int]) -> None:
-        """Add examples."""
-        self._examples += examples
-        self._costs.extend(costs)
-
-    def close(self, skipped: Iterable[Skipped], notes: RowNotes) -> None:
-        """End the adding: only now there are ``costs``, ``skipped`` and ``notes``."""
-        self.costs, self.skipped, self.notes = np.asarray(self._costs, dtype=np.int64), tuple(skipped), notes
+    def __init__(
+        self, examples: Sequence[Example], costs: Sequence[int], skipped: Sequence[Skipped], notes: RowNotes
+    ) -> None:
+        self._examples = examples
+        self.costs: NDArray[np.int64] = np.asarray(costs, dtype=np.int64)
+        self.skipped = tuple(skipped)
+        self.notes = notes
 
     def __getitem__(self, index: int) -> Example:
         return self._examples[index]

@@ -18,12 +18,13 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from headstock import Backbone, Config, Example, Features, HeadstockError, Provenance, json_digest, pad_stack, reason
+from headstock import Backbone, Config, Example, Features, HeadstockError, Provenance, json_digest, reason
 from headstock.kits.pooling import masked_mean
 from headstock.kits.weights import load_exactly, load_weights, save_weights
 from headstock_text.backbones.cuts import note_cut, note_lost_words
 from headstock_text.backbones.use_files import PARTS, PROVENANCE, WEIGHTS, Vectors, released, released_tokenizer
 from headstock_text.backbones.use_network import TOKEN, WORDS, Encoder
+from headstock_text.backbones.wordmodel import collate_tokens
 from headstock_text.sentencepiece import SPACE, continuing
 from headstock_text.splitting import clean, count_cjk
 
@@ -198,14 +199,7 @@ class UseMultilingual(Backbone):
 
     def collate(self, examples: Sequence[Example]) -> dict[str, Tensor]:
         """Return ``ids`` and ``mask`` (B, T), padded at the right, and ``word_starts`` (B, W), padded with -1."""
-        ids = [example["ids"] for example in examples]
-        batch = {
-            "ids": pad_stack(ids, UNKNOWN, sequence=True).long(),
-            "mask": pad_stack([torch.ones_like(each, dtype=torch.bool) for each in ids], 0, sequence=True),
-        }
-        if "word_starts" in examples[0]:
-            batch["word_starts"] = pad_stack([example["word_starts"] for example in examples], -1)
-        return batch
+        return collate_tokens(examples)  # zero is UNKNOWN, which the mask takes out
 
     def cost(self, example: Example) -> int:
         """Return the number of tokens."""

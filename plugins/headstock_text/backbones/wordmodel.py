@@ -186,15 +186,9 @@ class WordModel(Backbone):
 
     def collate(self, examples: Sequence[Example]) -> dict[str, Tensor]:
         """Pad at the right with zeros, and ``word_starts`` with -1."""
-        ids = [example["ids"] for example in examples]
-        batch = {
-            "ids": pad_stack(ids, 0, sequence=True).long(),
-            "mask": pad_stack([torch.ones_like(each, dtype=torch.bool) for each in ids], 0, sequence=True),
-        }
+        batch = collate_tokens(examples)
         if "characters" in examples[0]:
             batch["characters"] = pad_stack([example["characters"] for example in examples], 0, sequence=True).long()
-        if "word_starts" in examples[0]:
-            batch["word_starts"] = pad_stack([example["word_starts"] for example in examples], -1)
         return batch
 
     def cost(self, example: Example) -> int:
@@ -213,3 +207,15 @@ class WordModel(Backbone):
         mask = inputs["mask"]
         sequence = self.body(embedded * mask.unsqueeze(-1), mask) * mask.unsqueeze(-1)
         return Features(sequence, mask, masked_max(sequence, mask))
+
+
+def collate_tokens(examples: Sequence[Example]) -> dict[str, Tensor]:
+    """Return ``ids`` and ``mask`` (B, T), padded at the right with zeros, and ``word_starts`` (B, W) with -1."""
+    ids = [example["ids"] for example in examples]
+    batch = {
+        "ids": pad_stack(ids, 0, sequence=True).long(),
+        "mask": pad_stack([torch.ones_like(each, dtype=torch.bool) for each in ids], 0, sequence=True),
+    }
+    if "word_starts" in examples[0]:
+        batch["word_starts"] = pad_stack([example["word_starts"] for example in examples], -1)
+    return batch

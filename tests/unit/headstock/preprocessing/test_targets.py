@@ -9,6 +9,7 @@ import torch
 
 from headstock.interfaces import Example, NoTargetError, note
 from headstock.interfaces.notes import noting
+from headstock.preprocessing.notes import RowNotes
 from headstock.preprocessing.store import MemoryStore
 from headstock.preprocessing.targets import PackedTargets, TargetEncoder
 
@@ -84,8 +85,8 @@ class Labels:
 
 
 def encode(task: Any, references: list[str]) -> tuple[list[int | None], list[str], dict[str, int]]:
-    store, targets = MemoryStore(), PackedTargets()
-    store.append([{"ids": torch.tensor([index])} for index in range(len(references))], [1] * len(references))
+    examples = [{"ids": torch.tensor([index])} for index in range(len(references))]
+    store, targets = MemoryStore(examples, [1] * len(examples), (), RowNotes()), PackedTargets()
     encoder = TargetEncoder(task, training=False)
     with noting() as found:
         spelled = [encoder.add(reference, store, index, targets) for index, reference in enumerate(references)]

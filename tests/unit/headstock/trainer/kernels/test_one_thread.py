@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from headstock.cpu_threads import COUNTING
 from headstock.interfaces import Batch, Loss, StepOutput
+from headstock.trainer.config import TrainerConfig
 from headstock.trainer.kernels import one_thread
 from headstock.trainer.kernels.one_thread import SMALL
-from headstock.trainer.kernels.patches import PATCHES
 from headstock.trainer.trainer import Trainer
 
 Make = Callable[..., tuple[nn.Module, Trainer]]
@@ -107,7 +107,10 @@ def test_large_element_wise_work_has_all_threads(monkeypatch: pytest.MonkeyPatch
         found.append(torch.get_num_threads())
 
     look(100)
-    with PATCHES.active(one_thread.NAME, one_thread._use_one_thread):
+    batch = Batch({"x": torch.zeros(2, 4)}, {"y": torch.zeros(2)}, 2)
+    config, cpu = TrainerConfig(device="cpu", precision="fp32"), torch.device("cpu")
+    with one_thread.one_thread_if_small(Watching(), lambda: batch, config, cpu) as single:
+        assert single
         look(99)
         look(100)
     assert found == [before, before, 1, 1, before, 1]
