@@ -153,9 +153,15 @@ def write_report(
     with _warned("the training curve could not be drawn", console):
         directory.plots.mkdir(exist_ok=True)
         plots.plot_curves(read_metrics(directory.metrics), training.best_metric, training.best_step, curves)
+    numbered: dict[str, str] = {}
     if confusion is not None:
         with _warned("the confusion matrix could not be drawn", console):
-            plots.plot_confusion(confusion, matrix)
+            numbered = plots.plot_confusion(confusion, matrix)
+    if numbered:
+        console.line(
+            f"{len(numbered)} labels are numbers in {matrix.name}, for no installed font has their characters; "
+            f"{directory.card.name} lists them"
+        )
     with _warned("the model card could not be written", console):
         files = {str(path.relative_to(directory.path)) for path in directory.path.rglob("*") if path.is_file()}
         card = model_card(
@@ -166,7 +172,7 @@ def write_report(
             module.backbone.source or module.backbone.provenance,
             _data_name(resolved),
             plain_loading(module.backbone, files),
-            plots=[plot.name for plot in (curves, matrix) if plot.is_file()],
+            plots={plot.name: legend for plot, legend in ((curves, {}), (matrix, numbered)) if plot.is_file()},
         )
         write_text(directory.card, card)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from headstock.error_text import printable
@@ -64,7 +64,7 @@ def model_card(
     source: str | Provenance | None,
     data: str,
     loading: str = "",
-    plots: Sequence[str] = (),
+    plots: Mapping[str, Mapping[str, str]] | None = None,
 ) -> str:
     """Return the text of the card.
 
@@ -76,7 +76,7 @@ def model_card(
         source: Where the backbone's pretrained weights came from.
         data: What the data is, in words.
         loading: How the weights are loaded with no Headstock installed.
-        plots: Names of the plots in ``plots/``.
+        plots: Names of the plots in ``plots/``, each with the labels that it shows by number.
     """
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -115,7 +115,7 @@ def model_card(
         provenance=_provenance(source),
         details=_details(result.after),
         skipped=f" ({skipped} unusable rows left out)" if skipped else "",
-        plots="".join(f"\n![{PLOTS[name]}](plots/{name})\n" for name in plots),
+        plots="".join(f"\n![{PLOTS[name]}](plots/{name})\n{_legend(legend)}" for name, legend in (plots or {}).items()),
         loading=loading,
         trust=TRUSTED if result.trust_remote_code else "",
         recipe=block(recipe, "yaml"),
@@ -139,6 +139,13 @@ def _details(test: TestResult) -> str:
     if not test.details.per_class:
         return ""
     return f"\n## Test metrics per class\n\n{table(class_rows(test.details))}\n"
+
+
+def _legend(numbered: Mapping[str, str]) -> str:
+    if not numbered:
+        return ""
+    rows = [("number", "label"), *numbered.items()]
+    return f"\nWhere the plot was drawn, no font had the characters of these labels:\n\n{table(rows)}\n"
 
 
 def _data_notes(result: RunResult) -> str:

@@ -7,14 +7,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib as mpl
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont
-from matplotlib.ft2font import FT2Font
 from matplotlib.text import Text
+from rich.cells import cell_len, set_cell_size
 
-from headstock.error_text import clipped, printable
+from headstock.error_text import printable
 from headstock.interfaces import ConfusionMatrix
+from headstock.report.fonts import Fonts
 
 DOTS_PER_INCH = 120
 NUMBERS_SHOWN = 20
@@ -22,7 +21,7 @@ NUMBERS_SHOWN = 20
 LABELS_DRAWN, MOST_CONFUSED = 60, 20
 """So many labels are drawn at most, and of more than that so many."""
 LONGEST_LABEL = 32
-"""Characters of a label that are drawn."""
+"""Width of a label that is drawn, in Latin characters; a Chinese one is as wide as two."""
 
 
 class _Window(NamedTuple):
@@ -69,23 +68,32 @@ def plot_curves(records: list[dict[str, Any]], metric: str, best_step: int, path
     if all(value is None or 0 <= value <= 1 for value in values):
         low, high = right.get_ylim()
         right.set_ylim(max(low, 0), min(high, 1))
-    right.set(title=f"validation {printable(metric)}", xlabel="optimizer step")
+    title = f"validation {printable(metric)}"
+    fonts = Fonts.for_texts([title])
+    right.set(title=title if fonts.can_draw(title) else "validation metric", xlabel="optimizer step")
     for axes in (left, right):
         axes.axvline(best_step, color="grey", linestyle=":", linewidth=1)
         axes.grid(alpha=0.3)
         axes.set_xlim(left=0)
     right.text(best_step, 0.02, "best ", transform=right.get_xaxis_transform(), color="grey", ha="right")
-    _save(figure, path)
+    _save(figure, path, fonts)
 
 
-def plot_confusion(matrix: ConfusionMatrix, path: Path) -> None:
+def plot_confusion(matrix: ConfusionMatrix, path: Path) -> dict[str, str]:
     """Draw a confusion matrix, each row as fractions of its reference label, with counts where they are readable.
 
     Of many labels those are drawn that are confused most; the title says how many of how many.
+
+    Returns:
+        Labels by the number (``#3``) that the plot shows for them, since no installed font has all their characters.
     """
     drawn = _most_confused(matrix)
-    font = FT2Font(findfont(FontProperties(family=mpl.rcParams["font.family"])))
-    labels = [_drawable(matrix.labels[index], index, font) for index in drawn]
+    names = {index: _short(matrix.labels[index]) for index in drawn}
+    fonts = Fonts.for_texts(names.values())
+    labels = [names[index] if fonts.can_draw(names[index]) else f"#{index}" for index in drawn]
+    numbered = {
+        label: matrix.labels[index] for label, index in zip(labels, drawn, strict=True) if label != names[index]
+    }
     totals: Counter[int] = Counter()
     for reference, _, count in matrix.pairs:
         totals[reference] += count
@@ -104,7 +112,7 @@ def plot_confusion(matrix: ConfusionMatrix, path: Path) -> None:
     fewer = len(drawn) < len(matrix.labels)
     title = f"test split, the {len(drawn)} most confused of {len(matrix.labels):,} labels" if fewer else "test split"
     axes.set(xlabel="predicted", ylabel="reference", title=title)
-    crowded = max(map(len, labels)) * len(labels) > 4 * size * 2
+    crowded = max(map(cell_len, labels)) * len(labels) > 4 * size * 2
     axes.set_xticks(range(len(labels)), labels, rotation=45 if crowded else 0, ha="right" if crowded else "center")
     axes.set_yticks(range(len(labels)), labels)
     if len(labels) <= NUMBERS_SHOWN:
@@ -113,7 +121,8 @@ def plot_confusion(matrix: ConfusionMatrix, path: Path) -> None:
                 count, share = cells.get((row, column), (0, 0.0))
                 colour = "white" if share > 0.5 else "black"
                 axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
-    _save(figure, path, bbox_inches="tight")
+    _save(figure, path, fonts, bbox_inches="tight")
+    return numbered
 
 
 def _most_confused(matrix: ConfusionMatrix) -> list[int]:
@@ -128,16 +137,17 @@ def _most_confused(matrix: ConfusionMatrix) -> list[int]:
     return sorted(sorted(range(len(matrix.labels)), key=lambda index: (-wrong[index], index))[:MOST_CONFUSED])
 
 
-def _drawable(label: str, index: int, font: FT2Font) -> str:
-    """Return a label in one short line, or its number where the plot's font lacks a glyph of it."""
-    text = clipped(printable(label), LONGEST_LABEL)
-    return text if all(font.get_char_index(ord(character)) for character in text) else str(index)
+def _short(label: str) -> str:
+    """Return a label in one short line."""
+    text = printable(label)
+    return text if cell_len(text) <= LONGEST_LABEL else f"{set_cell_size(text, LONGEST_LABEL - 1).rstrip()}…"
 
 
-def _save(figure: Figure, path: Path, **options: Any) -> None:
+def _save(figure: Figure, path: Path, fonts: Fonts, **options: Any) -> None:
     """Write a figure; no text in it is taken for a formula, whatever the labels and metrics are called."""
     for text in figure.findobj(Text):
         if isinstance(text, Text):
             text.set_parse_math(False)
             text.set_usetex(False)
+            text.set_fontfamily([*fonts.families])
     figure.savefig(path, dpi=DOTS_PER_INCH, **options)

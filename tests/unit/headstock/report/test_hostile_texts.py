@@ -71,6 +71,16 @@ def test_the_card_shows_texts_and_obeys_none(tmp_path: Path) -> None:
     assert "\n---\nlicense" not in text
 
 
+def test_the_card_explains_the_numbers_of_a_plot(tmp_path: Path) -> None:
+    numbered = {f"#{index}": text for index, text in enumerate((*HOSTILE, "好"))}
+    text = model_card(result(tmp_path), "", "0.1", None, None, "x", plots={"confusion.png": numbered})
+    rows = text[text.index("confusion.png") :].splitlines()[4 : 6 + len(numbered)]
+    assert rows[:2] == ["| number | label |", "| --- | ---: |"]
+    assert rows[-1] == f"| \\#{len(HOSTILE)} | 好 |"
+    assert [len(row.replace("\\|", "").split("|")) for row in rows] == [4] * len(rows)
+    assert "no font" not in model_card(result(tmp_path), "", "0.1", None, None, "x", plots={"confusion.png": {}})
+
+
 def test_tables_and_lines_of_the_console_stay_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = metrics_table({"x": 1.0}, result(tmp_path).after.details)
     assert len(table.splitlines()) == 2 + 1 + 1 + len(HOSTILE)
