@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from headstock import HeadstockError, Metric, json_digest
 from headstock.recipe.read import resolve_recipe
+from headstock.recipe.settle import settle
 from headstock_bench.suite import SuiteError
 from headstock_registry import Catalogue
+
+EXAMPLES = (100, 1_000, 10_000, 100_000)
+PARAMETERS = 30_000_000
+"""Of the data and the backbone for which a digest spells out the settings that a recipe leaves open."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,8 @@ class Cell:
         case: The case's name.
         seed: The run's seed.
         content: The recipe, seed included, as the suite writes it.
-        digest: Of the recipe with every option spelled out; another digest is another measurement.
+        digest: Of the recipe with its options spelled out, those of the trainer that it leaves open for some numbers of
+            examples; another digest is another measurement.
         metric: The task's first metric.
     """
 
@@ -44,11 +48,13 @@ class CellFiles:
     Attributes:
         run: The run directory.
         recipe: The recipe that is run.
+        digest: The cell's digest, once its run has been started.
         log: What the run printed.
     """
 
     run: Path
     recipe: Path
+    digest: Path
     log: Path
 
     @classmethod
@@ -56,7 +62,7 @@ class CellFiles:
         """Return the paths of a cell below the folder of results."""
         folder = out / "cells" / cell.case
         name = f"seed-{cell.seed}"
-        return cls(run=folder / name, recipe=folder / f"{name}.yaml", log=folder / f"{name}.log")
+        return cls(folder / name, folder / f"{name}.yaml", folder / f"{name}.digest", folder / f"{name}.log")
 
 
 def plan_cells(
@@ -82,13 +88,15 @@ def plan_cells(
         except HeadstockError as error:
             raise SuiteError(f"suite '{suite}', case '{case}': {error}") from error
         spelled_out = resolved.recipe.model_dump(mode="json")
+        spelled_out["trainer"] = [settle(resolved, examples, True, PARAMETERS).recipe.trainer for examples in EXAMPLES]
         for seed in seeds:
             digest = json_digest({**spelled_out, "seed": seed})
             cells.append(Cell(case, seed, {**content, "seed": seed}, digest, resolved.task.cls.metrics[0]))
     return cells
 
 
-def digest_of_run(run: Path) -> str | None:
-    """Return the digest of the recipe that a run directory was started with; None if it was not."""
-    recipe = run / "recipe.yaml"
-    return json_digest(yaml.safe_load(recipe.read_text("utf-8"))) if recipe.is_file() else None
+def digest_of_run(files: CellFiles) -> str | None:
+    """Return the digest of the cell that a run directory was started for; None if there is no such run."""
+    if not files.run.is_dir():
+        return None
+    return files.digest.read_text("utf-8") if files.digest.is_file() else ""

@@ -140,13 +140,14 @@ class Harness:
             with explain_write_errors(files.recipe):
                 files.recipe.parent.mkdir(parents=True, exist_ok=True)
             write_text(files.recipe, text)
+            write_text(files.digest, cell.digest)
             return Attempt(["run", str(files.recipe), "--out", str(files.run), "--quiet", *options], resumes)
 
         return Job(f"[{number}/{total}] {cell}", files.recipe, text, files.log, prepare)
 
     def _how_to_start(self, cell: Cell, files: CellFiles, failed: bool) -> tuple[bool, list[str]]:
         """Return whether an interrupted run is resumed, and the options of the command."""
-        found = digest_of_run(files.run)
+        found = digest_of_run(files)
         if found is None:
             return False, []
         resumes = found == cell.digest and not failed and self._results.of(cell) is None

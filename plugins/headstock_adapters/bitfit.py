@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from headstock import Adapter, Backbone, HeadstockError
+from headstock import Adapter, Backbone, HeadstockError, TrainingFacts
 from headstock_adapters.statistics import train_with_fixed_statistics
 
 BIAS = re.compile(r"(^|[._])bias$|(^|\.)bias_[a-z]+(_l\d+(_reverse)?)?$")
@@ -23,9 +23,9 @@ class BitFit(Adapter):
     keeps_base: ClassVar[bool] = False
 
     @classmethod
-    def trainer_defaults(cls, config: Any) -> Mapping[str, Any]:
+    def trainer_defaults(cls, config: Any, facts: TrainingFacts) -> Mapping[str, Any]:
         """Return a learning rate from the upper end of the range that the paper searches."""
-        del config
+        del config, facts
         return {"learning_rate": 5e-4}
 
     def attach(self, backbone: Backbone) -> None:

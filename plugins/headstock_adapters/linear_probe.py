@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from headstock import Adapter, Backbone
+from headstock import Adapter, Backbone, TrainingFacts
 
 
 class LinearProbe(Adapter):
@@ -14,9 +14,9 @@ class LinearProbe(Adapter):
     keeps_base: ClassVar[bool] = True
 
     @classmethod
-    def trainer_defaults(cls, config: Any) -> Mapping[str, Any]:
+    def trainer_defaults(cls, config: Any, facts: TrainingFacts) -> Mapping[str, Any]:
         """Return a learning rate for a head on fixed features."""
-        del config
+        del config, facts
         return {"learning_rate": 1e-3}
 
     def attach(self, backbone: Backbone) -> None:

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from headstock import Adapter, Backbone, Config, HeadstockError
+from headstock import Adapter, Backbone, Config, HeadstockError, TrainingFacts
 from headstock_adapters.lora_files import read_lora
 from headstock_adapters.lora_targets import choose_targets
 from headstock_adapters.low_rank import LowRankLinear
@@ -53,9 +53,9 @@ class Lora(Adapter):
     keeps_base: ClassVar[bool] = True
 
     @classmethod
-    def trainer_defaults(cls, config: Any) -> Mapping[str, Any]:
+    def trainer_defaults(cls, config: Any, facts: TrainingFacts) -> Mapping[str, Any]:
         """Return a learning rate for matrices that start from nothing."""
-        del config
+        del config, facts
         return {"learning_rate": 5e-4}
 
     def attach(self, backbone: Backbone) -> None:

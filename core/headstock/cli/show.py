@@ -18,6 +18,11 @@ from headstock.cli.options.schema import options
 from headstock.cli.output import Row, print_facts, print_json, print_table, warn
 from headstock_registry import KINDS, Catalogue, Entry
 
+SHOWN_EXAMPLES = (100, 1_000, 10_000)
+"""Numbers of training examples for which settings of the trainer are shown."""
+SHOWN_PARAMETERS = 30_000_000
+"""Size of the pretrained backbone for which they are shown."""
+
 
 @click.command()
 @click.argument("name")
@@ -88,7 +93,7 @@ def _describe(shell: Shell, entry: Entry) -> dict[str, Any]:
 
     target = component_class(catalogue, entry)
     record["options"] = [option._asdict() for option in options(target.Config)]
-    record["trainer_defaults"] = _trainer_defaults(target)
+    record["trainer_defaults"] = _trainer_defaults(entry, target)
     if entry.kind == "task":
         record["columns"] = [column.model_dump(mode="json") for column in target.columns]
         record["metrics"] = [metric.model_dump(mode="json") for metric in target.metrics]
@@ -102,16 +107,27 @@ def _describe(shell: Shell, entry: Entry) -> dict[str, Any]:
     return record
 
 
-def _trainer_defaults(target: Any) -> dict[str, Any] | None:
-    """Return the trainer settings that a component brings as long as its options have their defaults.
+def _trainer_defaults(entry: Entry, target: Any) -> dict[str, dict[str, Any]] | None:
+    """Return by number of training examples what a component chooses of the trainer's settings.
 
-    ``None`` where they depend on options that have none.
+    Its options have their defaults and the backbone is a pretrained one of some size; ``None`` where they depend on
+    options that have no default.
     """
     required = [name for name, field in target.Config.model_fields.items() if field.is_required()]
-    if not required:
-        return dict(target.trainer_defaults(target.Config()))
+    config = target.Config.model_construct() if required else target.Config()
+    task, backbone, adapter = (entry.name if kind == entry.kind else "" for kind in ("task", "backbone", "adapter"))
+    from headstock.interfaces import TrainingFacts
+
     try:
-        return dict(target.trainer_defaults(target.Config.model_construct()))
+        return {
+            str(examples): dict(
+                target.trainer_defaults(
+                    config,
+                    TrainingFacts(task, backbone, adapter, examples, pretrained=True, parameters=SHOWN_PARAMETERS),
+                )
+            )
+            for examples in SHOWN_EXAMPLES
+        }
     except AttributeError as error:
         if error.name in required:
             return None
@@ -150,7 +166,8 @@ def _print_record(catalogue: Catalogue, record: dict[str, Any]) -> None:
     _print_part(
         "options", ("option", "type", "default", "meaning"), [tuple(row.values()) for row in record.get("options", [])]
     )
-    _print_part("trainer settings that it brings", ("option", "value"), _trainer_rows(record))
+    sizes = [f"{examples:,} examples" for examples in SHOWN_EXAMPLES]
+    _print_part("trainer settings that it chooses", ("option", *sizes), _trainer_rows(record))
     columns = [
         (
             column["name"],
@@ -169,8 +186,12 @@ def _print_record(catalogue: Catalogue, record: dict[str, Any]) -> None:
 def _trainer_rows(record: Mapping[str, Any]) -> list[Row]:
     brought = record.get("trainer_defaults", {})
     if brought is None:
-        return [("depend on its options", "")]
-    return [(f"trainer.{name}", json.dumps(value)) for name, value in brought.items()]
+        return [("depend on its options", *[""] * len(SHOWN_EXAMPLES))]
+    names = dict.fromkeys(name for settings in brought.values() for name in settings)
+    return [
+        (f"trainer.{name}", *(json.dumps(settings[name]) if name in settings else "" for settings in brought.values()))
+        for name in names
+    ]
 
 
 def _print_part(title: str, header: Row, rows: Sequence[Row]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from headstock.console import Console
 from headstock.engine.run_directory import RunDirectory, check_directory
-from headstock.engine.setup import build_module, check_options, count, prepare_data
+from headstock.engine.setup import build_module, check_options, count, prepare_data, settled
 from headstock.recipe.resolve import ResolvedRecipe
 from headstock.trainer.plan.accumulation import total_steps
 from headstock.trainer.plan.batches import BatchPlan
@@ -24,6 +24,7 @@ def dry_run(resolved: ResolvedRecipe, out: Path | None, console: Console) -> str
         check_directory(RunDirectory(out), resolved, resume=False, force=False)
     with console.current():
         data = prepare_data(resolved, console, tell=False)
+    resolved = settled(resolved, data)
     module = build_module(resolved, data)
     device = next(module.parameters()).device
     train, config = data.splits["train"], settle_precision(resolved.trainer, module, device)

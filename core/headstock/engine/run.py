@@ -109,5 +109,6 @@ def _finished_before(context: RunContext) -> RunResult:
     context.console.line(f"{directory.path} is finished already")
     CheckpointFolder(directory.checkpoints).remove()
     result = RunResult.read(directory.path)
-    complete_report(directory, result, context.resolved, context.catalogue, context.console)
+    settled = resolve_recipe(context.catalogue, directory.recipe)
+    complete_report(directory, result, settled, context.catalogue, context.console)
     return result

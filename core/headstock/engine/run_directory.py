@@ -233,8 +233,16 @@ def check_directory(directory: RunDirectory, resolved: ResolvedRecipe, resume: b
     directory.require_sound()
     if not directory.recipe.exists():
         return
-    before = read_yaml(directory.recipe)
-    differences = _differences(before, resolved.recipe.model_dump(mode="json"))
+    _require_same(directory, resolved)
+
+
+def _require_same(directory: RunDirectory, resolved: ResolvedRecipe) -> None:
+    """Compare the recipe with that of the run; what is still open of its trainer section is not compared."""
+    path, before, now = directory.path, read_yaml(directory.recipe), resolved.recipe.model_dump(mode="json")
+    trainer = before.get("trainer")
+    if isinstance(trainer, dict):
+        before = before | {"trainer": {key: value for key, value in trainer.items() if key in resolved.given}}
+    differences = _differences(before, now)
     if differences:
         raise HeadstockError(
             f"{path} is a run of another recipe ({'; '.join(differences)}); --out chooses another folder"
@@ -251,7 +259,7 @@ def claim_directory(directory: RunDirectory, resolved: ResolvedRecipe, data: dic
         force: Whether to replace a run that is there.
 
     Raises:
-        HeadstockError: the run that is there was made from other data.
+        HeadstockError: the run that is there was made from other data, or with other settings of the trainer.
     """
     if force:
         directory.clear()
@@ -265,7 +273,9 @@ def claim_directory(directory: RunDirectory, resolved: ResolvedRecipe, data: dic
             )
     with explain_write_errors(directory.marker):
         directory.marker.touch()
-    if not directory.recipe.exists():
+    if directory.recipe.exists():
+        _require_same(directory, resolved)
+    else:
         write_text(directory.recipe, resolved.to_yaml())
     if not directory.data.exists():
         write_json(directory.data, data)

@@ -20,7 +20,7 @@ from headstock.engine.passes.feature_cache import with_fixed_features
 from headstock.engine.passes.predictions import evaluate_split
 from headstock.engine.run_directory import RunDirectory, claim_directory
 from headstock.engine.run_report import make_result, write_predictions, write_report
-from headstock.engine.setup import PreparedData, build_module, count, prepare_data
+from headstock.engine.setup import PreparedData, build_module, count, prepare_data, settled
 from headstock.engine.training import train
 from headstock.recipe.resolve import ResolvedRecipe
 from headstock.report.environment import describe_environment
@@ -45,10 +45,12 @@ def run_session(context: RunContext) -> RunResult:
 
 def prepare_run(context: RunContext) -> PreparedRun:
     """Read the data, build the model, claim the folder, and say what is going to be trained."""
-    resolved, console, ranks, directory = context.resolved, context.console, context.ranks, context.directory
+    console, ranks, directory = context.console, context.ranks, context.directory
     with on_interrupt(lambda: context.interrupted(context.resume and directory.marker.exists())):
         with ranks.in_turn():
-            data = prepare_data(resolved, console)
+            data = prepare_data(context.resolved, console)
+        resolved = settled(context.resolved, data)
+        context = replace(context, resolved=resolved)
         base = directory.base if ranks.first else None
         module = build_module(resolved, data, base, torch.device("cpu") if context.sharded else context.device)
         digests = ranks.gather(data.digests())
@@ -57,13 +59,13 @@ def prepare_run(context: RunContext) -> PreparedRun:
         _shard(module, context)
     elif resolved.trainer.fsdp:
         console.line("trainer.fsdp: there is one process, so nothing is sharded")
-    settled = ranks.from_first(lambda: settle_precision(resolved.trainer, module, context.device).precision)
-    resolved = replace(resolved, trainer=resolved.trainer.model_copy(update={"precision": settled}))
+    precision = ranks.from_first(lambda: settle_precision(resolved.trainer, module, context.device).precision)
+    resolved = replace(resolved, trainer=resolved.trainer.model_copy(update={"precision": precision}))
     rounds = ranks.from_first(lambda: uses_round_costs(directory, resolved, context.device, context.resume))
     if ranks.first:
         place = describe_environment(context.catalogue, context.device, resolved.seed, ranks.size)
-        write_text(directory.environment, seal(place | {"precision": settled, "round_costs": rounds}))
-    _announce(context, data, module, settled)
+        write_text(directory.environment, seal(place | {"precision": precision, "round_costs": rounds}))
+    _announce(context, data, module, precision)
     return PreparedRun(replace(context, resolved=resolved), module, data, rounds)
 
 
@@ -125,6 +127,8 @@ def _announce(context: RunContext, data: PreparedData, module: TuningModule, pre
     if context.device.type == "cpu":
         threads = torch.get_num_threads()
         place += f" with {threads} thread{'s' if threads > 1 else ''} ({thread_limit(os.environ)})"
+    for line in context.resolved.chosen:
+        context.console.line(line)
     context.console.line(f"{sizes} examples; training {parameters} in {precision} on {place}")
 
 

@@ -26,6 +26,7 @@ from headstock.preprocessing.prepare import PreparedSplit, prepare_split
 from headstock.preprocessing.reading import ReadSplit
 from headstock.preprocessing.surveying import Surveyor
 from headstock.recipe.resolve import ResolvedRecipe
+from headstock.recipe.settle import settle
 from headstock_registry import HeadstockError
 
 
@@ -130,6 +131,18 @@ def prepare_data(
     remarks += found
     say([line for name, split in splits.items() for line in split_lines(name, split, task)])
     return PreparedData(task, backbone, splits, remarks)
+
+
+def settled(resolved: ResolvedRecipe, data: PreparedData) -> ResolvedRecipe:
+    """Return the recipe with all settings of the trainer, those that it leaves open as they suit data and backbone.
+
+    Raises:
+        HeadstockError: they cannot be used here.
+    """
+    backbone = data.backbone
+    found = settle(resolved, len(data.splits["train"]), backbone.pretrained, count(backbone.parameters()))
+    check_options(found)
+    return found
 
 
 def build_module(

@@ -3,7 +3,7 @@
 from headstock.interfaces.adapter import Adapter
 from headstock.interfaces.backbone import Backbone
 from headstock.interfaces.batch import Batch, Example, Features, Loss, StepOutput
-from headstock.interfaces.component import Component, Config
+from headstock.interfaces.component import Component, Config, TrainingFacts
 from headstock.interfaces.details import ConfusionMatrix, Details
 from headstock.interfaces.errors import BadExampleError, BadPartsError, DataError, NoTargetError
 from headstock.interfaces.files import FileValue, is_file_value, open_file, read_bytes
@@ -39,6 +39,7 @@ __all__ = [
     "Splits",
     "StepOutput",
     "Task",
+    "TrainingFacts",
     "is_file_value",
     "note",
     "noting",

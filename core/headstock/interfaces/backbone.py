@@ -46,6 +46,11 @@ class Backbone(nn.Module, Component):
         super().__init__()
         self.config = config
 
+    @property
+    def pretrained(self) -> bool:
+        """Whether the weights come from elsewhere: there is a ``source`` or a ``provenance``."""
+        return self.source is not None or self.provenance is not None
+
     @classmethod
     @abstractmethod
     def create(cls, config: Any, inputs: Iterable[Mapping[str, Any]]) -> Self:

@@ -1,9 +1,10 @@
-"""What backbones, adapters and tasks have in common: typed options beside the class."""
+"""What backbones, adapters and tasks have in common: typed options beside the class, and settings of the trainer."""
 
 from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
@@ -57,17 +58,45 @@ def _parts(value: Any) -> Iterator[Any]:
             yield from _parts(part)
 
 
+@dataclass(frozen=True)
+class TrainingFacts:
+    """What :meth:`headstock.Component.trainer_defaults` may go by: all that is known before the first step.
+
+    Attributes:
+        task: The task's name.
+        backbone: The backbone's name.
+        adapter: The adapter's name.
+        examples: Examples of the training split.
+        pretrained: Whether the backbone starts from pretrained weights.
+        parameters: How many numbers the backbone's parameters hold, before an adapter.
+        given: What the user wrote into the recipe's ``trainer`` section. It wins in any case; it is here so that other
+            settings can suit it, such as the number of epochs a given batch size.
+    """
+
+    task: str
+    backbone: str
+    adapter: str
+    examples: int
+    pretrained: bool
+    parameters: int
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Component(ABC):  # noqa: B024 - the kinds of component have the abstract methods
     """Something that a recipe names and configures. ``Config`` lists its options."""
 
     Config: ClassVar[type[Config]] = Config
 
     @classmethod
-    def trainer_defaults(cls, config: Any) -> Mapping[str, Any]:
+    def trainer_defaults(cls, config: Any, facts: TrainingFacts) -> Mapping[str, Any]:
         """Return values for the recipe's ``trainer`` section that suit this component with these options.
 
         They stand above the trainer's own defaults and below what the user wrote. Where several components answer
-        for one key, adapter beats backbone beats task.
+        for one key, adapter beats backbone beats task. It is asked once the data is read and the backbone is made.
+
+        Args:
+            config: The component's options.
+            facts: The number of training examples, the other components, the size of the backbone.
         """
-        del config
+        del config, facts
         return {}

@@ -1,4 +1,4 @@
-"""Parts that several plugins have in common: label sets, classification, reading of data, scripts.
+"""Parts that several plugins have in common: label sets, classification, reading of data, scripts, numbers of epochs.
 
 Public beside these names: :mod:`headstock.kits.packaged` (files of installed packages), :mod:`headstock.kits.pooling`,
 :mod:`headstock.kits.pretrained` (loading through transformers) and :mod:`headstock.kits.weights` (safetensors).
@@ -14,6 +14,7 @@ from headstock.kits.classification import Classification, ClassificationConfig
 from headstock.kits.labelled import Labelled, LabelledConfig
 from headstock.kits.labels import LabelSet, class_weights
 from headstock.kits.lists import read_list
+from headstock.kits.passes import passes
 from headstock.kits.scripts import UNSPACED, parts_words, scripts_of
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "is_system_file",
     "open_text",
     "parts_words",
+    "passes",
     "read_list",
     "scripts_of",
     "split_in",

@@ -33,7 +33,13 @@ class Part(Generic[C]):
 
 @dataclass(frozen=True)
 class ResolvedRecipe:
-    """A recipe that can be run. ``recipe`` spells out every option, defaults included."""
+    """A recipe that is checked. What its ``trainer`` section leaves open is settled once the data is read.
+
+    Attributes:
+        recipe: Spells out every option, defaults included; of ``trainer`` what the user gave, once it is settled all.
+        trainer: With the trainer's own defaults for what is open.
+        chosen: A line for each component that chose settings of the trainer, once they are settled.
+    """
 
     recipe: Recipe
     task: Part[Task]
@@ -42,10 +48,17 @@ class ResolvedRecipe:
     data: DataConfig
     trainer: TrainerConfig
     seed: int
+    chosen: tuple[str, ...] = ()
+
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """What the recipe says of the trainer: before it is settled, what the user wrote."""
+        return self.recipe.trainer
 
     def to_yaml(self) -> str:
-        """Return the recipe with every option, as YAML that resolves to the same again."""
-        return yaml.safe_dump(self.recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+        """Return the recipe as YAML that resolves to the same again, with comments on what was chosen."""
+        text = yaml.safe_dump(self.recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+        return "".join(f"# {line}\n" for line in self.chosen) + text
 
 
 def resolve(
@@ -71,11 +84,8 @@ def resolve(
     backbone: Part[Backbone] = _backbone_part(catalogue, task, components["backbone"], options)
     adapter: Part[Adapter] = _part(components["adapter"], recipe.adapter.options)
     parts: dict[str, Part[Any]] = {"task": task, "backbone": backbone, "adapter": adapter}
-    defaults: dict[str, Any] = {}
-    for part in parts.values():
-        defaults.update(part.cls.trainer_defaults(part.config))
     data = validated(DataConfig, recipe.data, "data")
-    trainer = validated(TrainerConfig, {**defaults, **recipe.trainer}, "trainer")
+    trainer = validated(TrainerConfig, recipe.trainer, "trainer")
     names = [metric.name for metric in task.cls.metrics]
     if trainer.metric not in (None, "loss", *names):
         raise RecipeError(
@@ -84,9 +94,9 @@ def resolve(
     spelled_out = {
         key: {"name": catalogue.name(part.entry), **part.config.model_dump(mode="json")} for key, part in parts.items()
     }
+    given = trainer.model_dump(mode="json", exclude_unset=True)
     complete = Recipe.model_validate(
-        spelled_out
-        | {"data": data.model_dump(mode="json"), "trainer": trainer.model_dump(mode="json"), "seed": recipe.seed}
+        spelled_out | {"data": data.model_dump(mode="json"), "trainer": given, "seed": recipe.seed}
     )
     return ResolvedRecipe(complete, task, backbone, adapter, data, trainer, recipe.seed)
 

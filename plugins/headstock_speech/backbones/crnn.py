@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import Field
 from torch import Tensor
 
-from headstock import Features
+from headstock import Features, TrainingFacts
 from headstock.kits.pooling import masked_mean
 from headstock.kits.weights import load_weights, save_weights
 from headstock_speech.backbones.base import SpeechBackbone, SpeechConfig, samples_of, within
@@ -82,9 +82,9 @@ class Crnn(SpeechBackbone):
         save_weights(self.body, directory)
 
     @classmethod
-    def trainer_defaults(cls, config: CrnnConfig) -> Mapping[str, Any]:
+    def trainer_defaults(cls, config: CrnnConfig, facts: TrainingFacts) -> Mapping[str, Any]:
         """Return what trains a small recognizer from scratch."""
-        del config
+        del config, facts
         return {"learning_rate": 3e-3, "epochs": 30, "batch_size": 16}
 
     def frames(self, samples: int) -> int:

@@ -9,7 +9,7 @@ from typing import Any, Self
 from pydantic import Field
 from torch import Tensor, nn
 
-from headstock import Features
+from headstock import Features, TrainingFacts
 from headstock.kits.pooling import masked_mean
 from headstock.kits.pretrained import checkpoint_gradients, loading_call
 from headstock_speech.backbones.base import SpeechBackbone, SpeechConfig, samples_of, within
@@ -74,9 +74,9 @@ class TransformersSpeech(SpeechBackbone):
         return loading_call(self.family.loader, place, self.config) + self.family.part
 
     @classmethod
-    def trainer_defaults(cls, config: TransformersSpeechConfig) -> Mapping[str, Any]:
+    def trainer_defaults(cls, config: TransformersSpeechConfig, facts: TrainingFacts) -> Mapping[str, Any]:
         """Return what suits the tuning of a pretrained speech encoder with CTC (Baevski et al. 2020)."""
-        del config
+        del config, facts
         return {"learning_rate": 1e-4, "epochs": 20, "warmup_ratio": 0.1, "batch_size": 16}
 
     def frames(self, samples: int) -> int:

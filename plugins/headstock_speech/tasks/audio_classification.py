@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from headstock import Column, Row, Splits
+from headstock import Column, Row, Splits, TrainingFacts
 from headstock.kits import Classification
 from headstock_speech.samples.instruments import instrument_splits
 from headstock_speech.tasks.audio import SUFFIXES, audio_input
@@ -29,9 +29,9 @@ class AudioClassification(Classification):
     pipeline_tag: ClassVar[str | None] = "audio-classification"
 
     @classmethod
-    def trainer_defaults(cls, config: Any) -> Mapping[str, Any]:
+    def trainer_defaults(cls, config: Any, facts: TrainingFacts) -> Mapping[str, Any]:
         """Return the patience that a small network from scratch needs."""
-        del config
+        del config, facts
         return {"patience": 10}
 
     def sample(self) -> Splits:

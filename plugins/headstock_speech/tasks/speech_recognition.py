@@ -28,6 +28,7 @@ from headstock import (
     Row,
     Splits,
     Task,
+    TrainingFacts,
     note,
 )
 from headstock.kits import parts_words
@@ -83,9 +84,9 @@ class SpeechRecognition(Task):
         self._parts_words = True
 
     @classmethod
-    def trainer_defaults(cls, config: SpeechRecognitionConfig) -> Mapping[str, Any]:
+    def trainer_defaults(cls, config: SpeechRecognitionConfig, facts: TrainingFacts) -> Mapping[str, Any]:
         """Return more patience than usual: a recognizer first learns to say nothing, and every word stays wrong."""
-        del config
+        del config, facts
         return {"patience": 20}
 
     # Data

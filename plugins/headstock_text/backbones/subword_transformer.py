@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from headstock import Backbone, Example, Features, HeadstockError, pad_stack, reason
+from headstock import Backbone, Example, Features, HeadstockError, TrainingFacts, pad_stack, reason
 from headstock.kits.pooling import masked_mean
 from headstock.kits.weights import load_weights, save_weights
 from headstock_text.attention import AttentionConfig, Block, sinusoids
@@ -72,9 +72,9 @@ class SubwordTransformer(Backbone):
         save_weights(self, directory)
 
     @classmethod
-    def trainer_defaults(cls, config: Any) -> Mapping[str, Any]:
+    def trainer_defaults(cls, config: Any, facts: TrainingFacts) -> Mapping[str, Any]:
         """Return what suits training from scratch."""
-        del config
+        del config, facts
         return {"learning_rate": 1e-3, "epochs": 15, "patience": 10, "batch_size": 32}
 
     def fingerprint(self) -> Mapping[str, Any]:

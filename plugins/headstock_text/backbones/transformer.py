@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers.tokenization_utils_base import TruncationStrategy
 from transformers.utils.generic import PaddingStrategy
 
-from headstock import Backbone, Config, Example, Features, HeadstockError, json_digest, pad_stack
+from headstock import Backbone, Config, Example, Features, HeadstockError, TrainingFacts, json_digest, pad_stack
 from headstock.kits.pooling import masked_mean
 from headstock.kits.pretrained import checkpoint_gradients, loading_call, quiet
 from headstock_text.backbones.cuts import note_cut, note_lost_words
@@ -111,9 +111,9 @@ class TransformerText(Backbone):
         return loading_call(self._loader, place, self.config)
 
     @classmethod
-    def trainer_defaults(cls, config: TransformerTextConfig) -> Mapping[str, Any]:
+    def trainer_defaults(cls, config: TransformerTextConfig, facts: TrainingFacts) -> Mapping[str, Any]:
         """Return what suits the tuning of a pretrained encoder (Devlin et al. 2019)."""
-        del config
+        del config, facts
         return {"learning_rate": 5e-5, "epochs": 3, "warmup_ratio": 0.1}
 
     # Inputs

@@ -18,7 +18,17 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from headstock import Backbone, Config, Example, Features, HeadstockError, Provenance, json_digest, reason
+from headstock import (
+    Backbone,
+    Config,
+    Example,
+    Features,
+    HeadstockError,
+    Provenance,
+    TrainingFacts,
+    json_digest,
+    reason,
+)
 from headstock.kits.pooling import masked_mean
 from headstock.kits.weights import load_exactly, load_weights, save_weights
 from headstock_text.backbones.cuts import note_cut, note_lost_words
@@ -141,9 +151,9 @@ class UseMultilingual(Backbone):
         save_weights(self, directory)
 
     @classmethod
-    def trainer_defaults(cls, config: Any) -> Mapping[str, Any]:
+    def trainer_defaults(cls, config: Any, facts: TrainingFacts) -> Mapping[str, Any]:
         """Return what suits the tuning of a shallow pretrained network."""
-        del config
+        del config, facts
         return {"learning_rate": 5e-4, "epochs": 10, "patience": 5, "batch_size": 32}
 
     # Inputs

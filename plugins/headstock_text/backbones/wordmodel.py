@@ -12,7 +12,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from headstock import Backbone, Config, Example, Features, HeadstockError, pad_stack, reason
+from headstock import Backbone, Config, Example, Features, HeadstockError, TrainingFacts, pad_stack, reason
 from headstock.kits.pooling import masked_max
 from headstock.kits.weights import load_weights, save_weights
 from headstock_text.backbones.cuts import note_cut, note_lost_words
@@ -111,9 +111,9 @@ class WordModel(Backbone):
         save_weights(self, directory)
 
     @classmethod
-    def trainer_defaults(cls, config: Any) -> Mapping[str, Any]:
+    def trainer_defaults(cls, config: Any, facts: TrainingFacts) -> Mapping[str, Any]:
         """Return what suits the training of a small network from nothing."""
-        del config
+        del config, facts
         return {"learning_rate": 2e-3, "epochs": 10, "patience": 10}
 
     # Inputs

@@ -10,7 +10,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from headstock import HeadstockError, Provenance
+from headstock import HeadstockError, Provenance, TrainingFacts
 from headstock.kits.packaged import PackagedFile
 from headstock.kits.weights import load_exactly, load_weights
 from headstock_vision.backbones.networks.efficientnet_lite import FACTS, NAME, efficientnet_lite0
@@ -41,9 +41,9 @@ class EfficientNetLite0(NetworkBackbone):
     provenance: Provenance | None = PROVENANCE
 
     @classmethod
-    def trainer_defaults(cls, config: NetworkConfig) -> Mapping[str, Any]:
+    def trainer_defaults(cls, config: NetworkConfig, facts: TrainingFacts) -> Mapping[str, Any]:
         """Return gentle rates for pretrained weights."""
-        del config
+        del config, facts
         return {"learning_rate": 5e-4, "epochs": 5}
 
     @classmethod

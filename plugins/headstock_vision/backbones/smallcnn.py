@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from headstock import Features
+from headstock import Features, TrainingFacts
 from headstock.kits.weights import load_weights
 from headstock_vision.backbones.base import ImageBackbone, ImageConfig, ImageFacts, all_true, flatten_map
 from headstock_vision.backbones.checkpointing import checkpoint_stages
@@ -55,9 +55,9 @@ class SmallCNN(ImageBackbone):
         self.feature_dim = config.width * 2**STAGES
 
     @classmethod
-    def trainer_defaults(cls, config: SmallCNNConfig) -> Mapping[str, Any]:
+    def trainer_defaults(cls, config: SmallCNNConfig, facts: TrainingFacts) -> Mapping[str, Any]:
         """Return what suits training from scratch."""
-        del config
+        del config, facts
         return {"learning_rate": 2e-3, "epochs": 15, "weight_decay": 0.05, "patience": 10}
 
     @classmethod

@@ -11,7 +11,7 @@ import torchvision
 from pydantic import Field
 from torch import Tensor, nn
 
-from headstock import Features
+from headstock import Features, TrainingFacts
 from headstock.kits import user_path
 from headstock.kits.weights import load_exactly, load_weights, read_weights
 from headstock_registry import UnknownNameError, nearest
@@ -71,7 +71,7 @@ class TorchvisionDetection(ImageBackbone):
         self._head_weights: dict[str, Tensor] = {}
 
     @classmethod
-    def trainer_defaults(cls, config: TorchvisionDetectionConfig) -> Mapping[str, Any]:
+    def trainer_defaults(cls, config: TorchvisionDetectionConfig, facts: TrainingFacts) -> Mapping[str, Any]:
         """Return gentle rates for pretrained weights, and more epochs without."""
         if config.weights == "none":
             return {"learning_rate": 3e-4, "epochs": 60, "batch_size": 4}

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from pydantic import Field
 
+from headstock import TrainingFacts
 from headstock.kits.weights import load_weights
 from headstock_vision.backbones.base import ImageFacts
 from headstock_vision.backbones.hub_models import TORCHVISION
@@ -46,7 +47,7 @@ class Torchvision(NetworkBackbone):
         super().__init__(config, facts, body, pretrained=config.weights != "none")
 
     @classmethod
-    def trainer_defaults(cls, config: TorchvisionConfig) -> Mapping[str, Any]:
+    def trainer_defaults(cls, config: TorchvisionConfig, facts: TrainingFacts) -> Mapping[str, Any]:
         """Return gentle rates for pretrained weights, and more epochs without."""
         if config.weights == "none":
             return {"learning_rate": 2e-3, "epochs": 15, "patience": 10}

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import Field
 from torch import Tensor
 
-from headstock import Features, HeadstockError
+from headstock import Features, HeadstockError, TrainingFacts
 from headstock.kits.pretrained import checkpoint_gradients, loading_call, quiet
 from headstock_vision.backbones.base import ImageBackbone, ImageConfig, ImageFacts, all_true, flatten_map
 from headstock_vision.backbones.hub_models import ENCODERS
@@ -57,9 +57,9 @@ class TransformersVision(ImageBackbone):
         self.feature_dim = self.probe(self).pooled.shape[1]
 
     @classmethod
-    def trainer_defaults(cls, config: TransformersVisionConfig) -> Mapping[str, Any]:
+    def trainer_defaults(cls, config: TransformersVisionConfig, facts: TrainingFacts) -> Mapping[str, Any]:
         """Return what suits the tuning of a pretrained transformer."""
-        del config
+        del config, facts
         return {"learning_rate": 5e-5, "epochs": 5}
 
     @classmethod

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 from transformers import AutoConfig, AutoModel, AutoModelForObjectDetection
 
-from headstock import Features, HeadstockError
+from headstock import Features, HeadstockError, TrainingFacts
 from headstock.kits.pretrained import address, checkpoint_gradients, loading, loading_call, quiet, require_weights
 from headstock_vision.backbones.base import ImageBackbone, ImageConfig, ImageFacts, all_true
 from headstock_vision.backbones.hub_models import DETECTORS
@@ -51,9 +51,9 @@ class TransformersDetection(ImageBackbone):
         self.feature_dim = self.probe(self).pooled.shape[1]
 
     @classmethod
-    def trainer_defaults(cls, config: TransformersDetectionConfig) -> Mapping[str, Any]:
+    def trainer_defaults(cls, config: TransformersDetectionConfig, facts: TrainingFacts) -> Mapping[str, Any]:
         """Return what suits the tuning of a pretrained detection transformer."""
-        del config
+        del config, facts
         return {"learning_rate": 5e-5, "epochs": 30, "batch_size": 4, "max_grad_norm": 0.1}
 
     @classmethod

@@ -27,6 +27,7 @@ from headstock import (
     Row,
     Splits,
     Task,
+    TrainingFacts,
     pad_stack,
 )
 from headstock.kits import LabelSet
@@ -109,9 +110,9 @@ class ObjectDetection(Task):
         self.labels = LabelSet(())
 
     @classmethod
-    def trainer_defaults(cls, config: ObjectDetectionConfig) -> Mapping[str, Any]:
+    def trainer_defaults(cls, config: ObjectDetectionConfig, facts: TrainingFacts) -> Mapping[str, Any]:
         """Return what suits a head that is new."""
-        del config
+        del config, facts
         return {"epochs": 30, "learning_rate": 1e-3, "patience": 10, "batch_size": 8, "warmup_ratio": 0.1}
 
     # Data

@@ -65,7 +65,7 @@ class Letters(Backbone):
         )
 
     @classmethod
-    def trainer_defaults(cls, config):
+    def trainer_defaults(cls, config, facts):
         del config
         return {"learning_rate": 0.02, "epochs": 8, "batch_size": 16}
 
@@ -169,7 +169,7 @@ class Scale(Adapter):
     keeps_base = True
 
     @classmethod
-    def trainer_defaults(cls, config):
+    def trainer_defaults(cls, config, facts):
         return {"learning_rate": config.rate}
 
     def attach(self, backbone):

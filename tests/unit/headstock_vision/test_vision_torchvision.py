@@ -10,7 +10,7 @@ import torchvision
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from headstock import HeadstockError
+from headstock import HeadstockError, TrainingFacts
 from headstock_vision.backbones.networks import torchvision_build
 from headstock_vision.backbones.networks.efficientnet_lite import efficientnet_lite0
 from headstock_vision.backbones.torchvision_net import Torchvision
@@ -99,8 +99,9 @@ def test_image_size_that_does_not_fit_is_one_line() -> None:
 
 
 def test_trainer_defaults_are_gentler_with_weights() -> None:
-    tuned = Torchvision.trainer_defaults(Torchvision.Config(model="resnet18"))
-    scratch = Torchvision.trainer_defaults(Torchvision.Config(model="resnet18", weights="none"))
+    facts = TrainingFacts("image-classification", "torchvision", "full", 1000, True, 11_000_000)
+    tuned = Torchvision.trainer_defaults(Torchvision.Config(model="resnet18"), facts)
+    scratch = Torchvision.trainer_defaults(Torchvision.Config(model="resnet18", weights="none"), facts)
     assert tuned["learning_rate"] < scratch["learning_rate"]
     assert tuned["epochs"] < scratch["epochs"]
 

@@ -37,8 +37,8 @@ COMPONENTS = textwrap.dedent("""
         keeps_base = True
 
         @classmethod
-        def trainer_defaults(cls, config):
-            return {"learning_rate": 0.01, "precision": "fp32"}
+        def trainer_defaults(cls, config, facts):
+            return {"learning_rate": 0.01, "epochs": 10_000 // facts.examples}
 
     class NeedsConfig(Config):
         power: int = Field(description="how strong")
@@ -47,7 +47,7 @@ COMPONENTS = textwrap.dedent("""
         Config = NeedsConfig
 
         @classmethod
-        def trainer_defaults(cls, config):
+        def trainer_defaults(cls, config, facts):
             return {"learning_rate": 0.1 ** config.power}
 
     class Silent(Task):
@@ -201,14 +201,15 @@ def test_a_contested_name_is_an_error_that_names_both(invoke, fake_site):
 
 def test_the_trainer_settings_that_a_component_brings(invoke):
     result = invoke("made-up-both", "--kind", "adapter")
-    assert table(result.stdout, "option", "value") == [
-        ["trainer.learning_rate", "0.01"],
-        ["trainer.precision", '"fp32"'],
+    sizes = ("option", "100 examples", "1,000 examples", "10,000 examples")
+    assert table(result.stdout, *sizes) == [
+        ["trainer.learning_rate", "0.01", "0.01", "0.01"],
+        ["trainer.epochs", "100", "10", "1"],
     ]
     (shown,) = json.loads(invoke("made-up-both", "--kind", "adapter", "--json").stdout)
-    assert shown["trainer_defaults"] == {"learning_rate": 0.01, "precision": "fp32"}
+    assert shown["trainer_defaults"]["1000"] == {"learning_rate": 0.01, "epochs": 10}
     assert "trainer settings" not in invoke("made-up-nose").stdout
-    assert table(invoke("made-up-needs").stdout, "option", "value") == [["depend on its options"]]
+    assert table(invoke("made-up-needs").stdout, *sizes) == [["depend on its options"]]
 
 
 @pytest.mark.parametrize(("section", "option"), [("data", "test_fraction"), ("trainer", "learning_rate")])

@@ -281,12 +281,6 @@ def test_gradient_checkpointing_is_declined_where_the_model_has_none(tiny_encode
         make(tiny_encoder("mpnet")).enable_gradient_checkpointing()
 
 
-def test_trainer_defaults() -> None:
-    defaults = TransformerText.trainer_defaults(TransformerTextConfig(model="x"))
-
-    assert defaults == {"learning_rate": 5e-5, "epochs": 3, "warmup_ratio": 0.1}
-
-
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # peft calls it
 def test_lora_in_place_of_the_body(bert: TransformerText) -> None:
     peft = pytest.importorskip("peft")

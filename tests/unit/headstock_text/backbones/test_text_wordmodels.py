@@ -228,10 +228,6 @@ def test_same_seed_same_weights(model: type[WordModel]) -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_trainer_defaults_suit_training_from_nothing(model: type[WordModel]) -> None:
-    assert model.trainer_defaults(model.Config())["learning_rate"] >= 1e-3
-
-
 @pytest.mark.parametrize("options", [{"widths": ()}, {"widths": (0,)}, {"dropout": 1.0}, {"unit": "byte"}, {"wdth": 1}])
 def test_options_are_checked(options: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
