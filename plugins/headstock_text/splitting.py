@@ -39,6 +39,12 @@ def split_words(text: str) -> list[Span]:
     return [Span(match.group(), match.start(), match.end()) for match in pattern.finditer(text)]
 
 
+def split_characters(text: str) -> list[Span]:
+    """Split a text into its characters, each with its combining marks; white space is dropped."""
+    pattern = re.compile(f"\\S[{_marks()}{_JOINERS}]*")
+    return [Span(match.group(), match.start(), match.end()) for match in pattern.finditer(text)]
+
+
 def count_cjk(text: str) -> int:
     """Return how many characters of the text are Chinese characters or kana."""
     return len(_CJK.findall(text))

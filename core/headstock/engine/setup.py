@@ -118,6 +118,7 @@ def prepare_data(
     read = {name: surveyor.read(name, table) for name, table in tables.items()}
     with noting() as learning:
         task.learn(read["train"].references)
+        task.learn_inputs(read["train"].inputs(task))
     learnt = [f"{what}: {count:,}" for what, count in learning.items()]
     say(learnt)
     remarks += learnt

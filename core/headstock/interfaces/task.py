@@ -110,9 +110,16 @@ class Task(Component):
         What is decided beside, say it with :func:`headstock.note`; people then read it before training.
         """
 
+    def learn_inputs(self, inputs: Iterable[Mapping[str, Any]]) -> None:
+        """Learn from what :meth:`inputs` made of the training rows, where references do not say all.
+
+        Called right after :meth:`learn`; the default learns nothing. What is learnt belongs to :meth:`state`.
+        """
+        del inputs
+
     @abstractmethod
     def state(self) -> dict[str, Any]:
-        """Return what :meth:`learn` learnt, as JSON values."""
+        """Return what :meth:`learn` and :meth:`learn_inputs` learnt, as JSON values."""
 
     @abstractmethod
     def restore(self, state: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from headstock import DataError, json_digest
+from headstock_text.segmenting import require_jieba, segmented_words
 from headstock_text.splitting import count_cjk, split_words
 
 PADDING, UNKNOWN, SEPARATOR = 0, 1, 2
@@ -21,20 +22,23 @@ RESERVED = 3
 MAX_CHARACTERS = 2000
 """How many characters of words are told apart."""
 
-Unit = Literal["word", "char"]
+Unit = Literal["word", "char", "jieba"]
+"""What a piece is: a word, of which Chinese characters are one each; a character; a word, Chinese ones whole."""
 
 
 class Vocabulary:
     """Pieces of text by number.
 
     Attributes:
-        unit: Whether a piece is a word or a character.
+        unit: What a piece is.
+        segmenter: Version of what finds Chinese words, where such are pieces.
         pieces: The pieces, most frequent first; the first has the number :data:`RESERVED`.
         characters: The characters of words, likewise; empty when a piece is a character.
     """
 
     def __init__(self, unit: Unit, pieces: Sequence[str], characters: Sequence[str]) -> None:
         self.unit: Unit = unit
+        self.segmenter = require_jieba() if unit == "jieba" else ""
         self.pieces = tuple(pieces)
         self.characters = tuple(characters)
         self._pieces = {piece: index for index, piece in enumerate(self.pieces, RESERVED)}
@@ -60,10 +64,13 @@ class Vocabulary:
 
         Raises:
             DataError: there is no text.
+            HeadstockError: the unit is jieba, which is not installed.
         """
+        if unit == "jieba":
+            require_jieba()
         words: Counter[str] = Counter()
         for each in inputs:
-            words.update(_words(each))
+            words.update(_words(each, unit))
         if not words:
             raise DataError("there is no training text to learn a vocabulary from")
         characters: Counter[str] = Counter()
@@ -78,6 +85,10 @@ class Vocabulary:
             return cls(unit, (" ", *(piece for piece in kept if piece != " ")), ())
         pieces = _frequent(_merged(words, lower_case), max_size, min_count)
         return cls(unit, pieces, _frequent(characters, MAX_CHARACTERS, min_count))
+
+    def split(self, text: str) -> list[str]:
+        """Return the pieces of a text, in order, as they stand in it; white space is one blank or none."""
+        return list(" ".join(text.split())) if self.unit == "char" else _split(text, self.unit)
 
     def id_of(self, piece: str) -> int:
         """Return the id of a normalised piece."""
@@ -113,10 +124,14 @@ def normalise(piece: str, lower_case: bool) -> str:
     return piece.lower() if lower_case else piece
 
 
-def _words(inputs: Mapping[str, Any]) -> Sequence[str]:
+def _words(inputs: Mapping[str, Any], unit: str) -> Sequence[str]:
     if "words" in inputs:
         return list(inputs["words"])
-    return [span.word for text in (inputs["text"], inputs.get("text_pair") or "") for span in split_words(text)]
+    return [word for text in (inputs["text"], inputs.get("text_pair") or "") for word in _split(text, unit)]
+
+
+def _split(text: str, unit: str) -> list[str]:
+    return segmented_words(text) if unit == "jieba" else [span.word for span in split_words(text)]
 
 
 def _merged(counts: Counter[str], lower_case: bool) -> Counter[str]:

@@ -18,7 +18,6 @@ from headstock.kits.weights import load_weights, save_weights
 from headstock_text.backbones.cuts import note_cut, note_lost_words
 from headstock_text.backbones.embedding import TokenEmbedding
 from headstock_text.backbones.vocabulary import PADDING, SEPARATOR, Vocabulary, normalise
-from headstock_text.splitting import split_words
 
 MAX_WORD_LENGTH = 20
 """How many characters of a word are looked at."""
@@ -27,8 +26,10 @@ MAX_WORD_LENGTH = 20
 class WordModelConfig(Config):
     """Options of every from-scratch text backbone."""
 
-    unit: Literal["auto", "word", "char"] = Field(
-        "auto", description="what a token is; auto takes characters if most training text is Chinese or Japanese"
+    unit: Literal["auto", "word", "char", "jieba"] = Field(
+        "auto",
+        description="what a token is; auto takes characters if most training text is Chinese or Japanese, else words; "
+        "jieba: words, Chinese ones as jieba finds them (needs headstock[chinese])",
     )
     max_vocabulary: int = Field(
         30_000, ge=2, le=10_000_000, description="most frequent tokens of the training text that are kept"
@@ -70,7 +71,7 @@ class WordModel(Backbone):
             len(vocabulary.pieces),
             config.embedding_dim,
             len(vocabulary.characters),
-            config.character_dim if vocabulary.unit == "word" else 0,
+            0 if vocabulary.unit == "char" else config.character_dim,
             config.word_dropout,
         )
         self.body, self.feature_dim = self.build_body(config, self.embedding.size)
@@ -125,6 +126,7 @@ class WordModel(Backbone):
             "lower_case": self.config.lower_case,
             "characters": self.embedding.reads_characters,
             "vocabulary": self.vocabulary.digest(),
+            "segmenter": self.vocabulary.segmenter,
         }
 
     def preprocess(self, inputs: Mapping[str, Any]) -> Example:
@@ -159,20 +161,15 @@ class WordModel(Backbone):
     def _of_texts(self, text: str, pair: str | None) -> list[str | None]:
         """Return the pieces of a text, or of two with None between them; of two, the longer one is cut first."""
         most = self.config.max_length
-        first = self._split(text)
+        first = self.vocabulary.split(text)
         if pair is None:
             note_cut(len(first) > most, most)
             return [*first[:most]]
-        second = self._split(pair)
+        second = self.vocabulary.split(pair)
         room = most - 1
         note_cut(len(first) + len(second) > room, most)
         kept = min(len(first), max(room - room // 2, room - len(second)))
         return [*first[:kept], None, *second[: room - kept]]
-
-    def _split(self, text: str) -> list[str]:
-        if self.vocabulary.unit == "char":
-            return list(" ".join(text.split()))
-        return [span.word for span in split_words(text)]
 
     def _id(self, piece: str | None) -> int:
         return SEPARATOR if piece is None else self.vocabulary.id_of(normalise(piece, self.config.lower_case))

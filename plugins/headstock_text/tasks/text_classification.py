@@ -11,9 +11,10 @@ from headstock import Column, Row, Splits
 from headstock.kits import Classification, ClassificationConfig
 from headstock_text.samples import library_docs
 from headstock_text.tasks.cells import read_text
+from headstock_text.writing import Writing, WritingConfig
 
 
-class TextClassificationConfig(ClassificationConfig):
+class TextClassificationConfig(ClassificationConfig, WritingConfig):
     """Options of the ``text-classification`` task."""
 
     multi_label: bool = Field(False, description="an example may have any number of labels, or none")
@@ -35,6 +36,10 @@ class TextClassification(Classification):
         Column(name="label", role="target", stratify=True, summary="the label; with multi_label a list of labels"),
     )
 
+    def __init__(self, config: TextClassificationConfig) -> None:
+        super().__init__(config)
+        self._writing = Writing(config)
+
     @property
     def multi_label(self) -> bool:
         """Whether an example may have any number of labels."""
@@ -51,9 +56,9 @@ class TextClassification(Classification):
 
     def inputs(self, row: Row) -> Mapping[str, Any]:
         """Return ``text``, and ``text_pair`` where the row has one."""
-        inputs = {"text": read_text(row, "text")}
+        inputs = {"text": self._writing.text(read_text(row, "text"))}
         pair = row.get("text_pair")
         # The column is optional, and tables write "no value" as an empty cell.
         if pair is not None and pair != "":
-            inputs["text_pair"] = read_text(row, "text_pair")
+            inputs["text_pair"] = self._writing.text(read_text(row, "text_pair"))
         return inputs

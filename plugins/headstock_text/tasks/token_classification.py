@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, ClassVar
 
@@ -34,17 +34,21 @@ from headstock.kits import Labelled, LabelledConfig, LabelSet, class_weights, re
 from headstock_text.formats.conll import read_conll
 from headstock_text.iob2 import entities, entity_types, is_tag, to_iob2
 from headstock_text.samples import towns_and_people
-from headstock_text.splitting import Span, split_words
+from headstock_text.splitting import Span, split_characters, split_words
 from headstock_text.tasks.decoding import best_paths
+from headstock_text.writing import Writing, WritingConfig
 
 IGNORED = -100
 """Target of what is only padding."""
 ONE_WORD = "examples of one word alone (each row is a sentence; for one word a row, write a CoNLL file)"
+CHARACTERS = 0.98
+"""From this fraction of words that are one character, the training data has a character a line."""
+SINGLE_CHARACTERS = "words that are single characters, so that texts are split into characters too in prediction"
 
 _SEPARATORS = ",;|"
 
 
-class TokenClassificationConfig(LabelledConfig):
+class TokenClassificationConfig(LabelledConfig, WritingConfig):
     """Options of the ``token-classification`` task."""
 
 
@@ -75,6 +79,11 @@ class TokenClassification(Labelled):
         Metric(name="accuracy", better="higher", summary="fraction of the words with the right tag"),
     )
 
+    def __init__(self, config: TokenClassificationConfig) -> None:
+        super().__init__(config)
+        self._writing = Writing(config)
+        self._characters = False
+
     # Data
 
     def sample(self) -> Splits:
@@ -87,8 +96,9 @@ class TokenClassification(Labelled):
         return read_conll(request) if request.path.is_file() and (named or request.format == "conll") else None
 
     def inputs(self, row: Row) -> Mapping[str, Any]:
-        """Return ``words``; a text is split into them."""
-        return {"words": [span.word for span in _spans(row)[1]]}
+        """Return ``words``; a text is split into them, or into characters if those of the training data are such."""
+        words = [span.word for span in self._spans(row)[1]]
+        return {"words": self._writing.words(words) if self._writing.changes else words}
 
     def reference(self, row: Row) -> list[str]:
         """Return the tags as IOB2, one a word; a text holds a list, or tags apart by blanks or commas."""
@@ -102,7 +112,7 @@ class TokenClassification(Labelled):
                 raise BadExampleError(f"tag {tag} is a number without a name; write names, such as B-PER or O")
             if not isinstance(tag, str):
                 raise BadExampleError(f"column 'tags' holds {type(tag).__name__} {tag!r}, where a tag should be")
-        words = len(_spans(row)[1])
+        words = len(self._spans(row)[1])
         if len(tags) != words:
             raise BadExampleError(f"{words} words but {len(tags)} tags; each word needs one tag")
         if words == 1 and isinstance(row["words"], str):
@@ -129,6 +139,21 @@ class TokenClassification(Labelled):
             tags = {kind: (f"B-{kind}", f"I-{kind}") for kind in types}
             option = {tag: weight for name, weight in option.items() for tag in tags.get(name, (name,))}
         self.weights = class_weights(option, self.labels.names, seen)
+
+    def learn_inputs(self, inputs: Iterable[Mapping[str, Any]]) -> None:
+        """Learn whether the training data has a character a line, as Chinese has, so that texts are split alike."""
+        lengths = Counter(len(split_characters(word)) for each in inputs for word in each["words"])
+        self._characters = lengths[1] >= CHARACTERS * lengths.total()
+        note(SINGLE_CHARACTERS, lengths[1] if self._characters else 0)
+
+    def state(self) -> dict[str, Any]:
+        """Return labels, class weights, and whether words are characters."""
+        return {**super().state(), "characters": self._characters}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what :meth:`state` returned."""
+        super().restore(state)
+        self._characters = state.get("characters", False)
 
     def encode(self, reference: list[str], example: Example) -> dict[str, Tensor]:
         """Return ``tags`` (W,): the label number of each word that the backbone kept."""
@@ -226,7 +251,7 @@ class TokenClassification(Labelled):
 
     def to_pipeline(self, prediction: Any, row: Row) -> list[dict[str, Any]]:
         """Return the entities with their position in the text; a list of words is read as joined by spaces."""
-        text, spans = _spans(row)
+        text, spans = self._spans(row)
         found = []
         for entity in entities(prediction["tags"]):
             start, end = spans[entity.start].start, spans[entity.end - 1].end
@@ -242,20 +267,23 @@ class TokenClassification(Labelled):
             )
         return found
 
+    def _spans(self, row: Row) -> tuple[str, list[Span]]:
+        """Return the text of a row and its words.
 
-def _spans(row: Row) -> tuple[str, list[Span]]:
-    """Return the text of a row and its words.
+        Raises:
+            BadExampleError: there are no words, or what is there is neither a text nor a list of words.
+        """
+        return _spans(row, split_characters if self._characters else split_words)
 
-    Raises:
-        BadExampleError: there are no words, or what is there is neither a text nor a list of words.
-    """
+
+def _spans(row: Row, split: Callable[[str], list[Span]]) -> tuple[str, list[Span]]:
     words = row.get("words")
     if words is None:
         raise BadExampleError("no words in column 'words'")
     if isinstance(words, str):
         written = read_list(words)
         if not written or not all(isinstance(word, str) for word in written):
-            return words, _split(words, row)
+            return words, _split(words, row, split)
         words = written
     if not isinstance(words, list | tuple):
         raise BadExampleError(f"column 'words' holds {type(words).__name__}, not a list of words or a text")
@@ -271,12 +299,12 @@ def _spans(row: Row) -> tuple[str, list[Span]]:
     return " ".join(words), spans
 
 
-def _split(text: str, row: Row) -> list[Span]:
+def _split(text: str, row: Row, split: Callable[[str], list[Span]]) -> list[Span]:
     """Return the words of a text: cut at blanks, commas, … where that alone gives as many words as there are tags."""
-    spans = split_words(text)
+    tags = _tags(row)
+    spans = split(text) if tags is None else split_words(text)
     if not spans:
         raise BadExampleError("the text in column 'words' is empty")
-    tags = _tags(row)
     if isinstance(tags, list | tuple) and len(tags) != len(spans):
         for word in (r"\S+", *(rf"[^\s{mark}](?:[^{mark}]*[^\s{mark}])?" for mark in _SEPARATORS)):
             found = [Span(match[0], match.start(), match.end()) for match in re.finditer(word, text)]

@@ -31,13 +31,14 @@ from headstock_text.splitting import clean
 from headstock_text.subwords import END, PADDING, START, Subwords
 from headstock_text.tasks.bleu_tokenizer import bleu_tokenizer
 from headstock_text.tasks.cells import read_text
+from headstock_text.writing import Writing, WritingConfig
 
 IGNORED = -100
 """Padding of target tokens."""
 
 
-class TranslationConfig(AttentionConfig):
-    """Options of the ``translation`` task; those of layers are for a decoder from scratch."""
+class TranslationConfig(AttentionConfig, WritingConfig):
+    """Options of the ``translation`` task; those of layers are for a decoder from scratch, of writing for sources."""
 
     vocabulary: int = Field(
         4000, ge=300, le=1_000_000, description="target subwords at most; a backbone that generates text brings its own"
@@ -87,6 +88,7 @@ class Translation(Task):
         super().__init__(config)
         self.subwords: Subwords | None = None
         self._tokenizer = "13a"
+        self._writing = Writing(config)
         self._generator: TextGenerator | None = None
         self._limits = Limits(config.beams, config.max_length, config.length_ratio)
 
@@ -98,7 +100,7 @@ class Translation(Task):
 
     def inputs(self, row: Row) -> Mapping[str, Any]:
         """Return ``{"text": source}``."""
-        return {"text": clean(read_text(row, "source")).strip()}
+        return {"text": self._writing.text(clean(read_text(row, "source")).strip())}
 
     def reference(self, row: Row) -> str:
         """Return the translation."""

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headstock_text.splitting import MARKED, count_cjk, split_words
+from headstock_text.segmenting import segmented_words
+from headstock_text.splitting import MARKED, count_cjk, split_characters, split_words
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,35 @@ def test_offsets_point_at_the_words_and_only_white_space_is_lost() -> None:
 
     assert all(text[span.start : span.end] == span.word for span in spans)
     assert "".join(span.word for span in spans) == "".join(text.split())
+
+
+def test_characters_keep_their_marks_and_positions() -> None:
+    text = "我 ab\u3000e\u0301❤\ufe0f"
+    spans = split_characters(text)
+    assert [span.word for span in spans] == ["我", "a", "b", "e\u0301", "❤\ufe0f"]
+    assert all(text[span.start : span.end] == span.word for span in spans)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("我来到北京清华大学", ["我", "来到", "北京", "清华大学"]),
+        (
+            "I don't用iPhone5看3.14，中国 人民。",
+            ["I", "don't", "用", "iPhone5", "看", "3.14", "，", "中国", "人民", "。"],
+        ),
+        ("北\n京", ["北", "京"]),
+        ("plain words", ["plain", "words"]),
+        ("", []),
+    ],
+)
+def test_chinese_words_are_whole(text: str, words: list[str]) -> None:
+    assert segmented_words(text) == words
+
+
+@given(st.text(max_size=20))
+def test_whole_words_lose_nothing_but_white_space(text: str) -> None:
+    assert "".join(segmented_words(text)) == "".join(span.word for span in split_words(text))
 
 
 def test_count_cjk() -> None:

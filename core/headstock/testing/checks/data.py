@@ -137,6 +137,7 @@ def data_state(subject: Subject) -> None:
     """
     task, references = subject.task(), [subject.task().reference(row) for row in subject.sample["train"]]
     task.learn(references)
+    task.learn_inputs(task.inputs(row) for row in subject.sample["train"])
     state = task.state()
     try:
         written = json.loads(json.dumps(state, allow_nan=False))

@@ -10,6 +10,7 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
+from headstock import HeadstockError
 from headstock.interfaces import Example, Features
 from headstock.interfaces.notes import noting
 from headstock_text.backbones.bilstm import BiLstm
@@ -107,6 +108,24 @@ def test_saved_and_loaded_is_the_same(model: type[WordModel], tmp_path: Path) ->
     for before, after in zip(examples, [loaded.preprocess(each) for each in INPUTS], strict=True):
         assert all(torch.equal(before[name], after[name]) for name in before)
     assert torch.equal(features(loaded, examples).pooled, features(backbone, examples).pooled)
+
+
+def test_whole_chinese_words(model: type[WordModel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone = make(model, CHINESE, unit="jieba")
+    assert set(backbone.vocabulary.pieces) == {"我", "爱", "北京", "天安门", "欢迎", "你"}
+    example = backbone.preprocess({"text": "北京天安门", "text_pair": "你"})
+    assert [backbone.vocabulary.id_of(piece) for piece in ("北京", "天安门")] == example["ids"].tolist()[:2]
+    assert example["ids"].tolist()[2] == SEPARATOR
+    assert example["characters"].shape == (4, 3)
+    backbone.save(tmp_path)
+    assert torch.equal(
+        model.load(backbone.config, tmp_path).preprocess({"text": "北京天安门"})["ids"], example["ids"][:2]
+    )
+    assert backbone.fingerprint()["segmenter"]
+    monkeypatch.setattr("headstock_text.segmenting.find_spec", lambda name: None)
+    for work in (lambda: make(model, CHINESE, unit="jieba"), lambda: model.load(backbone.config, tmp_path)):
+        with pytest.raises(HeadstockError, match=r"needs the rjieba package: pip install 'headstock\[chinese\]'"):
+            work()
 
 
 def test_examples_are_compact() -> None:

@@ -13,7 +13,12 @@ from headstock_text.backbones.bilstm import BiLstm
 from headstock_text.backbones.textcnn import TextCnn
 from headstock_text.backbones.transformer import TransformerText, TransformerTextConfig
 from headstock_text.iob2 import to_iob2
-from headstock_text.tasks.token_classification import ONE_WORD, TokenClassification, TokenClassificationConfig
+from headstock_text.tasks.token_classification import (
+    ONE_WORD,
+    SINGLE_CHARACTERS,
+    TokenClassification,
+    TokenClassificationConfig,
+)
 
 
 def row(text: str) -> dict[str, list[str]]:
@@ -54,6 +59,25 @@ def test_inputs_are_words() -> None:
     assert make().inputs({"words": "Don't go to 北京, Bo."}) == {
         "words": ["Don't", "go", "to", "北", "京", ",", "Bo", "."]
     }
+
+
+def test_texts_are_split_as_the_training_data_is() -> None:
+    task = learnt(CHINESE)
+    text = {"words": "李华 用iPhone"}
+    assert task.inputs(text)["words"] == ["李", "华", "用", "iPhone"]
+    with noting() as noted:
+        task.learn_inputs([task.inputs(each) for each in CHINESE])
+    assert noted == {SINGLE_CHARACTERS: 11}
+    again = make()
+    again.restore(task.state())
+    for each in (task, again):
+        assert each.inputs(text)["words"] == [*"李华用iPhone"]
+        prediction = {"tags": ["O"] * 3 + ["B-PER"] + ["I-PER"] * 5, "scores": [1.0] * 9}
+        assert [found["word"] for found in each.to_pipeline(prediction, text)] == ["iPhone"]
+        # with tags, a text is split as it was in training
+        assert each.inputs({"words": "李华 用iPhone", "tags": "B-PER I-PER O O"})["words"][-1] == "iPhone"
+    task.learn_inputs([task.inputs(each) for each in ROWS])
+    assert task.inputs(text)["words"][-1] == "iPhone"
 
 
 @pytest.mark.parametrize(
@@ -146,7 +170,8 @@ def test_other_schemes_become_iob2() -> None:
 def test_labels_are_o_and_two_for_each_type() -> None:
     task = learnt()
 
-    assert task.state() == {"labels": ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"], "weights": None}
+    labels = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
+    assert task.state() == {"labels": labels, "weights": None, "characters": False}
 
 
 def test_state_comes_back() -> None:
