@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from headstock import Adapter, Backbone, TrainingFacts
+from headstock.kits import passes
 
 
 class LinearProbe(Adapter):
@@ -15,9 +16,9 @@ class LinearProbe(Adapter):
 
     @classmethod
     def trainer_defaults(cls, config: Any, facts: TrainingFacts) -> Mapping[str, Any]:
-        """Return a learning rate for a head on fixed features."""
-        del config, facts
-        return {"learning_rate": 1e-3}
+        """Return what suits a head on fixed features, of which an epoch costs little; measured on texts and images."""
+        del config
+        return {"learning_rate": 3e-3, **passes(facts, steps=1500, smallest=16, least=20, most=60)}
 
     def attach(self, backbone: Backbone) -> None:
         """Freeze all parameters."""

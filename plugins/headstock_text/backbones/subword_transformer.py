@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from headstock import Backbone, Example, Features, HeadstockError, TrainingFacts, pad_stack, reason
+from headstock.kits import passes
 from headstock.kits.pooling import masked_mean
 from headstock.kits.weights import load_weights, save_weights
 from headstock_text.attention import AttentionConfig, Block, sinusoids
@@ -74,8 +75,8 @@ class SubwordTransformer(Backbone):
     @classmethod
     def trainer_defaults(cls, config: Any, facts: TrainingFacts) -> Mapping[str, Any]:
         """Return what suits training from scratch."""
-        del config, facts
-        return {"learning_rate": 1e-3, "epochs": 15, "patience": 10, "batch_size": 32}
+        del config
+        return {"learning_rate": 1e-3, **passes(facts, steps=1000, least=15, most=40)}
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Return what the ids of subwords depend on."""

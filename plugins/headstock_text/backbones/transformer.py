@@ -17,6 +17,7 @@ from transformers.tokenization_utils_base import TruncationStrategy
 from transformers.utils.generic import PaddingStrategy
 
 from headstock import Backbone, Config, Example, Features, HeadstockError, TrainingFacts, json_digest, pad_stack
+from headstock.kits import passes
 from headstock.kits.pooling import masked_mean
 from headstock.kits.pretrained import checkpoint_gradients, loading_call, quiet
 from headstock_text.backbones.cuts import note_cut, note_lost_words
@@ -39,6 +40,13 @@ class TransformerTextConfig(Config):
     pooling: Literal["mean", "cls", "pooler"] = Field(
         "mean", description="vector of an example: mean of its tokens, its first token, or the model's own pooler"
     )
+
+
+def _rate(parameters: int) -> float:
+    """Return a usual rate for an encoder of that size."""
+    if parameters < 50_000_000:
+        return 1e-4
+    return 5e-5 if parameters < 200_000_000 else 2e-5
 
 
 class TransformerText(Backbone):
@@ -112,9 +120,16 @@ class TransformerText(Backbone):
 
     @classmethod
     def trainer_defaults(cls, config: TransformerTextConfig, facts: TrainingFacts) -> Mapping[str, Any]:
-        """Return what suits the tuning of a pretrained encoder (Devlin et al. 2019)."""
-        del config, facts
-        return {"learning_rate": 5e-5, "epochs": 3, "warmup_ratio": 0.1}
+        """Return what suits the tuning of a pretrained encoder: smaller rates for larger ones (Devlin et al. 2019).
+
+        Few examples are seen more often than the usual three times (Mosbach et al. 2021, Zhang et al. 2021).
+        """
+        del config
+        return {
+            "learning_rate": _rate(facts.parameters),
+            "warmup_ratio": 0.1,
+            **passes(facts, steps=500, least=3, most=20),
+        }
 
     # Inputs
 

@@ -13,6 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from headstock import Backbone, Config, Example, Features, HeadstockError, TrainingFacts, pad_stack, reason
+from headstock.kits import passes
 from headstock.kits.pooling import masked_max
 from headstock.kits.weights import load_weights, save_weights
 from headstock_text.backbones.cuts import note_cut, note_lost_words
@@ -114,8 +115,8 @@ class WordModel(Backbone):
     @classmethod
     def trainer_defaults(cls, config: Any, facts: TrainingFacts) -> Mapping[str, Any]:
         """Return what suits the training of a small network from nothing."""
-        del config, facts
-        return {"learning_rate": 2e-3, "epochs": 10, "patience": 10}
+        del config
+        return {"learning_rate": 2e-3, **passes(facts, steps=500, least=10, most=30)}
 
     # Inputs
 

@@ -16,6 +16,7 @@ from headstock.kits.weights import load_exactly, load_weights
 from headstock_vision.backbones.networks.efficientnet_lite import FACTS, NAME, efficientnet_lite0
 from headstock_vision.backbones.networks.feature_net import FeatureNet
 from headstock_vision.backbones.networks.network import NetworkBackbone, NetworkConfig
+from headstock_vision.backbones.schedule import image_passes
 from headstock_vision.backbones.stored import read_facts, write_stored
 
 WEIGHTS = PackagedFile(
@@ -43,8 +44,8 @@ class EfficientNetLite0(NetworkBackbone):
     @classmethod
     def trainer_defaults(cls, config: NetworkConfig, facts: TrainingFacts) -> Mapping[str, Any]:
         """Return gentle rates for pretrained weights."""
-        del config, facts
-        return {"learning_rate": 5e-4, "epochs": 5}
+        del config
+        return {"learning_rate": 5e-4, **image_passes(facts, steps=150, least=4, most=10)}
 
     @classmethod
     def unavailable(cls) -> str | None:

@@ -17,6 +17,7 @@ from headstock import Features, TrainingFacts
 from headstock.kits.weights import load_weights
 from headstock_vision.backbones.base import ImageBackbone, ImageConfig, ImageFacts, all_true, flatten_map
 from headstock_vision.backbones.checkpointing import checkpoint_stages
+from headstock_vision.backbones.schedule import image_passes
 from headstock_vision.backbones.stored import read_facts, write_stored
 
 STAGES = 3
@@ -57,8 +58,8 @@ class SmallCNN(ImageBackbone):
     @classmethod
     def trainer_defaults(cls, config: SmallCNNConfig, facts: TrainingFacts) -> Mapping[str, Any]:
         """Return what suits training from scratch."""
-        del config, facts
-        return {"learning_rate": 2e-3, "epochs": 15, "weight_decay": 0.05, "patience": 10}
+        del config
+        return {"learning_rate": 2e-3, "weight_decay": 0.05, **image_passes(facts, steps=600, least=15, most=40)}
 
     @classmethod
     def create(cls, config: SmallCNNConfig, inputs: Iterable[Mapping[str, Any]]) -> Self:

@@ -20,6 +20,7 @@ from headstock_vision.backbones.networks.torchvision_build import (
     make_network,
     pretraining_facts,
 )
+from headstock_vision.backbones.schedule import image_passes
 from headstock_vision.backbones.stored import read_facts, write_stored
 
 _TRANSFORMER_LIKE = ("vit_", "swin_", "maxvit_", "convnext_")
@@ -50,8 +51,9 @@ class Torchvision(NetworkBackbone):
     def trainer_defaults(cls, config: TorchvisionConfig, facts: TrainingFacts) -> Mapping[str, Any]:
         """Return gentle rates for pretrained weights, and more epochs without."""
         if config.weights == "none":
-            return {"learning_rate": 2e-3, "epochs": 15, "patience": 10}
-        return {"learning_rate": 1e-4 if config.model.startswith(_TRANSFORMER_LIKE) else 5e-4, "epochs": 5}
+            return {"learning_rate": 2e-3, **image_passes(facts, steps=600, least=15, most=40)}
+        rate = 1e-4 if config.model.startswith(_TRANSFORMER_LIKE) else 5e-4
+        return {"learning_rate": rate, **image_passes(facts, steps=150, least=4, most=10)}
 
     @classmethod
     def usual_values(cls, option: str, task: str) -> Mapping[str, Sequence[str]]:

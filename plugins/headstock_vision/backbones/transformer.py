@@ -15,6 +15,7 @@ from headstock.kits.pretrained import checkpoint_gradients, loading_call, quiet
 from headstock_vision.backbones.base import ImageBackbone, ImageConfig, ImageFacts, all_true, flatten_map
 from headstock_vision.backbones.hub_models import ENCODERS
 from headstock_vision.backbones.pretrained import load_encoder, load_facts, save_facts
+from headstock_vision.backbones.schedule import image_passes
 
 
 class TransformersVisionConfig(ImageConfig):
@@ -59,8 +60,8 @@ class TransformersVision(ImageBackbone):
     @classmethod
     def trainer_defaults(cls, config: TransformersVisionConfig, facts: TrainingFacts) -> Mapping[str, Any]:
         """Return what suits the tuning of a pretrained transformer."""
-        del config, facts
-        return {"learning_rate": 5e-5, "epochs": 5}
+        del config
+        return {"learning_rate": 5e-5, **image_passes(facts, steps=300, least=4, most=15)}
 
     @classmethod
     def usual_values(cls, option: str, task: str) -> Mapping[str, Sequence[str]]:

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
+from torch import nn
 
-from headstock import Batch, Column, Metric, Row, Splits
+from headstock import Backbone, Batch, Column, Metric, Row, Splits
 from headstock.kits import Classification, ClassificationConfig
 from headstock_vision.samples.digits import load_sample
 from headstock_vision.tasks.augmentation import Strong, shift_and_flip
@@ -18,10 +19,11 @@ from headstock_vision.tasks.image_column import SUFFIXES, image_of
 class ImageClassificationConfig(ClassificationConfig):
     """Options of ``image-classification``."""
 
-    augmentation: Literal["none", "light", "strong"] = Field(
-        "light",
+    augmentation: Literal["auto", "none", "light", "strong"] = Field(
+        "auto",
         description="random changes to training images: 'light' shifts by up to an eighth; 'strong' adds RandAugment "
-        "and random erasing",
+        "and random erasing; 'auto': light, or none where the backbone is frozen and images are not mirrored, so that "
+        "its features are computed once",
     )
     horizontal_flip: bool = Field(
         False,
@@ -49,6 +51,7 @@ class ImageClassification(Classification):
     def __init__(self, config: ImageClassificationConfig) -> None:
         super().__init__(config)
         self._strong = Strong()
+        self._frozen = False
 
     def sample(self) -> Splits:
         """Return scikit-learn's handwritten digits."""
@@ -58,19 +61,30 @@ class ImageClassification(Classification):
         """Return the image."""
         return {"image": image_of(row)}
 
+    def build_head(self, backbone: Backbone) -> nn.Module:
+        """Return the head of every classification; what is augmented depends on whether the backbone is frozen."""
+        self._frozen = not any(parameter.requires_grad for parameter in backbone.parameters())
+        return super().build_head(backbone)
+
+    @property
+    def _augmentation(self) -> str:
+        if self.config.augmentation != "auto":
+            return str(self.config.augmentation)
+        return "none" if self._frozen and not self.config.horizontal_flip else "light"
+
     def augment(self, batch: Batch) -> Batch:
         """Change ``pixels``, uint8 (B, 3, H, W), each image by itself."""
-        if self.config.augmentation == "none":
+        if self._augmentation == "none":
             return batch
         pixels = shift_and_flip(batch.inputs["pixels"], self.config.horizontal_flip)
-        if self.config.augmentation == "strong":
+        if self._augmentation == "strong":
             pixels = self._strong(pixels)
         return replace(batch, inputs={**batch.inputs, "pixels": pixels})
 
     @property
     def augments(self) -> bool:
         """Whether training images are changed at random."""
-        return bool(self.config.augmentation != "none")
+        return self._augmentation != "none"
 
     def score(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
         """Return the figures of every classification, and top-5 accuracy (1 where there are at most five labels)."""

@@ -144,6 +144,27 @@ def test_augmentation_is_deterministic_under_a_seed(level: str, flip: bool) -> N
     assert torch.equal(inputs["pixels"], before)
 
 
+@pytest.mark.parametrize(
+    ("options", "frozen", "augments"),
+    [
+        ({}, False, True),
+        ({}, True, False),
+        ({"horizontal_flip": True}, True, True),
+        ({"augmentation": "light"}, True, True),
+    ],
+)
+def test_images_are_augmented_unless_a_frozen_backbone_could_be_run_once(
+    options: dict[str, Any], frozen: bool, augments: bool
+) -> None:
+    task, backbone = _task(**options), SmallCNN.create(SmallCNN.Config(), iter(()))
+    task.learn(["cat", "dog"])
+    backbone.requires_grad_(not frozen)
+    task.build_head(backbone)
+    batch = Batch({"pixels": _pictures()}, {}, 1)
+    assert task.augments is augments
+    assert (task.augment(batch) is not batch) is augments
+
+
 def test_no_augmentation_changes_nothing() -> None:
     batch = Batch({"pixels": _pictures()}, {}, 1)
     assert _task(augmentation="none", horizontal_flip=True).augment(batch) is batch
