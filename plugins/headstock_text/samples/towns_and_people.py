@@ -11,7 +11,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-import torch
+from headstock_text.samples.draws import Draws
 
 SIZES = {"train": 800, "validation": 150, "test": 150}
 
@@ -82,7 +82,7 @@ UNSEEN_PATTERNS = (
 @functools.cache
 def splits() -> dict[str, list[dict[str, Any]]]:
     """Return rows ``{"words", "tags"}`` by split, always the same ones."""
-    writer = _Writer()
+    writer = _Writer(seed=20)
     names = writer.shuffled(NAMES.split())
     first_names = writer.shuffled(FIRST_NAMES.split())
     pools = {
@@ -93,20 +93,8 @@ def splits() -> dict[str, list[dict[str, Any]]]:
     return {split: [writer.sentence(*pools[split]) for _ in range(size)] for split, size in SIZES.items()}
 
 
-class _Writer:
-    """Draws sentences from a random generator of its own."""
-
-    def __init__(self) -> None:
-        self._generator = torch.Generator().manual_seed(20)
-
-    def shuffled(self, items: Sequence[str]) -> list[str]:
-        return [items[int(i)] for i in torch.randperm(len(items), generator=self._generator)]
-
-    def pick(self, items: Sequence[str]) -> str:
-        return items[self.number(0, len(items))]
-
-    def number(self, low: int, high: int) -> int:
-        return int(torch.randint(low, high, (), generator=self._generator))
+class _Writer(Draws):
+    """Writes sentences."""
 
     def sentence(self, names: Sequence[str], first_names: Sequence[str], patterns: Sequence[str]) -> dict[str, Any]:
         parts = f"{self.pick(LEADS)} {self.pick(patterns)} {self.pick(TAILS)} .".split()

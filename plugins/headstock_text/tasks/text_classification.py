@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from headstock import Column, Row, Splits
 from headstock.kits import Classification, ClassificationConfig
-from headstock_text.samples import library_docs
+from headstock_text.samples import library_docs, shop_messages
 from headstock_text.tasks.cells import read_text
 from headstock_text.writing import Writing, WritingConfig
 
@@ -17,6 +17,7 @@ from headstock_text.writing import Writing, WritingConfig
 class TextClassificationConfig(ClassificationConfig, WritingConfig):
     """Options of the ``text-classification`` task."""
 
+    sample: Literal["en", "zh"] = Field("en", description="language of the task's own sample")
     multi_label: bool = Field(False, description="an example may have any number of labels, or none")
     label_separator: str = Field(
         ",", min_length=1, description="what stands between several labels in one value of the label column"
@@ -51,8 +52,8 @@ class TextClassification(Classification):
         return str(self.config.label_separator)
 
     def sample(self) -> Splits:
-        """Return summaries from the documentation of Python's standard library, labelled with what they are about."""
-        return library_docs.splits()
+        """Return summaries from the documentation of Python's library by subject, or a shop's messages in Chinese."""
+        return shop_messages.splits() if self.config.sample == "zh" else library_docs.splits()
 
     def inputs(self, row: Row) -> Mapping[str, Any]:
         """Return ``text``, and ``text_pair`` where the row has one."""

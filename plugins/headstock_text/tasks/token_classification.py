@@ -7,10 +7,11 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from headstock import (
@@ -33,7 +34,7 @@ from headstock import (
 from headstock.kits import Labelled, LabelledConfig, LabelSet, class_weights, read_list
 from headstock_text.formats.conll import read_conll
 from headstock_text.iob2 import entities, entity_types, is_tag, to_iob2
-from headstock_text.samples import towns_and_people
+from headstock_text.samples import chinese_names, towns_and_people
 from headstock_text.splitting import Span, split_characters, split_words
 from headstock_text.tasks.decoding import best_paths
 from headstock_text.writing import Writing, WritingConfig
@@ -50,6 +51,8 @@ _SEPARATORS = ",;|"
 
 class TokenClassificationConfig(LabelledConfig, WritingConfig):
     """Options of the ``token-classification`` task."""
+
+    sample: Literal["en", "zh"] = Field("en", description="language of the task's own sample")
 
 
 class TokenClassification(Labelled):
@@ -88,7 +91,7 @@ class TokenClassification(Labelled):
 
     def sample(self) -> Splits:
         """Return sentences in which only the context tells whether a name is a person, a place or a firm."""
-        return towns_and_people.splits()
+        return chinese_names.splits() if self.config.sample == "zh" else towns_and_people.splits()
 
     def read(self, request: Request) -> Splits | None:
         """Return the sentences of a CoNLL file."""

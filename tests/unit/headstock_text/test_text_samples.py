@@ -3,9 +3,14 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
 
 from headstock_text.iob2 import entities, to_iob2
-from headstock_text.samples import library_docs, towns_and_people
+from headstock_text.samples import chinese_names, library_docs, shop_messages, towns_and_people
 from headstock_text.tasks.text_classification import TextClassification, TextClassificationConfig
 from headstock_text.tasks.token_classification import TokenClassification, TokenClassificationConfig
 
@@ -67,8 +72,61 @@ def test_names_of_one_split_occur_in_no_other_and_mean_several_things() -> None:
     assert sum(len(kinds) == 3 for kinds in towns) > 0.7 * len(towns)
 
 
-def test_sentences_are_always_the_same() -> None:
-    first = towns_and_people.splits()
-    towns_and_people.splits.cache_clear()
+@pytest.mark.parametrize("sample", [towns_and_people, chinese_names, shop_messages])
+def test_made_samples_are_always_the_same(sample: Any) -> None:
+    first = sample.splits()
+    sample.splits.cache_clear()
+    torch.manual_seed(9)
 
-    assert towns_and_people.splits() == first
+    assert sample.splits() == first
+
+
+def test_messages_are_labelled_by_what_is_asked_and_not_by_a_word() -> None:
+    splits = TextClassification(TextClassificationConfig(sample="zh")).sample()
+
+    assert {name: len(rows) for name, rows in splits.items()} == shop_messages.SIZES
+    texts = [row["text"] for rows in splits.values() for row in rows]
+    assert len(texts) == len(set(texts))
+    for rows in splits.values():
+        counts = Counter(row["label"] for row in rows)
+        assert set(counts) == set(shop_messages.WISHES)
+        assert min(counts.values()) > 0.1 * len(rows)
+    for word in ("发票", "快递", "退", "颜色"):
+        assert len({row["label"] for row in splits["train"] if word in row["text"]}) == len(shop_messages.WISHES)
+    goods = {
+        name: {each for each in shop_messages.GOODS.split() for row in rows if each in row["text"]}
+        for name, rows in splits.items()
+    }
+    assert len(goods["test"] - goods["train"]) >= 6
+
+
+def test_chinese_sentences_are_tagged_by_character() -> None:
+    splits = TokenClassification(TokenClassificationConfig(sample="zh")).sample()
+
+    names = set(chinese_names.NAMES.split())
+    seen: dict[str, set[str]] = {}
+    meanings: dict[str, set[str]] = {}
+    for split, rows in splits.items():
+        assert len(rows) == chinese_names.SIZES[split]
+        types = Counter(entity.type for row in rows for entity in entities(row["tags"]))
+        assert set(types) == {"PER", "LOC", "ORG", "DATE"}
+        assert min(types.values()) > 0.05 * types.total()
+        for row in rows:
+            assert all(len(word) == 1 for word in row["words"])
+            assert to_iob2(row["tags"]) == row["tags"]
+            assert row["words"][-1] == "。"
+            for entity in entities(row["tags"]):
+                if entity.type != "DATE":
+                    text = "".join(row["words"][entity.start : entity.end])
+                    (name,) = [text[start : start + 2] for start in (0, 1) if text[start : start + 2] in names]
+                    seen.setdefault(split, set()).add(name)
+                    meanings.setdefault(name, set()).add(entity.type)
+
+    assert not seen["train"] & (seen["validation"] | seen["test"])
+    assert not seen["validation"] & seen["test"]
+    assert sum(len(kinds) == 3 for kinds in meanings.values()) > 0.8 * len(names)
+
+
+def test_a_sample_in_another_language_is_refused() -> None:
+    with pytest.raises(ValidationError, match="'en' or 'zh'"):
+        TextClassificationConfig(sample="fr")

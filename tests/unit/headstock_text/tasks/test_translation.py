@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -244,6 +245,31 @@ def test_mecab_is_taken_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(tokenizers, "find_spec", lambda name: object())
     assert tokenizers.bleu_tokenizer(["今日はいい天気ですね"]) == "ja-mecab"
     assert tokenizers.bleu_tokenizer(["오늘은 날씨가 좋네요"]) == "ko-mecab"
+
+
+@pytest.mark.parametrize(
+    ("right", "found", "bleu"),
+    [
+        # all that is there is right, and 4 of 7 characters are there: exp(1 - 7/4)
+        ("我爱北京天安门", "我爱北京", math.exp(-3 / 4)),
+        # 10 of 11 characters, 8 of 10 pairs, 6 of 9 triples, 4 of 8 fours
+        ("今天天气很好我们去公园", "今天天气真好我们去公园", (10 / 11 * 8 / 10 * 6 / 9 * 4 / 8) ** 0.25),
+        # a Latin word is one word among the characters: 5 words in place of 6
+        ("我们用Python写程序", "我们用Python写", math.exp(1 - 7 / 5)),
+        # full-width punctuation is a word of its own
+        ("你好，世界。", "你好，世界", math.exp(1 - 6 / 5)),
+        # Japanese without MeCab and Thai are cut into characters
+        ("今日はいい天気です", "今日はいい天気", math.exp(1 - 9 / 7)),
+        ("วันนี้", "วันนี", math.exp(1 - 6 / 5)),
+    ],
+)
+def test_bleu_without_spaces_has_the_right_value(
+    right: str, found: str, bleu: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokenizers, "find_spec", lambda name: None)
+    task = make()
+    task.learn([right])
+    assert task.score([found], [right])["bleu"] == pytest.approx(100 * bleu)
 
 
 def test_bleu_of_chinese_is_that_of_its_characters_and_kept() -> None:
