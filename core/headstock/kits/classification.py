@@ -27,6 +27,7 @@ from headstock.interfaces import (
     Metric,
 )
 from headstock.interfaces.task import Row
+from headstock.kits.curve_areas import curve_areas
 from headstock.kits.labelled import Labelled, LabelledConfig
 from headstock.kits.labels import LabelSet, class_weights
 from headstock.kits.lists import read_list
@@ -60,6 +61,16 @@ class Classification(Labelled):
             name="balanced_accuracy",
             better="higher",
             summary="mean of the recall over true labels; with several labels an example, of having and lacking each",
+        ),
+        Metric(
+            name="roc_auc",
+            better="higher",
+            summary="mean over labels of the area under the ROC curve of each against the rest; up to 10 labels",
+        ),
+        Metric(
+            name="pr_auc",
+            better="higher",
+            summary="mean over labels of the average precision of each against the rest; up to 10 labels",
         ),
     )
 
@@ -209,7 +220,10 @@ class Classification(Labelled):
         return binarizer.transform(references), binarizer.transform(chosen), range(len(names)), names
 
     def score(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
-        """Return accuracy, plain and balanced; macro precision, recall and F1 over the labels that occur; micro F1."""
+        """Return accuracy, plain and balanced; macro precision, recall and F1 over the labels that occur; micro F1.
+
+        And areas under curves (:func:`headstock.kits.curve_areas.curve_areas`), where predictions list all labels.
+        """
         from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 
         truth, chosen, labels, names = self._arrays(predictions, references)
@@ -228,6 +242,12 @@ class Classification(Labelled):
             "f1": float(f1),
             "micro_f1": float(micro),
             "balanced_accuracy": self._balanced_accuracy(truth, chosen),
+            **curve_areas(
+                [{scored["label"]: scored["score"] for scored in prediction} for prediction in predictions],
+                [_listed(reference) for reference in references],
+                names,
+                len(self.labels),
+            ),
         }
 
     def _balanced_accuracy(self, truth: Any, chosen: Any) -> float:

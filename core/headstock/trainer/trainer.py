@@ -40,6 +40,8 @@ from headstock_registry import HeadstockError
 if TYPE_CHECKING:
     from headstock.trainer.parallel.ddp import DistributedGradient
 
+SHOWN_METRICS = 5
+"""Figures of a validation in its line of progress, beside the one that chooses; all are in ``metrics.jsonl``."""
 MOST_SKIPPED_IN_A_ROW = 100
 """So many steps in a row that are not finite end a run with ``on_nonfinite: skip``: nothing will come of it."""
 
@@ -359,7 +361,8 @@ class Trainer:
         best = self._state.best.after(metrics, step)
         self._state = self._state.model_copy(update={"best": best})
         mark = " (best so far)" if best.step == step else ""
-        figures = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        shown = {*list(metrics)[:SHOWN_METRICS], best.metric}
+        figures = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items() if name in shown)
         self._around.console.line(f"step {step}/{self._total_steps}, validation: {figures}{mark}")
         return best.step == step
 

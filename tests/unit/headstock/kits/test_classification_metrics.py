@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from sklearn.metrics import balanced_accuracy_score, f1_score
+from sklearn.metrics import average_precision_score, balanced_accuracy_score, f1_score, roc_auc_score
 
 from headstock import DataError
 from headstock.kits.classification import Classification, ClassificationConfig
@@ -50,6 +51,45 @@ def test_several_labels_each() -> None:
     assert figures["balanced_accuracy"] == pytest.approx(sum(right) / 2)
     flat = [[value for column in columns for value in column[side]] for side in (0, 1)]
     assert figures["micro_f1"] == pytest.approx(f1_score(*flat))
+
+
+def scored(**scores: float) -> list[dict[str, Any]]:
+    return [{"label": label, "score": score} for label, score in sorted(scores.items(), key=lambda item: -item[1])]
+
+
+def test_areas_under_curves_are_means_over_labels() -> None:
+    task = One(ClassificationConfig())
+    task.learn(["a", "b", "c"])
+    truth = ["a", "b", "a", "new"]  # nobody has c; "new" was not learnt
+    rows = [(0.5, 0.3, 0.2), (0.4, 0.5, 0.1), (0.3, 0.6, 0.1), (0.1, 0.2, 0.7)]
+    figures = task.score([scored(a=a, b=b, c=c) for a, b, c in rows], truth)
+    columns = {"a": [row[0] for row in rows], "b": [row[1] for row in rows], "new": [0.0] * 4}
+    for name, area in (("roc_auc", roc_auc_score), ("pr_auc", average_precision_score)):
+        expected = [area([label == given for given in truth], values) for label, values in columns.items()]
+        assert figures[name] == pytest.approx(sum(expected) / 3)
+
+
+def test_areas_under_curves_with_several_labels_each() -> None:
+    task = Several(ClassificationConfig())
+    task.learn([["a"], ["b"]])
+    truth = [["a", "b"], [], ["b"], ["a"]]
+    rows = [(0.9, 0.6), (0.4, 0.7), (0.5, 0.8), (0.3, 0.1)]
+    figures = task.score([scored(a=a, b=b) for a, b in rows], truth)
+    there = [["a" in labels, "b" in labels] for labels in truth]
+    assert figures["roc_auc"] == pytest.approx(roc_auc_score(there, rows))
+    assert figures["pr_auc"] == pytest.approx(average_precision_score(there, rows))
+
+
+@pytest.mark.parametrize(
+    ("labels", "truth"),
+    [(["a", "b"], ["a", "a"]), ([f"label {number}" for number in range(12)], ["label 1", "label 2"])],
+)
+def test_no_area_where_all_have_one_label_or_predictions_leave_some_out(labels: list[str], truth: list[str]) -> None:
+    task = One(ClassificationConfig())
+    task.learn(labels)
+    figures = task.score([predicted(*labels[:10])] * 2, truth)
+    assert math.isnan(figures["roc_auc"])
+    assert math.isnan(figures["pr_auc"])
 
 
 def test_the_baseline_is_the_most_frequent_label() -> None:
