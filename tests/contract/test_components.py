@@ -62,7 +62,6 @@ LIGHTER = {"translation": ("task.beams=2", "task.max_length=16")}
 """Tasks whose untrained models generate up to a limit, which is shortened where nothing is to be learnt."""
 LEFT_OUT = {
     ("efficientnet-lite0", "image-classification", "backbone-compile"),  # half a minute
-    ("efficientnet-lite0", "object-detection", "state-saved-model"),  # boxes nearly tie after four steps
 }
 """What is checked on torchvision's networks alone, which are built alike."""
 QUICK_FOR_PAIRS = ("numbers-neighbours", "backbone-bf16", "state-saved-model")

@@ -35,7 +35,25 @@ def difference(first: Any, second: Any, where: str = "") -> str | None:
         if len(first) != len(second):
             return f"{place} has {len(first)} and {len(second)} items"
         pairs = [(one, other, f"{where}[{number}]") for number, (one, other) in enumerate(zip(first, second))]  # noqa: B905
-    return next((found for found in (difference(*pair) for pair in pairs) if found), None)
+    found = next((found for found in (difference(*pair) for pair in pairs) if found), None)
+    return None if found and _same_but_for_ties(first, second) else found
+
+
+def _same_but_for_ties(first: Any, second: Any) -> bool:
+    """Tell whether two lists of scored answers, best first, differ only in the order of those with the same score."""
+    for answers in (first, second):
+        if not isinstance(answers, list) or not all(isinstance(each, Mapping) and "score" in each for each in answers):
+            return False
+        scores = [each["score"] for each in answers]
+        if scores != sorted(scores, reverse=True):
+            return False
+    left = list(second)
+    for each in first:
+        place = next((place for place, other in enumerate(left) if difference(each, other) is None), None)
+        if place is None:
+            return False
+        del left[place]
+    return True
 
 
 def gap(first: Tensor, second: Tensor) -> str | None:
