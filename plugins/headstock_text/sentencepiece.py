@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -80,6 +81,21 @@ def continuing(tokenizer: Tokenizer) -> Tokenizer:
     other.normalizer = tokenizer.normalizer
     other.pre_tokenizer = pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme="never", split=False)
     return other
+
+
+def joined_words(tokenizer: Tokenizer) -> Tokenizer | None:
+    """Return a tokenizer of words that puts no space before them, or ``None`` if this is none of SentencePiece's kind.
+
+    These tell the start of a word by the space before it. Before a Chinese character, where texts have none, it would
+    be a token of its own nearly always, and the first one of the word. A word that has a space begins with one here.
+    """
+    if '"Metaspace"' not in json.dumps(json.loads(tokenizer.to_str())["pre_tokenizer"]):
+        return None
+    other: Tokenizer = Tokenizer.from_str(tokenizer.to_str())
+    other.no_padding()
+    other.pre_tokenizer = pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme="never", split=True)
+    spaced = other.encode([" a", " b"], is_pretokenized=True).ids
+    return other if spaced == tokenizer.encode(["a", "b"], is_pretokenized=True).ids else None
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:

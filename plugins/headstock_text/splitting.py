@@ -12,6 +12,7 @@ CJK = "\u3005\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\u
 """Chinese characters and kana, as the inside of a character class. Korean is written with spaces and is not here."""
 
 _CJK = re.compile(f"[{CJK}]")
+_UNSPACED = re.compile(f"[{CJK}\u3001-\u303f\uff01-\uffee]")
 _PLAIN = re.compile("[\0-\u02ff\u2010-\u2027\u2030-\u205e]*")
 """Latin letters and punctuation: texts without a combining mark, a Chinese character or a joiner."""
 _JOINERS = "\u200c\u200d"
@@ -43,6 +44,11 @@ def split_characters(text: str) -> list[Span]:
     """Split a text into its characters, each with its combining marks; white space is dropped."""
     pattern = re.compile(f"\\S[{_marks()}{_JOINERS}]*")
     return [Span(match.group(), match.start(), match.end()) for match in pattern.finditer(text)]
+
+
+def is_unspaced(word: str) -> bool:
+    """Tell whether a word begins with what no space stands before in Chinese and Japanese, signs among them."""
+    return bool(_UNSPACED.match(word))
 
 
 def count_cjk(text: str) -> int:

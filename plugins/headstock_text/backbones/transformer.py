@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import torch
 from pydantic import Field
+from tokenizers import Encoding
 from torch import Tensor, nn
 from transformers.tokenization_utils_base import TruncationStrategy
 from transformers.utils.generic import PaddingStrategy
@@ -23,7 +24,8 @@ from headstock.kits.pretrained import checkpoint_gradients, loading_call, quiet
 from headstock_text.backbones.cuts import note_cut, note_lost_words
 from headstock_text.backbones.hub_models import encoders
 from headstock_text.backbones.pretrained import load_pretrained
-from headstock_text.splitting import clean
+from headstock_text.sentencepiece import SPACE, joined_words
+from headstock_text.splitting import clean, is_unspaced
 
 TOLERANCE = 1e-3
 """How far, relative to the largest feature, features from embeddings may lie from features from ids."""
@@ -77,6 +79,10 @@ class TransformerText(Backbone):
         self.max_length = min(config.max_length, model_limit(model), tokenizer.model_max_length)
         state = _tokenizer_state(tokenizer)
         self._digest = json_digest(state)
+        self._joined = joined_words(tokenizer.backend_tokenizer)
+        if self._joined is not None:
+            self._joined.enable_truncation(self.max_length)
+        self._space = tokenizer.convert_tokens_to_ids(SPACE) if self._joined is not None else None
         self._spaces_before_words = '"ByteLevel"' in json.dumps(state["pre_tokenizer"])
         # Something that stays one token, for a word of which the tokenizer leaves nothing.
         self._unknown = tokenizer.unk_token or tokenizer.mask_token or "?"
@@ -84,7 +90,7 @@ class TransformerText(Backbone):
         names = self.tokenizer.model_input_names
         self._token_types = self._takes_token_types and "token_type_ids" in names
         # The types of a single text's tokens come from a template, which is zeros but for a few models (XLNet).
-        self._mixed_types = self._token_types and any(self._tokenize("a b c d")["token_type_ids"])
+        self._mixed_types = self._token_types and any(self._tokenize("a b c d").type_ids)
         # A tokenizer without special tokens makes nothing of an empty text.
         self._nothing = [self.tokenizer.convert_tokens_to_ids(self._unknown) or 0]
         self._check()
@@ -140,16 +146,17 @@ class TransformerText(Backbone):
             "tokenizer": self._digest,
             "token_types": self._token_types,
             "unknown": self._unknown,
+            "joined": self._joined is not None,
         }
 
     def preprocess(self, inputs: Mapping[str, Any]) -> Example:
         """Return ``input_ids`` (T,) and, as the case may be, ``token_type_ids`` (T,) and ``word_starts`` (W,)."""
         if "words" in inputs:
-            encoded, starts = self._encode_words([clean(word) for word in inputs["words"]])
+            encoding, starts = self._encode_words([clean(word) for word in inputs["words"]])
             note_lost_words(len(inputs["words"]) - len(starts), self.max_length)
         else:
-            encoded, starts = self._encode_texts(clean(inputs["text"]), inputs.get("text_pair")), None
-        example = self._example(encoded["input_ids"], encoded.get("token_type_ids"))
+            encoding, starts = self._encode_texts(clean(inputs["text"]), inputs.get("text_pair")), None
+        example = self._example(encoding.ids, encoding.type_ids)
         if starts is not None:
             example["word_starts"] = torch.tensor(starts, dtype=torch.int64)
         return example
@@ -182,14 +189,14 @@ class TransformerText(Backbone):
                 example["token_type_ids"] = part
         return examples
 
-    def _example(self, ids: list[int], kinds: list[int] | None) -> Example:
+    def _example(self, ids: list[int], kinds: list[int]) -> Example:
         example = {"input_ids": torch.tensor(ids or self._nothing, dtype=torch.int32)}
-        if self._token_types and kinds is not None:
+        if self._token_types:
             example["token_type_ids"] = torch.tensor(kinds or [0], dtype=torch.uint8)
         return example
 
-    def _tokenize(self, text: str | list[str], pair: str | None = None) -> Any:
-        return self.tokenizer(
+    def _tokenize(self, text: str | list[str], pair: str | None = None) -> Encoding:
+        encoded = self.tokenizer(
             text,
             pair,
             is_split_into_words=isinstance(text, list),
@@ -197,41 +204,57 @@ class TransformerText(Backbone):
             max_length=self.max_length,
             return_attention_mask=False,
         )
+        encoding: Encoding = encoded.encodings[0]
+        return encoding
 
-    def _encode_texts(self, text: str, pair: str | None) -> Any:
+    def _encode_texts(self, text: str, pair: str | None) -> Encoding:
         if pair is None:
             encoded = self._tokenize(text)
-            note_cut(bool(encoded.encodings[0].overflowing), self.max_length)
+            note_cut(bool(encoded.overflowing), self.max_length)
             return encoded
         # The time that tokenizers take to truncate a pair grows with the product of the two lengths.
         pair = clean(pair)
         short, short_pair = self._shortened(text), self._shortened(pair)
         encoded = self._tokenize(short, short_pair)
-        whole = short == text and short_pair == pair and not encoded.encodings[0].overflowing
+        whole = short == text and short_pair == pair and not encoded.overflowing
         note_cut(not whole, self.max_length)
         return encoded
 
     def _shortened(self, text: str) -> str:
         """Return the part of a text of which any token could be kept."""
-        encoding = self._tokenize(text).encodings[0]
+        encoding = self._tokenize(text)
         return text[: max(end for _, end in encoding.offsets)] if encoding.overflowing else text
 
-    def _encode_words(self, words: list[str]) -> tuple[Any, list[int]]:
+    def _encode_words(self, words: list[str]) -> tuple[Encoding, list[int]]:
         # Every word is at least one token, so no more words than this can be kept.
         words = words[: self.max_length]
         if self._spaces_before_words:
             # These tokenizers tell the start of a word by the space before it.
             words = words[:1] + [" " + word for word in words[1:]]
-        encoded = self._tokenize(words)
-        starts = _starts(encoded)
-        cut = bool(encoded.encodings[0].overflowing)
+        encoded = self._tokenize_words(words)
+        starts = self._starts(encoded)
+        cut = bool(encoded.overflowing)
         expected = max(starts, default=-1) + 1 if cut else len(words)
         if len(starts) < expected:
             # Nothing was left of some words (a lone zero-width sign): each must still have a position.
             words = [word if i in starts or i >= expected else self._unknown for i, word in enumerate(words)]
-            encoded = self._tokenize(words)
-            starts = _starts(encoded)
+            encoded = self._tokenize_words(words)
+            starts = self._starts(encoded)
         return encoded, list(starts.values())
+
+    def _tokenize_words(self, words: list[str]) -> Encoding:
+        if self._joined is None:
+            return self._tokenize(words)
+        spaced = [word if is_unspaced(word) else f" {word}" for word in words]
+        return self._joined.encode(spaced, is_pretokenized=True)
+
+    def _starts(self, encoding: Encoding) -> dict[int, int]:
+        """Return the position of the first token of each word that has tokens; a lone space is passed over."""
+        starts: dict[int, int] = {}
+        for position, word in enumerate(encoding.word_ids):
+            if word is not None and (word not in starts or encoding.ids[starts[word]] == self._space):
+                starts[word] = position
+        return starts
 
     def collate(self, examples: Sequence[Example]) -> dict[str, Tensor]:
         """Pad at the right with the tokenizer's padding id, and ``word_starts`` with -1."""
@@ -319,15 +342,6 @@ def _tokenizer_state(tokenizer: Any) -> dict[str, Any]:
     """Return all that a tokenizer does, as JSON values; truncation and padding are set anew at each call."""
     state: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
     return {key: value for key, value in state.items() if key not in {"truncation", "padding"}}
-
-
-def _starts(encoded: Any) -> dict[int, int]:
-    """Return the position of the first token of each word that has tokens."""
-    starts: dict[int, int] = {}
-    for position, word in enumerate(encoded.word_ids()):
-        if word is not None:
-            starts.setdefault(word, position)
-    return starts
 
 
 def _flat(values: Iterable[Sequence[int]]) -> Tensor:

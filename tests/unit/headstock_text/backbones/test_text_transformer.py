@@ -68,6 +68,26 @@ def test_odd_input_survives(tiny_encoder: Encoder, architecture: str) -> None:
             assert torch.isfinite(backbone(backbone.collate([example])).pooled).all()
 
 
+def test_no_space_stands_before_chinese_words(tiny_encoder: Callable[[str], str]) -> None:
+    backbone = make(tiny_encoder("t5"))
+    tokenizer = backbone.tokenizer
+    example = backbone.preprocess({"words": [*"我爱北", "the", "cat", "\uff0c", "★"]})
+    tokens = tokenizer.convert_ids_to_tokens(example["input_ids"])
+    assert tokens[:3] == [*"我爱北"]
+    assert "▁" not in [tokens[start] for start in example["word_starts"]]
+    assert len(example["word_starts"]) == 7
+    english = ["the", "cat", "sat"]
+    plain = tokenizer("the cat sat")["input_ids"]
+    assert backbone.preprocess({"words": english})["input_ids"].tolist() == plain
+    assert backbone.fingerprint()["joined"]
+    assert not make(tiny_encoder("bert")).fingerprint()["joined"]
+    # cut as ever: the words that fit have a start
+    short = make(tiny_encoder("t5"), max_length=8)
+    cut = short.preprocess({"words": [*"我爱北京天安门我爱北京"]})
+    assert len(cut["input_ids"]) == 8
+    assert cut["word_starts"].tolist() == list(range(7))
+
+
 @pytest.mark.parametrize("architecture", ["bert", "roberta", "t5"])
 def test_every_word_has_a_start_in_order(tiny_encoder: Encoder, architecture: str) -> None:
     backbone = make(tiny_encoder(architecture))
