@@ -5,7 +5,7 @@ from headstock.interfaces.backbone import Backbone
 from headstock.interfaces.batch import Batch, Example, Features, Loss, StepOutput
 from headstock.interfaces.component import Component, Config, TrainingFacts
 from headstock.interfaces.details import ConfusionMatrix, Details
-from headstock.interfaces.errors import BadExampleError, BadPartsError, DataError, NoTargetError
+from headstock.interfaces.errors import BadExampleError, BadPartsError, DataError, NoTargetError, UntrainableError
 from headstock.interfaces.files import FileValue, is_file_value, open_file, read_bytes
 from headstock.interfaces.notes import note, noting
 from headstock.interfaces.padding import pad_stack
@@ -40,6 +40,7 @@ __all__ = [
     "StepOutput",
     "Task",
     "TrainingFacts",
+    "UntrainableError",
     "is_file_value",
     "note",
     "noting",

@@ -52,3 +52,12 @@ class NoTargetError(BadExampleError):
     def __init__(self, message: str, what: str = "labels that training data has not, scored as wrong") -> None:
         super().__init__(message)
         self.what = what
+
+
+class UntrainableError(NoTargetError):
+    """A reference that no training could be done with, whatever training data there is; it is nobody's mistake.
+
+    The recording or text is longer than what the model takes at once, say. A training example with such a reference is
+    left out and counted, without asking ``data.on_bad_example``. In other splits it is as with :class:`NoTargetError`,
+    but the prediction may well be right.
+    """

@@ -16,7 +16,7 @@ from headstock.console import Console
 from headstock.data import cache_dir
 from headstock.data.cache.cached_folder import cached_folder
 from headstock.digests import bytes_digest, json_digest
-from headstock.interfaces import Backbone, BadExampleError, Batch, DataError, Example, Task
+from headstock.interfaces import Backbone, BadExampleError, Batch, DataError, Example, Task, UntrainableError
 from headstock.interfaces.notes import noting
 from headstock.preprocessing.batching import preprocessed
 from headstock.preprocessing.code import code_digest
@@ -111,6 +111,9 @@ def prepare_split(
                     raise BadExampleError(failed[index])
                 example += 1
                 reference = None if written is None else encoder.add(written, store, example, targets)
+            except UntrainableError as error:
+                skipped.append(located(split.table.where(row), error))
+                continue
             except BadExampleError as error:
                 skipped.append(skip_or_raise(split, row, error, policy))
                 continue
