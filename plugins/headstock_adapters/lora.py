@@ -66,7 +66,7 @@ class Lora(Adapter):
         """
         backbone.requires_grad_(False)
         options: LoraOptions = self.config
-        targets = choose_targets(backbone.body, options.target_modules)
+        targets = choose_targets(backbone.body, options.target_modules, backbone.fixed_parts())
         config = peft.LoraConfig(
             r=options.r,
             lora_alpha=options.alpha,

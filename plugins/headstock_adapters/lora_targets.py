@@ -22,29 +22,33 @@ class Targets(NamedTuple):
     excluded: list[str] | None
 
 
-def choose_targets(body: nn.Module, names: str | Sequence[str]) -> Targets:
+def choose_targets(body: nn.Module, names: str | Sequence[str], fixed: Sequence[nn.Module] = ()) -> Targets:
     """Say which layers of a network to adapt.
 
     Args:
         body: The network.
         names: ``"auto"``, or names of layers; a name also means every layer whose full name ends in ``.name``.
+        fixed: Parts of it that stay as they are.
 
     Returns:
         For ``"auto"``: ``"all-linear"`` for a model of transformers that has linear layers, else the full names of all
-        linear layers and ungrouped convolutions. Otherwise the given names. Layers that are never called are excluded.
+        linear layers and ungrouped convolutions. Otherwise the given names. Layers that are never called, and those in
+        fixed parts, are excluded.
 
     Raises:
         HeadstockError: nothing to adapt, a name without a layer, or a layer that LoRA does not fit.
     """
     layers = {name: module for name, module in body.named_modules() if name}
     uncalled = _uncalled(body)
+    kept = {id(module) for part in fixed for module in part.modules()}
+    excluded = uncalled + [name for name, module in layers.items() if id(module) in kept and isinstance(module, LAYERS)]
     if not isinstance(names, str):
         for name in names:
-            _check(name, layers, uncalled)
-        return Targets(list(names), uncalled or None)
+            _check(name, layers, uncalled, excluded)
+        return Targets(list(names), excluded or None)
     if isinstance(body, PreTrainedModel) and any(isinstance(module, nn.Linear | Conv1D) for module in layers.values()):
-        return Targets("all-linear", uncalled or None)
-    found = [name for name, module in layers.items() if _fits(module) and name not in uncalled]
+        return Targets("all-linear", excluded or None)
+    found = [name for name, module in layers.items() if _fits(module) and name not in excluded]
     if not found:
         raise HeadstockError(
             f"adapter 'lora' finds no linear layer and no ungrouped convolution in the backbone's {type(body).__name__}"
@@ -71,7 +75,7 @@ def _fits(module: nn.Module) -> bool:
     return isinstance(module, nn.Linear) or (isinstance(module, nn.Conv1d | nn.Conv2d) and module.groups == 1)
 
 
-def _check(name: str, layers: dict[str, nn.Module], uncalled: Sequence[str]) -> None:
+def _check(name: str, layers: dict[str, nn.Module], uncalled: Sequence[str], excluded: Sequence[str]) -> None:
     meant = {full: module for full, module in layers.items() if full == name or full.endswith(f".{name}")}
     if not meant:
         last = {full.rsplit(".", 1)[-1] for full, module in layers.items() if isinstance(module, LAYERS)}
@@ -86,3 +90,5 @@ def _check(name: str, layers: dict[str, nn.Module], uncalled: Sequence[str]) -> 
             f"adapter.target_modules: LoRA on '{name}' would have no effect, because its attention layer reads the "
             "weights without calling it"
         )
+    if set(meant) <= set(excluded):
+        raise HeadstockError(f"adapter.target_modules: '{name}' is only in parts that the backbone keeps as they are")

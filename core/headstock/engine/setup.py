@@ -123,9 +123,13 @@ def prepare_data(
     say(learnt)
     remarks += learnt
     torch.manual_seed(resolved.seed)
-    with model_that_fits(resolved):
-        backbone = resolved.backbone.cls.create(resolved.backbone.config, read["train"].inputs(task))
-    task.bind(backbone)
+    with noting() as making:
+        with model_that_fits(resolved):
+            backbone = resolved.backbone.cls.create(resolved.backbone.config, read["train"].inputs(task))
+        task.bind(backbone)
+    made = [f"{what}: {count:,}" for what, count in making.items()]
+    say(made)
+    remarks += made
     splits = {name: prepare_split(split, backbone, task, policy, console) for name, split in read.items()}
     found = alone_in_train(splits, task, surveyor.cut) + duplicate_lines(splits)
     say(found)
@@ -165,6 +169,8 @@ def build_module(
     with model_that_fits(resolved):
         torch.manual_seed(resolved.seed)
         adapter.attach(backbone)
+        for part in backbone.fixed_parts():
+            part.requires_grad_(False)
         torch.manual_seed(resolved.seed)
         head = task.build_head(backbone)
         _apply_options(resolved, backbone)

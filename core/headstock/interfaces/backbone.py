@@ -156,6 +156,18 @@ class Backbone(nn.Module, Component):
         """Return the features of a collated batch."""
         return self.encode(self.embed(inputs), inputs)
 
+    def encoder_parts(self) -> Sequence[nn.Module]:
+        """Return the parts whose parameters and buffers :meth:`embed` and :meth:`encode` read.
+
+        The default is the whole backbone. One with a decoder too, which a task's head calls, leaves that out: where
+        training changes nothing in these parts, features are computed once and kept, though the decoder is trained.
+        """
+        return (self,)
+
+    def fixed_parts(self) -> Sequence[nn.Module]:
+        """Return the parts that no adapter trains: they stay as they are, in evaluation mode. The default is none."""
+        return ()
+
     def enable_gradient_checkpointing(self) -> None:
         """Trade time for memory: recompute activations in the backward pass.
 

@@ -13,23 +13,27 @@ from headstock.interfaces import Adapter, Backbone, Batch, Features, StepOutput,
 class TuningModule(nn.Module):
     """Encodes with the backbone, then asks the task for outputs and loss.
 
-    A backbone without trainable parameters runs without autograd; its mode is the adapter's to set. A batch that comes
-    with features is not encoded, nor augmented.
+    An encoder without trainable parameters runs without autograd; the backbone's mode is the adapter's to set, but for
+    the parts that the backbone keeps fixed. A batch that comes with features is not encoded, nor augmented.
 
     Attributes:
-        tunes_backbone: Whether training changes the backbone.
+        tunes_encoder: Whether training changes what the backbone encodes with.
     """
 
     def __init__(self, backbone: Backbone, adapter: Adapter, task: Task, head: nn.Module) -> None:
         super().__init__()
         self.backbone, self.head = backbone, head
         self.adapter, self.task = adapter, task
-        self.tunes_backbone = any(parameter.requires_grad for parameter in backbone.parameters())
+        self.tunes_encoder = any(
+            parameter.requires_grad for part in backbone.encoder_parts() for parameter in part.parameters()
+        )
 
     def train(self, mode: bool = True) -> Self:
         """Switch between training and evaluation."""
         self.training = mode
         self.adapter.set_mode(self.backbone, mode)
+        for part in self.backbone.fixed_parts():
+            part.eval()
         self.head.train(mode)
         return self
 
@@ -43,6 +47,6 @@ class TuningModule(nn.Module):
 
     def encode(self, batch: Batch) -> Features:
         """Return what the backbone makes of a batch as it is."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.tunes_backbone):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.tunes_encoder):
             features: Features = self.backbone(batch.inputs)
         return features

@@ -1,4 +1,4 @@
-"""Frozen backbones run once: their features are computed before training, kept on disk and read from there.
+"""Frozen encoders run once: their features are computed before training, kept on disk and read from there.
 
 This is what makes a probe cheap: an epoch costs the head alone, and another run on the same data with other seeds or
 options of the head costs no pass of the backbone at all.
@@ -43,8 +43,8 @@ def with_fixed_features(
 ) -> dict[str, PreparedSplit]:
     """Return the splits with features, where a run sees the same ones at each pass.
 
-    That is so if training changes nothing in the backbone and nothing in it is random. Training data that the task
-    augments is left as it is, and the console says so.
+    That is so if training changes nothing in what the backbone encodes with and nothing in it is random. Training data
+    that the task augments is left as it is, and the console says so.
 
     Args:
         resolved: The recipe.
@@ -71,11 +71,11 @@ def with_fixed_features(
 
 def _is_fixed(module: TuningModule) -> bool:
     """Tell whether the backbone gives the same features in training as in evaluation, at every step."""
-    if module.tunes_backbone:
+    if module.tunes_encoder:
         return False
     before = module.training
     module.train()
-    moving = any(part.training for part in module.backbone.modules())
+    moving = any(part.training for whole in module.backbone.encoder_parts() for part in whole.modules())
     module.train(before)
     return not moving
 
@@ -140,9 +140,13 @@ def _probe(loop: Pass, module: TuningModule, split: PreparedSplit, config: Train
 
 
 def _weights_digest(module: TuningModule) -> str:
-    """Return a digest of every parameter and buffer of the backbone."""
+    """Return a digest of every parameter and buffer that the backbone encodes with."""
     hasher = new_digest()
-    tensors = dict(module.backbone.named_parameters()) | dict(module.backbone.named_buffers())
+    tensors = {
+        f"{index}.{name}": tensor
+        for index, part in enumerate(module.backbone.encoder_parts())
+        for name, tensor in (*part.named_parameters(), *part.named_buffers())
+    }
     for name, tensor in sorted(tensors.items()):
         value = tensor.detach().cpu().contiguous()
         hasher.update(f"{name} {value.dtype} {tuple(value.shape)}\0".encode())
