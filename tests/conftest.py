@@ -26,6 +26,10 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 
 
+WHISPER = {"layers": 1, "attention_heads": 2, "ffn_dim": 24}
+"""Sizes of each side of a tiny Whisper."""
+
+
 class Cli(Protocol):
     def __call__(
         self, *args: str, pythonpath: Sequence[Path] = (), env: Mapping[str, str] | None = None, timeout: float = 300
@@ -213,3 +217,51 @@ def torchrun(command_env: CommandEnv) -> Torchrun:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def tiny_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a whole Whisper of random weights, as the Hub has it: three languages, windows of four seconds."""
+    import torch
+    from tokenizers import pre_tokenizers
+    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTokenizer
+
+    folder = tmp_path_factory.mktemp("tiny-whisper")
+    bytes_of_text = sorted(pre_tokenizers.ByteLevel.alphabet())
+    end, *marks = [
+        f"<|{name}|>"
+        for name in ("endoftext", "startoftranscript", "en", "zh", "de", "translate", "transcribe", "notimestamps")
+    ]
+    tokenizer = WhisperTokenizer(vocab={text: number for number, text in enumerate([*bytes_of_text, end])}, merges=[])
+    tokenizer.add_special_tokens({"additional_special_tokens": marks})
+    tokenizer.save_pretrained(folder)
+    ids = dict(zip([end, *marks], tokenizer.convert_tokens_to_ids([end, *marks]), strict=True))
+    sizes = {f"{side}_{what}": size for side in ("encoder", "decoder") for what, size in WHISPER.items()}
+    config = WhisperConfig(
+        vocab_size=len(tokenizer),
+        d_model=16,
+        **sizes,
+        num_mel_bins=20,
+        max_source_positions=200,
+        max_target_positions=40,
+        pad_token_id=ids[end],
+        bos_token_id=ids[end],
+        eos_token_id=ids[end],
+        decoder_start_token_id=ids["<|startoftranscript|>"],
+        begin_suppress_tokens=None,
+        init_std=0.4,  # large, so that what is written follows what is heard
+    )
+    torch.manual_seed(0)
+    model = WhisperForConditionalGeneration(config)
+    settings = model.generation_config
+    settings._from_model_config = False
+    settings.is_multilingual = True
+    settings.lang_to_id = {mark: ids[mark] for mark in ("<|en|>", "<|zh|>", "<|de|>")}
+    settings.task_to_id = {task: ids[f"<|{task}|>"] for task in ("transcribe", "translate")}
+    settings.no_timestamps_token_id = ids["<|notimestamps|>"]
+    settings.max_length = 40
+    settings.suppress_tokens = [number for number in range(len(tokenizer)) if number > 94 and number != ids[end]]
+    settings.begin_suppress_tokens = [ids[end]]
+    model.save_pretrained(folder)
+    WhisperFeatureExtractor(feature_size=20, chunk_length=4).save_pretrained(folder)
+    return folder

@@ -17,6 +17,12 @@ def headstock_entries() -> list[Entry]:
         ),
         _entry(
             "backbone",
+            "speech-seq2seq",
+            "headstock_speech.backbones.seq2seq.backbone:SpeechSeq2Seq",
+            "Whisper, Moonshine or Speech2Text with its decoder, by Hub id or folder",
+        ),
+        _entry(
+            "backbone",
             "crnn",
             "headstock_speech.backbones.crnn:Crnn",
             "convolutions and a bidirectional GRU on log-mel spectrograms, from scratch",
@@ -31,7 +37,7 @@ def headstock_entries() -> list[Entry]:
             "task",
             "automatic-speech-recognition",
             "headstock_speech.tasks.speech_recognition:SpeechRecognition",
-            "what was said, letter by letter (CTC, Graves et al. 2006)",
+            "what was said, by a decoder's tokens or letter by letter (CTC, Graves et al. 2006)",
         ),
     ]
 

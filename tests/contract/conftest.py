@@ -11,7 +11,7 @@ BART = {"layers": 1, "attention_heads": 2, "ffn_dim": 64}
 
 
 @pytest.fixture(scope="session")
-def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def tiny_models(tmp_path_factory: pytest.TempPathFactory, tiny_whisper: Path) -> dict[str, Path]:
     """A folder for each backbone that has to be told which model to load."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import (
@@ -80,4 +80,5 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         YolosConfig(image_size=[32, 32], patch_size=8, num_detection_tokens=6, num_labels=2, **sizes)
     ).save_pretrained(root / "detection")
     ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(root / "detection")
-    return {name: root / name for name in ("text", "image", "speech", "seq2seq", "detection")}
+    made = {name: root / name for name in ("text", "image", "speech", "seq2seq", "detection")}
+    return {**made, "speech-seq2seq": tiny_whisper}

@@ -16,6 +16,7 @@ from headstock_registry import Entry, load_catalogue
 
 CATALOGUE = load_catalogue()
 OPTIONS = {
+    "speech-seq2seq": ("backbone.max_tokens=8", "backbone.silence_seconds=0.5"),
     "use-multilingual": ("backbone.pieces=2000",),
     "efficientnet-lite0": ("backbone.image_size=64",),
     "torchvision": ("backbone.model=resnet18", "backbone.weights=none", "backbone.image_size=64"),
@@ -30,6 +31,7 @@ PRETRAINED = {
     "transformers-vision": "image",
     "transformers-speech": "speech",
     "seq2seq": "seq2seq",
+    "speech-seq2seq": "speech-seq2seq",
     "transformers-detection": "detection",
 }
 """Backbones that must be told which model to load, and the tiny model that they are told."""
@@ -40,6 +42,7 @@ PACKAGED = {
 """Backbones whose weights are in a package of their own: its module, and its name for pip."""
 SUITED = {
     "seq2seq": "translation",
+    "speech-seq2seq": "automatic-speech-recognition",
     "torchvision-detection": "object-detection",
     "transformers-detection": "object-detection",
 }
@@ -47,6 +50,7 @@ SUITED = {
 NOT_TOGETHER = {
     ("lora", "bilstm"),  # an LSTM has no linear layer for LoRA to wrap
     ("linear-probe", "seq2seq"),  # the task generates with the backbone's decoder, and has nothing of its own to train
+    ("linear-probe", "speech-seq2seq"),  # so it is here
 }
 LARGE = ("torchvision-detection", "efficientnet-lite0")
 """Backbones that come in no small size: adapters are tried on others that are built alike."""
@@ -62,8 +66,9 @@ LIGHTER = {"translation": ("task.beams=2", "task.max_length=16")}
 """Tasks whose untrained models generate up to a limit, which is shortened where nothing is to be learnt."""
 LEFT_OUT = {
     ("efficientnet-lite0", "image-classification", "backbone-compile"),  # half a minute
+    ("speech-seq2seq", "automatic-speech-recognition", "backbone-compile"),  # as long; only the encoder would be
 }
-"""What is checked on torchvision's networks alone, which are built alike."""
+"""What takes long and is checked on backbones that are built alike."""
 QUICK_FOR_PAIRS = ("numbers-neighbours", "backbone-bf16", "state-saved-model")
 """What may differ from task to task on one backbone; all else is checked under one task."""
 
@@ -128,7 +133,7 @@ def subject(tiny_models: dict[str, Path], tmp_path_factory: pytest.TempPathFacto
             if find_spec(module) is None:
                 pytest.skip(f"the weights of {backbone} are in {package}, which is not installed")
             if backbone in PRETRAINED:
-                options = (f"backbone.model={tiny_models[PRETRAINED[backbone]]}",)
+                options = (*options, f"backbone.model={tiny_models[PRETRAINED[backbone]]}")
             entry = CATALOGUE.get(case.kind, case.name)
             folder = tmp_path_factory.mktemp("check")
             made[case] = Subject(CATALOGUE, entry, (*case.assignments, *options), folder)

@@ -59,6 +59,15 @@ class SpeechBackbone(Backbone):
         Raises:
             BadExampleError: the audio cannot be read, or is too short or too long.
         """
+        waveform, frames = self.waveform(inputs)
+        return {"waveform": waveform, "frames": torch.tensor(frames)}
+
+    def waveform(self, inputs: Mapping[str, Any]) -> tuple[Tensor, int]:
+        """Return the waveform, int16 (T,), and the number of vectors that :meth:`encode` would make of it at once.
+
+        Raises:
+            BadExampleError: the audio cannot be read, or is too short or too long.
+        """
         audio = decode_audio(inputs["audio"])
         if audio.seconds > self.max_seconds:
             raise BadExampleError(
@@ -70,7 +79,7 @@ class SpeechBackbone(Backbone):
         if frames < 1:
             raise BadExampleError(f"{audio.name} lasts only {audio.seconds:.4f} s; that is too short for this backbone")
         whole = np.clip(np.rint(samples * SCALE), -SCALE, SCALE - 1).astype(np.int16)
-        return {"waveform": torch.from_numpy(whole), "frames": torch.tensor(frames)}
+        return torch.from_numpy(whole), frames
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Return what the waveform, its limits and the number of frames depend on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,11 @@ class Family(nn.Module, ABC):
     @abstractmethod
     def encode(self, body: nn.Module, embedded: Tensor, lengths: Tensor) -> Tensor:
         """Return the model's last hidden states (B, T, D); what stands behind an example's own frames is undefined."""
+
+    def fixed_parts(self, body: nn.Module) -> Sequence[nn.Module]:
+        """Return the parts of the model that are never trained. The default is none."""
+        del body
+        return ()
 
     loader = "AutoModel"
     """Class of transformers that loads what :meth:`save` wrote, or the model it came from."""

@@ -8,3 +8,7 @@ ENCODERS: Mapping[str, tuple[str, ...]] = {
     "English": ("facebook/wav2vec2-base",),
     "multilingual": ("openai/whisper-tiny", "openai/whisper-base"),
 }
+WITH_DECODER: Mapping[str, tuple[str, ...]] = {
+    "English": ("openai/whisper-tiny.en", "UsefulSensors/moonshine-tiny"),
+    "multilingual": ("openai/whisper-tiny", "openai/whisper-base"),
+}

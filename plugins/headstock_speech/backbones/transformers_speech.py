@@ -98,6 +98,11 @@ class TransformersSpeech(SpeechBackbone):
         mask = within(inputs["frames"], size)
         return Features(sequence, mask, masked_mean(sequence, mask))
 
+    def fixed_parts(self) -> Sequence[nn.Module]:
+        """Return what the model's family never trains."""
+        wrapped: Any = self.body
+        return self.family.fixed_parts(wrapped.get_base_model() if hasattr(wrapped, "get_base_model") else wrapped)
+
     def enable_gradient_checkpointing(self) -> None:
         """Compute the layers of the model again in the backward pass."""
         checkpoint_gradients(self.body)

@@ -120,16 +120,7 @@ class WaveformFamily(Family):
     def _by_length(self, body: nn.Module, embedded: Tensor, lengths: Tensor) -> Tensor:
         """Run clips of equal length together, without any padding."""
         self._count(body, None)
-        known = lengths.tolist()
-        parts = []
-        for length in sorted(set(known)):
-            rows = torch.tensor([row for row, own in enumerate(known) if own == length], device=embedded.device)
-            parts.append((rows, body(embedded[rows, :length]).last_hidden_state))
-        first = parts[0][1]
-        states: Tensor = first.new_zeros(len(known), self.frames(embedded.shape[1]), first.shape[2])
-        for rows, part in parts:
-            states[rows, : part.shape[1]] = part.to(states.dtype)
-        return states
+        return run_by_length(body, embedded, lengths, self.frames(embedded.shape[1]))
 
     def _count(self, body: nn.Module, frames: Tensor | None) -> None:
         for module in body.modules():
@@ -142,6 +133,27 @@ class WaveformFamily(Family):
         with quiet():
             model.save_pretrained(directory)
             self.extractor.save_pretrained(directory)
+
+
+def run_by_length(model: nn.Module, inputs: Tensor, lengths: Tensor, size: int) -> Tensor:
+    """Return a model's last hidden states (B, ``size``, D), inputs of equal length run together without any padding.
+
+    Args:
+        model: Takes inputs and returns ``last_hidden_state``.
+        inputs: What the model takes, padded: (B, T) or (B, T, F).
+        lengths: How much of each is real (B,).
+        size: Length of what is returned; at least that of every state.
+    """
+    known = lengths.tolist()
+    parts = []
+    for length in sorted(set(known)):
+        rows = torch.tensor([row for row, own in enumerate(known) if own == length], device=inputs.device)
+        parts.append((rows, model(inputs[rows, :length]).last_hidden_state))
+    first = parts[0][1]
+    states: Tensor = first.new_zeros(len(known), size, first.shape[2])
+    for rows, part in parts:
+        states[rows, : part.shape[1]] = part.to(states.dtype)
+    return states
 
 
 def _masked(norm: nn.GroupNorm) -> MaskedGroupNorm:

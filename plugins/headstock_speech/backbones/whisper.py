@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,23 +33,30 @@ class MaskedWhisperEncoder(WhisperEncoder):  # type: ignore[no-untyped-call]
     """
 
     def forward(self, input_features: Tensor, frames: Tensor) -> BaseModelOutput:
-        """Return ``last_hidden_state`` (B, (T + 1) // 2, D).
+        """Return ``last_hidden_state`` (B, (T + 1) // 2, D), see :func:`masked_states`."""
+        return BaseModelOutput(last_hidden_state=masked_states(self, input_features, frames))
 
-        Args:
-            input_features: Log-mel spectrogram (B, bands, T), 0 behind each example's end.
-            frames: Real frames of each example (B,).
-        """
-        # A convolution pads with zeros; so each example sees zeros behind its end, as it would alone.
-        states = F.gelu(self.conv1(input_features)) * within(frames, input_features.shape[2]).unsqueeze(1)
-        states = F.gelu(self.conv2(states)).transpose(1, 2)
-        # The positions are fixed sinusoids: no gradient, whatever an adapter marks as trained.
-        states = states + self.embed_positions.weight[: states.shape[1]].detach()
-        states = F.dropout(states, p=self.dropout, training=self.training)
-        mask = create_bidirectional_mask(self.config, states, within((frames + 1) // 2, states.shape[1]))
-        for layer in self.layers:
-            if not (self.training and self.layerdrop > 0 and torch.rand([]) < self.layerdrop):
-                states = layer(states, mask)
-        return BaseModelOutput(last_hidden_state=self.layer_norm(states))
+
+def masked_states(encoder: Any, input_features: Tensor, frames: Tensor) -> Tensor:
+    """Return the last hidden states (B, (T + 1) // 2, D) of a ``WhisperEncoder``, for any length up to its limit.
+
+    Args:
+        encoder: The encoder of transformers.
+        input_features: Log-mel spectrogram (B, bands, T), 0 behind each example's end.
+        frames: Real frames of each example (B,).
+    """
+    # A convolution pads with zeros; so each example sees zeros behind its end, as it would alone.
+    real = within(frames, input_features.shape[2]).unsqueeze(1)
+    states = F.gelu(encoder.conv1(input_features * real)) * real
+    states = F.gelu(encoder.conv2(states)).transpose(1, 2)
+    states = states + encoder.embed_positions.weight[: states.shape[1]].detach()
+    states = F.dropout(states, p=encoder.dropout, training=encoder.training)
+    mask = create_bidirectional_mask(encoder.config, states, within((frames + 1) // 2, states.shape[1]))
+    for layer in encoder.layers:
+        if not (encoder.training and encoder.layerdrop > 0 and torch.rand([]) < encoder.layerdrop):
+            states = layer(states, mask)
+    normed: Tensor = encoder.layer_norm(states)
+    return normed
 
 
 class WhisperFamily(Family):
@@ -92,7 +99,7 @@ class WhisperFamily(Family):
         """Return window and hop."""
         return {"window": self.window, "hop": self.hop}
 
-    def _heard(self, lengths: Tensor) -> Tensor:
+    def heard(self, lengths: Tensor) -> Tensor:
         """Return the spectrogram frames of each clip with its silence (B,)."""
         return ((lengths + self.hop - 1) // self.hop + self.silence).clamp(max=self.most_frames)
 
@@ -107,15 +114,20 @@ class WhisperFamily(Family):
             around = F.pad(around, (0, (size - 1) * self.hop + self.window - around.shape[1]))
             spectrum = torch.stft(around, self.window, self.hop, window=self.hann, center=False, return_complex=True)
             power = self.filters @ spectrum.abs().square()
-            mask = within(self._heard(lengths), size).unsqueeze(1)
+            mask = within(self.heard(lengths), size).unsqueeze(1)
             decades = power.clamp(min=POWER_FLOOR).log10()
             loudest = decades.masked_fill(~mask, -torch.inf).amax(dim=(1, 2), keepdim=True)
             return (torch.maximum(decades, loudest - DECADES) + 4.0) / 4.0 * mask
 
     def encode(self, body: nn.Module, embedded: Tensor, lengths: Tensor) -> Tensor:
         """Return the encoder's last hidden states; behind a clip's own frames stand those of its silence."""
-        states: Tensor = body(embedded, frames=self._heard(lengths)).last_hidden_state
+        states: Tensor = body(embedded, frames=self.heard(lengths)).last_hidden_state
         return states
+
+    def fixed_parts(self, body: nn.Module) -> Sequence[nn.Module]:
+        """Return the encoder's positions, which are sinusoids, whatever an adapter marks as trained."""
+        model: Any = body
+        return (model.embed_positions,)
 
     def save(self, body: nn.Module, directory: Path) -> None:
         """Write the encoder so that ``AutoModelForAudioClassification`` and ``AutoModel`` load it as ``.encoder``."""

@@ -1,15 +1,12 @@
-"""The ``automatic-speech-recognition`` task: transcripts by connectionist temporal classification."""
+"""The ``automatic-speech-recognition`` task: transcripts by CTC or by the decoder of the backbone."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import jiwer
-import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -19,12 +16,10 @@ from headstock import (
     Batch,
     Column,
     Config,
-    DataError,
     Example,
     Features,
     Loss,
     Metric,
-    NoTargetError,
     Row,
     Splits,
     Task,
@@ -32,32 +27,67 @@ from headstock import (
     note,
 )
 from headstock.kits import parts_words
+from headstock_speech.generation import TranscriptGenerator
 from headstock_speech.samples.morse import morse_splits
 from headstock_speech.tasks.audio import SUFFIXES, audio_input
-from headstock_speech.tasks.transcripts import BLANK, Alphabet, normalise, shortened
-
-IGNORED = -100
-"""Padding of target characters."""
+from headstock_speech.tasks.ctc import Ctc
+from headstock_speech.tasks.generated import Generated
+from headstock_speech.tasks.normalisation import Normalisation, has_marks, normaliser
+from headstock_speech.tasks.transcripts import Alphabet, Case, composed, spelt
 
 
 class SpeechRecognitionConfig(Config):
     """Options of the ``automatic-speech-recognition`` task."""
 
-    case: Literal["keep", "lower", "upper"] = Field("lower", description="letters of transcripts as written or as one")
-    remove_punctuation: bool = Field(
-        False, description="drop punctuation and symbols from transcripts; apostrophes stay, dashes part words"
+    case: Literal["auto", "keep", "lower", "upper"] = Field(
+        "auto",
+        description="letters that the model learns to write: as they are or as one; auto: small ones for CTC; for a "
+        "decoder as they are, unless training transcripts are in capitals throughout",
     )
-    dropout: float = Field(0.1, ge=0, lt=1, description="dropout before the output layer")
+    remove_punctuation: bool = Field(
+        False,
+        description="learn transcripts without punctuation and symbols; apostrophes stay, dashes part words",
+    )
+    normalisation: Literal["auto", "none", "basic", "english"] = Field(
+        "auto",
+        description="what transcripts are compared after: none: what was learnt against what was written; basic: "
+        "without case and punctuation; english: nor contractions and spelling of numbers; auto: none for CTC; for a "
+        "decoder english or basic by its language, and none in scripts with vowel marks, which basic would drop",
+    )
+    dropout: float = Field(0.1, ge=0, lt=1, description="dropout before the output layer, for CTC")
+
+
+class Transcripts(NamedTuple):
+    """What is to be known of training transcripts, as they are written.
+
+    Attributes:
+        size: How many there are.
+        capitals: Whether all their letters are capitals.
+        marks: Whether their script has marks that stand for vowels or tones.
+    """
+
+    size: int
+    capitals: bool
+    marks: bool
+
+    @classmethod
+    def of(cls, references: Sequence[str]) -> Transcripts:
+        """Look at transcripts."""
+        capitals = all(text == text.upper() for text in references)
+        cased = any(text != text.lower() for text in references)
+        return cls(len(references), capitals and cased, has_marks(references))
 
 
 class SpeechRecognition(Task):
-    """Spells what was said, one character or nothing a frame.
+    """Writes what was said.
 
-    The alphabet is that of the training transcripts. Source: A. Graves et al., "Connectionist Temporal Classification:
-    Labelling Unsegmented Sequence Data with Recurrent Neural Networks", ICML 2006. Decoding takes the best path.
+    A backbone that generates transcripts (Whisper) does so with its own decoder and tokens; nothing else is trained
+    then. Any other backbone spells, one character or nothing a frame, with the alphabet of the training transcripts
+    (CTC). Error rates are those of jiwer, after the normalisation that is kept with the model.
     """
 
     Config = SpeechRecognitionConfig
+    config: SpeechRecognitionConfig
     modality: ClassVar[str] = "speech"
     columns: ClassVar[tuple[Column, ...]] = (
         Column(
@@ -70,9 +100,17 @@ class SpeechRecognition(Task):
         Column(name="text", role="target", summary="transcript of the recording"),
     )
     metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric(name="wer", better="lower", summary="word errors by words of the transcripts"),
-        Metric(name="cer", better="lower", summary="character errors by characters of the transcripts"),
-        Metric(name="exact_match", better="higher", summary="fraction of recordings without any error"),
+        Metric(name="wer", better="lower", summary="word errors by words of the transcripts, after task.normalisation"),
+        Metric(
+            name="cer",
+            better="lower",
+            summary="character errors by characters of the transcripts, after task.normalisation",
+        ),
+        Metric(
+            name="exact_match",
+            better="higher",
+            summary="fraction of recordings without any error, after task.normalisation",
+        ),
     )
     default_backbone: ClassVar[str] = "crnn"
     labels_are: ClassVar[str] = "characters"
@@ -80,12 +118,16 @@ class SpeechRecognition(Task):
 
     def __init__(self, config: SpeechRecognitionConfig) -> None:
         super().__init__(config)
-        self.alphabet = Alphabet(())
+        self._way: Ctc | Generated = Ctc(Alphabet(()), config.dropout)
         self._parts_words = True
+        self._learnt: Transcripts | None = None
+        self._language: str | None = None
+        self._case: Case = "lower" if config.case == "auto" else config.case
+        self._normalisation: Normalisation = "none" if config.normalisation == "auto" else config.normalisation
 
     @classmethod
     def trainer_defaults(cls, config: SpeechRecognitionConfig, facts: TrainingFacts) -> Mapping[str, Any]:
-        """Return more patience than usual: a recognizer first learns to say nothing, and every word stays wrong."""
+        """Return more patience than usual: CTC first learns to say nothing, and every word stays wrong."""
         del config, facts
         return {"patience": 20}
 
@@ -100,16 +142,22 @@ class SpeechRecognition(Task):
         return audio_input(row)
 
     def reference(self, row: Row) -> str:
-        """Return the normalised transcript, which may be empty: nobody speaks in the recording."""
+        """Return the transcript as it is written; it may be empty: nobody speaks in the recording."""
         value = row.get("text")
         if not isinstance(value, str):
             raise BadExampleError(f"column 'text' holds {type(value).__name__}, not a transcript")
-        return normalise(value, self.config.case, self.config.remove_punctuation)
+        return composed(value)
+
+    def canonical(self, reference: str) -> str:
+        """Return a transcript as the model learns to write it."""
+        return spelt(reference, self._case, self.config.remove_punctuation)
 
     def learn(self, references: Sequence[str]) -> None:
-        """Learn the alphabet, and whether its script parts words by spaces."""
-        self.alphabet = Alphabet.learn(references)
-        self._parts_words = parts_words(references)
+        """Learn the alphabet, whether its script parts words by spaces, and how transcripts are written."""
+        learnt = [self.canonical(reference) for reference in references]
+        self._way = Ctc(Alphabet.learn(learnt), self.config.dropout)
+        self._parts_words = parts_words(learnt)
+        self._learnt = Transcripts.of(references)
         if not self._parts_words:
             note(
                 "transcripts without spaces between words, so that cer chooses the best checkpoint and not wer",
@@ -122,75 +170,89 @@ class SpeechRecognition(Task):
         return "wer" if self._parts_words else "cer"
 
     def state(self) -> dict[str, Any]:
-        """Return the alphabet, and whether transcripts part words."""
-        return {"alphabet": list(self.alphabet.characters), "parts_words": self._parts_words}
+        """Return how transcripts are learnt and compared; the alphabet where there is one, else the language."""
+        state: dict[str, Any] = {
+            "parts_words": self._parts_words,
+            "case": self._case,
+            "normalisation": self._normalisation,
+        }
+        if isinstance(self._way, Ctc):
+            return {**state, "alphabet": list(self._way.alphabet.characters)}
+        return {**state, "language": self._language}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take back the alphabet, and whether transcripts part words."""
-        self.alphabet = Alphabet(state["alphabet"])
+        """Take back what :meth:`state` returned."""
+        self._way = Ctc(Alphabet(state.get("alphabet", ())), self.config.dropout)
         self._parts_words = bool(state.get("parts_words", True))
+        self._case = state.get("case", self._case)
+        self._normalisation = state.get("normalisation", self._normalisation)
+        self._language = state.get("language")
+        self._learnt = None
+
+    def bind(self, backbone: Backbone) -> None:
+        """Write through the backbone if it can, and settle how transcripts are learnt and compared then."""
+        if not isinstance(backbone, TranscriptGenerator):
+            return
+        backbone.settle_language(self._language)
+        self._language = backbone.language
+        self._way = Generated(backbone, self._parts_words)
+        if self._learnt is not None:
+            self._settle(self._learnt)
+
+    def _settle(self, references: Transcripts) -> None:
+        """Choose what is left to ``auto``, and say so."""
+        if self.config.case == "auto":
+            self._case = "lower" if references.capitals else "keep"
+            if references.capitals:
+                note("transcripts in capitals throughout, learnt in small letters (task.case)", references.size)
+        if self.config.normalisation == "auto":
+            by_language: Normalisation = "english" if self._language == "en" else "basic"
+            self._normalisation = "none" if references.marks else by_language
+        note(
+            f"transcripts compared after the normalisation '{self._normalisation}' (task.normalisation)",
+            references.size,
+        )
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """What transcripts are compared after."""
+        return self._normalisation
 
     def encode(self, reference: str, example: Example) -> dict[str, Tensor]:
-        """Return ``characters`` (S,), the ids of the transcript's characters.
+        """Return ``characters`` (S,) for CTC or ``tokens`` (L,) for a decoder.
 
         Raises:
-            NoTargetError: the recording has fewer frames than the characters need, each one frame and one more
-                between two that are the same; or the transcript is empty, or has a character that no training
-                transcript has.
-            DataError: the backbone does not tell its frames.
+            NoTargetError: see :meth:`Ctc.encode` and :meth:`Generated.encode`.
         """
-        if "frames" not in example:
-            raise DataError("this backbone's examples do not tell their number of 'frames', which this task needs")
-        if not reference:
-            raise NoTargetError(
-                "the transcript is empty", "recordings with an empty transcript, where all that is recognized is wrong"
-            )
-        ids = self.alphabet.encode(reference)
-        needed = len(ids) + sum(first == second for first, second in pairwise(ids))
-        frames = int(example["frames"])
-        if frames < needed:
-            raise NoTargetError(
-                f"the recording is too short for '{shortened(reference)}': {frames} frames, {needed} are needed",
-                "recordings too short for their transcript, scored as wrong",
-            )
-        return {"characters": torch.tensor(ids)}
+        return self._way.encode(reference, example)
 
     def label_counts(self, references: Sequence[str]) -> dict[str, int]:
-        """Return how often each character occurs, the most frequent first."""
-        return dict(Counter(character for reference in references for character in reference).most_common())
+        """Return how often each character occurs, the most frequent first; none where tokens are written."""
+        if isinstance(self._way, Generated):
+            return {}
+        learnt = map(self.canonical, references)
+        return dict(Counter(character for reference in learnt for character in reference).most_common())
 
     # Model
 
     def build_head(self, backbone: Backbone) -> nn.Module:
-        """Return dropout and a linear layer with an output for each character and the blank."""
-        return nn.Sequential(nn.Dropout(self.config.dropout), nn.Linear(backbone.feature_dim, len(self.alphabet) + 1))
+        """Return the layer that spells, or for a backbone that generates a module that calls its decoder."""
+        return self._way.build_head(backbone)
 
     def forward(self, head: nn.Module, features: Features, batch: Batch) -> dict[str, Tensor]:
-        """Return ``logits`` (B, T, characters + 1) and the real ``lengths`` (B,) of their sequences."""
-        del batch
-        return {"logits": head(features.sequence), "lengths": features.mask.sum(dim=1)}
+        """Return the outputs of :class:`Ctc` or :class:`Generated`."""
+        return self._way.forward(head, features, batch)
 
     def loss(self, outputs: dict[str, Tensor], batch: Batch) -> Loss:
-        """Return for each example the negative log-likelihood by character of its transcript, summed."""
-        targets = batch.targets["characters"]
-        sizes = (targets != IGNORED).sum(dim=1)
-        each = F.ctc_loss(
-            outputs["logits"].float().log_softmax(dim=2).transpose(0, 1),
-            targets.clamp(min=BLANK),
-            outputs["lengths"],
-            sizes,
-            blank=BLANK,
-            reduction="none",
-        )
-        return Loss((each / sizes).sum(), each.new_full((), float(len(targets))))
+        """Return the loss, summed."""
+        return self._way.loss(outputs, batch)
 
     # Predictions
 
     def decode(self, outputs: dict[str, Tensor], batch: Batch) -> list[str]:
         """Return each example's transcript."""
         del batch
-        paths, lengths = outputs["logits"].argmax(dim=2).tolist(), outputs["lengths"].tolist()
-        return [self.alphabet.decode(path[:length]) for path, length in zip(paths, lengths, strict=True)]
+        return self._way.decode(outputs)
 
     def baseline(self, references: Sequence[str], inputs: Iterable[Mapping[str, Any]]) -> list[str]:
         """Return silence: an empty transcript for every recording."""
@@ -199,10 +261,12 @@ class SpeechRecognition(Task):
 
     def score(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
         """Return word and character error rate over all recordings together, and the share without any error."""
-        right = sum(prediction == reference for prediction, reference in zip(predictions, references, strict=True))
+        normal = normaliser(self._normalisation)
+        found, wanted = list(map(normal, predictions)), list(map(normal, references))
+        right = sum(prediction == reference for prediction, reference in zip(found, wanted, strict=True))
         return {
-            "wer": float(jiwer.wer(list(references), list(predictions))),
-            "cer": float(jiwer.cer(list(references), list(predictions))),
+            "wer": float(jiwer.wer(wanted, found)),
+            "cer": float(jiwer.cer(wanted, found)),
             "exact_match": right / len(references),
         }
 

@@ -17,8 +17,17 @@ SHOWN_CHARACTERS = 60
 APOSTROPHES = "'’ʼ"
 
 
-def normalise(text: str, case: Literal["keep", "lower", "upper"], remove_punctuation: bool) -> str:
-    """Return a transcript with composed characters (Unicode NFC), one space between words and none around.
+Case = Literal["keep", "lower", "upper"]
+"""What becomes of letters."""
+
+
+def composed(text: str) -> str:
+    """Return a transcript with composed characters (Unicode NFC), one space between words and none around."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def spelt(text: str, case: Case, remove_punctuation: bool) -> str:
+    """Return a composed transcript as a recognizer learns to write it.
 
     Args:
         text: The transcript as written.
@@ -29,7 +38,7 @@ def normalise(text: str, case: Literal["keep", "lower", "upper"], remove_punctua
         text = "".join(_spoken(character) for character in text)
     if case != "keep":
         text = text.lower() if case == "lower" else text.upper()
-    return " ".join(unicodedata.normalize("NFC", text).split())
+    return composed(text)
 
 
 def _spoken(character: str) -> str:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from headstock.interfaces import DataError
-from headstock_speech.tasks.transcripts import Alphabet, normalise
+from headstock_speech.tasks.transcripts import Alphabet, spelt
 
 
 @pytest.mark.parametrize(
@@ -19,8 +19,8 @@ from headstock_speech.tasks.transcripts import Alphabet, normalise
         ("?!", "lower", True, ""),
     ],
 )
-def test_normalise(text: str, case: str, remove: bool, expected: str) -> None:
-    assert normalise(text, case, remove) == expected
+def test_spelt(text: str, case: str, remove: bool, expected: str) -> None:
+    assert spelt(text, case, remove) == expected
 
 
 def test_an_alphabet_is_learnt_in_order_and_numbered_from_one() -> None:

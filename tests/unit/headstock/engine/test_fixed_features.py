@@ -101,3 +101,27 @@ def test_too_little_room_is_said_and_nothing_is_kept(
     _, shown = probe("text-classification")
     assert "for which the cache's disk has too little room" in shown
     assert not kept()
+
+
+@pytest.mark.parametrize("adapter", ["full", "lora"])
+def test_a_frozen_encoder_runs_once_while_the_decoder_is_trained(
+    probe: Probe, kept: Callable[[], set[str]], tiny_whisper: Path, adapter: str
+) -> None:
+    options = {
+        "adapter": adapter,
+        "backbone": "speech-seq2seq",
+        "backbone__model": str(tiny_whisper),
+        "backbone__language": "en",
+        "backbone__max_tokens": 6,
+        "backbone__silence_seconds": 0.5,
+        "trainer__learning_rate": 0.01,
+    }
+    fixed, _ = probe("automatic-speech-recognition", **options, backbone__freeze_encoder=True)
+    assert len(kept()) == 3
+    every, _ = probe(
+        "automatic-speech-recognition", **options, backbone__freeze_encoder=True, trainer__cache_features=False
+    )
+    assert fixed == pytest.approx(every, rel=1e-4, abs=1e-4)
+    moving, _ = probe("automatic-speech-recognition", **options)
+    assert len(kept()) == 3
+    assert moving["loss"] != pytest.approx(fixed["loss"], rel=1e-3)

@@ -1,0 +1,1 @@
+"""Speech encoder-decoders of the transformers library, which write transcripts."""
