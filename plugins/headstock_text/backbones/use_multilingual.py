@@ -153,8 +153,13 @@ class UseMultilingual(Backbone):
 
     @classmethod
     def trainer_defaults(cls, config: Any, facts: TrainingFacts) -> Mapping[str, Any]:
-        """Return what suits the tuning of a shallow pretrained network; measured, see ``benchmarks/defaults``."""
+        """Return what suits the tuning of a shallow pretrained network; measured, see ``benchmarks/defaults``.
+
+        What a word is takes larger and more steps than what a whole text is about.
+        """
         del config
+        if facts.task == "token-classification":
+            return {"learning_rate": 1e-3, **passes(facts, steps=1500, batch_size=16, least=8, most=30)}
         return {"learning_rate": 3e-4, **passes(facts, steps=600, least=5, most=20)}
 
     # Inputs
