@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 SPACE = "▁"
@@ -21,7 +21,9 @@ UNREACHABLE = "\x01"
 _PIECES, _NORMALIZER = 1, 3
 _TEXT, _SCORE, _TYPE = 1, 2, 3
 _CHARSMAP = 2
+_TEXT_KEY, _SCORE_KEY = _TEXT << 3 | 2, _SCORE << 3 | 5  # with what follows: bytes after their length, and 32 bits
 _MARKS = (b"\x02", b"\x03")  # types of pieces: unknown, control
+_DIGITS, _LARGE = 9, 1e7  # decimals and numbers up to which all are done at once; others are done one by one
 
 
 class UnigramModel(NamedTuple):
@@ -42,24 +44,40 @@ def read_unigram(data: bytes) -> UnigramModel:
     Raises:
         ValueError: the bytes are no such file.
     """
-    pieces: list[tuple[str, float]] = []
+    texts: list[str] = []
+    scores: list[bytes] = []
     charsmap = b""
     try:
         for number, value in _fields(data):
             if number == _PIECES:
-                piece = dict(_fields(value))
-                (score,) = struct.unpack("<f", piece.get(_SCORE, bytes(4)))
-                # The shortest number that is this one in 32 bits: longer ones change a little in tokenizer.json.
-                mark = piece.get(_TYPE) in _MARKS
-                text = piece[_TEXT].decode()
-                pieces.append((UNREACHABLE + text if mark else text, float(str(np.float32(score)))))
+                text, score, kind = _piece(value)
+                texts.append(UNREACHABLE + text.decode() if kind in _MARKS else text.decode())
+                scores.append(score)
             elif number == _NORMALIZER:
                 charsmap = dict(_fields(value)).get(_CHARSMAP, b"")
-    except (IndexError, KeyError, struct.error) as error:
+        numbers = np.frombuffer(b"".join(scores), dtype="<f4")
+    except (IndexError, KeyError, ValueError) as error:
         raise ValueError("no SentencePiece model") from error
-    if not pieces or not charsmap:
+    if not texts or not charsmap or len(numbers) != len(texts):
         raise ValueError("no SentencePiece model")
-    return UnigramModel(pieces, charsmap)
+    return UnigramModel(list(zip(texts, shortest(numbers), strict=True)), charsmap)
+
+
+def shortest(numbers: NDArray[np.float32]) -> list[float]:
+    """Return for each number (N,), float32, the decimal one with the fewest digits that is the same in 32 bits.
+
+    Longer ones change a little when a tokenizer is written as JSON and read again.
+    """
+    exact = numbers.astype(np.float64)
+    found = np.full(len(numbers), np.nan)
+    usual = np.abs(exact) < _LARGE
+    for digits in range(_DIGITS):
+        rounded = np.round(exact * 10.0**digits) / 10.0**digits
+        fits = usual & np.isnan(found) & (rounded.astype(np.float32) == numbers)
+        found[fits] = rounded[fits]
+    for index in np.flatnonzero(np.isnan(found)):
+        found[index] = float(str(numbers[index]))
+    return cast("list[float]", found.tolist())
 
 
 def to_tokenizer(model: UnigramModel) -> Tokenizer:
@@ -98,14 +116,24 @@ def joined_words(tokenizer: Tokenizer) -> Tokenizer | None:
     return other if spaced == tokenizer.encode(["a", "b"], is_pretokenized=True).ids else None
 
 
+def _piece(message: bytes) -> tuple[bytes, bytes, bytes | None]:
+    """Return text, score (float32 in 4 bytes) and type of a piece."""
+    size = message[1]
+    # Nearly all are written so, and a model has 100,000 and more: a text of less than 128 bytes, a score, no type.
+    if message[0] == _TEXT_KEY and len(message) == size + 7 and size < 128 and message[size + 2] == _SCORE_KEY:
+        return message[2 : size + 2], message[size + 3 :], None
+    fields = dict(_fields(message))
+    return fields[_TEXT], fields.get(_SCORE, bytes(4)), fields.get(_TYPE)
+
+
 def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield number and content of each field of a message in protobuf's wire format; of integers the lowest 8 bits.
 
     Raises:
         IndexError: the message ends within a field, or is none.
     """
-    position = 0
-    while position < len(data):
+    position, end = 0, len(data)
+    while position < end:
         key, position = _varint(data, position)
         kind = key & 7
         if kind == 0:
@@ -116,7 +144,7 @@ def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:
             size, position = _varint(data, position)
         else:
             size = {1: 8, 5: 4}[kind]
-        if position + size > len(data):
+        if position + size > end:
             raise IndexError
         yield key >> 3, data[position : position + size]
         position += size
@@ -124,6 +152,8 @@ def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 def _varint(data: bytes, position: int) -> tuple[int, int]:
     """Return an integer of variable length and the position behind it."""
+    if data[position] < 128:
+        return data[position], position + 1
     value = shift = 0
     while True:
         byte = data[position]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from typing import Any, NamedTuple
+from zipfile import ZipFile
 
 import numpy as np
 import torch
@@ -36,6 +39,8 @@ PROVENANCE = Provenance(
 
 PARTS = 17
 """The table of vectors lies in so many parts: piece ``i`` is a row of part ``i % 17``."""
+ROWS = 7530
+"""Rows of a part."""
 
 
 class Vectors(NamedTuple):
@@ -68,13 +73,24 @@ def released() -> Released:
         HeadstockError: the package is not there, is another version, or its files are not those of this version.
     """
     places = WEIGHTS.find(), PIECES.find()
-    with np.load(places[0], allow_pickle=False) as arrays:
-        parts = [arrays[f"q{part + 1}"] for part in range(PARTS)]
-        rest = {name: torch.from_numpy(arrays[name]) for name in arrays.files if not name.startswith("q")}
     # Row by row through the parts, so that a piece's row is its id.
-    table = torch.from_numpy(np.stack(parts, axis=1).reshape(-1, WORDS))
-    vectors = Vectors(table, rest["scale"].view(-1, 1), rest["lo"].view(-1, 1))
-    return Released(vectors, _network(rest), read_unigram(places[1].read_bytes()))
+    table = np.empty((ROWS, PARTS, WORDS), dtype=np.uint8)
+    with ZipFile(places[0]) as file, ThreadPoolExecutor() as pool:
+
+        def read(name: str) -> Any:
+            # Unpacked in one call, in which Python's lock is free; np.load on the file would take it for each piece.
+            return np.load(BytesIO(file.read(f"{name}.npy")), allow_pickle=False)
+
+        def fill(part: int) -> None:
+            table[:, part] = read(f"q{part + 1}")
+
+        parts = pool.map(fill, range(PARTS))
+        model = read_unigram(places[1].read_bytes())  # while the parts are unpacked
+        names = [name.removesuffix(".npy") for name in file.namelist() if not name.startswith("q")]
+        rest = {name: torch.from_numpy(read(name)) for name in names}
+        list(parts)
+    scale, low = rest["scale"].view(-1, 1), rest["lo"].view(-1, 1)
+    return Released(Vectors(torch.from_numpy(table.reshape(-1, WORDS)), scale, low), _network(rest), model)
 
 
 @functools.lru_cache(maxsize=4)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import normalize
@@ -13,7 +14,7 @@ from headstock.interfaces.notes import noting
 from headstock_text.backbones import use_multilingual
 from headstock_text.backbones.use_files import WEIGHTS
 from headstock_text.backbones.use_multilingual import END, START, UNKNOWN, UseMultilingual, UseMultilingualConfig
-from headstock_text.sentencepiece import read_unigram
+from headstock_text.sentencepiece import read_unigram, shortest
 
 pytestmark = pytest.mark.skipif(WEIGHTS.missing() is not None, reason=f"{WEIGHTS.requirement} is not installed")
 
@@ -104,6 +105,11 @@ def test_a_saved_one_needs_no_package(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(HeadstockError, match=r"cannot read .*tokenizer\.json"):
         UseMultilingual.load(backbone.config, tmp_path)
+
+
+def test_scores_are_the_shortest_numbers_that_are_the_same_in_32_bits() -> None:
+    scores = np.array([-13.207462, 0.0, -0.1, 3.0, 1 / 3, 1e-12, -1.5e10, 16777217, 3.4e38], dtype=np.float32)
+    assert shortest(scores) == [float(str(score)) for score in scores]
 
 
 @pytest.mark.parametrize("data", [b"", b"\x08\x01", b"\x0a\xff", b"no model"])
