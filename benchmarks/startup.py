@@ -57,7 +57,12 @@ def timed_commands(folder: Path, model: Path | None) -> Iterator[Timed]:
         yield Timed(f"headstock {name}", [executable, name], PASS)
     rows = write_rows(folder / "rows.csv")
     dry_run = [executable, "run", "text-classification", "--dry-run"]
-    runs = {"sample": (dry_run, TORCH), f"CSV of {ROWS} rows": ([*dry_run, f"data.path={rows}"], TORCH)}
+    small = [*dry_run, "backbone=textcnn"]
+    runs = {
+        "sample": (small, TORCH),
+        f"CSV of {ROWS} rows": ([*small, f"data.path={rows}"], TORCH),
+        "the same with the default backbone": ([*dry_run, f"data.path={rows}"], TORCH),
+    }
     yield Timed(TORCH, [sys.executable, "-c", "import torch"], None)
     if model is not None:
         yield Timed(TRANSFORMERS, [sys.executable, "-c", LOAD, str(model)], None)

@@ -27,7 +27,8 @@ from typing import Any, NamedTuple
 import tiny
 from compare import RESULTS, ROOT, now, read_run, say, turns
 
-SAMPLES = ("image-classification", "text-classification")
+SAMPLES = {"image-classification": "smallcnn", "text-classification": "textcnn"}
+"""Tasks whose samples are trained on, and the backbones."""
 RECIPE = "text_tiny"
 POLICIES: dict[str, dict[str, str]] = {"headstock": {}, "headstock-active": {"OMP_WAIT_POLICY": "active"}}
 """What is set in the environment of Headstock; without anything it lets threads spin for a while, then sleep."""
@@ -99,7 +100,8 @@ def busy(count: int) -> Iterator[None]:
 
 def _sides(task: str, epochs: int, limit: int | None) -> Iterator[Side]:
     if task in SAMPLES:
-        command = [sys.executable, "-m", "headstock", "run", task, f"trainer.epochs={epochs}", "trainer.patience=null"]
+        options = [f"backbone={SAMPLES[task]}", f"trainer.epochs={epochs}", "trainer.patience=null"]
+        command = [sys.executable, "-m", "headstock", "run", task, *options]
         command += [] if limit is None else [f"data.limit={limit}"]
         for name, variables in POLICIES.items():
             yield Side(task, name, command, variables)

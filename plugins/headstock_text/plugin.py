@@ -19,7 +19,7 @@ def headstock_entries() -> list[Entry]:
             "backbone",
             "use-multilingual",
             "headstock_text.backbones.use_multilingual:UseMultilingual",
-            "multilingual Universal Sentence Encoder, pretrained on 16 languages; comes with headstock[weights]",
+            "multilingual Universal Sentence Encoder, pretrained on 16 languages; comes with the installation",
         ),
         _entry(
             "backbone",

@@ -30,7 +30,7 @@ def headstock_entries() -> list[Entry]:
             "backbone",
             "efficientnet-lite0",
             "backbones.efficientnet_lite0:EfficientNetLite0",
-            "EfficientNet-Lite0, pretrained on ImageNet; comes with headstock[weights]",
+            "EfficientNet-Lite0, pretrained on ImageNet; comes with the installation",
         ),
         _entry(
             "backbone",

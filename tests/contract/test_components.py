@@ -62,6 +62,8 @@ SHORTER = {
     "translation": ("trainer.epochs=12", "task.beams=2"),
 }
 """Tasks that learn on their sample for longer than a test needs to see that they do."""
+SMALL = {"text-classification": "textcnn", "token-classification": "bilstm", "image-classification": "smallcnn"}
+"""Backbones for tasks whose default is large; that is tried under each of them, as every backbone is."""
 LIGHTER = {"translation": ("task.beams=2", "task.max_length=16")}
 """Tasks whose untrained models generate up to a limit, which is shortened where nothing is to be learnt."""
 LEFT_OUT = {
@@ -89,7 +91,8 @@ def tasks() -> Iterator[tuple[Case, Check]]:
     for entry in CATALOGUE.entries("task"):
         for check in checks_for("task"):
             options = SHORTER if check.name == "learning-beats-a-constant" else LIGHTER
-            yield Case("task", entry.name, options.get(entry.name, ())), check
+            beside = (f"backbone={SMALL[entry.name]}",) if entry.name in SMALL else ()
+            yield Case("task", entry.name, (*beside, *options.get(entry.name, ()))), check
 
 
 def fitting(backbone: Entry) -> list[str]:

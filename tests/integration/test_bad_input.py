@@ -20,6 +20,7 @@ from headstock.cli.termination import TerminatedError
 from headstock.engine.run_directory import DirectoryLock, RunDirectory
 
 Invoke = Callable[..., Result]
+TEXTCNN = ("run", "text-classification", "backbone=textcnn")
 ROWS = [("great fun", "good"), ("very dull", "bad")] * 20
 
 
@@ -84,7 +85,7 @@ def test_row_without_label(invoke: Invoke, tmp_path: Path) -> None:
 def test_a_label_that_only_test_has(invoke: Invoke, tmp_path: Path) -> None:
     table(tmp_path / "train.csv", ROWS)
     table(tmp_path / "test.csv", [("great", "good"), ("so-so", "medium")])
-    shared = ["run", "text-classification", "train=train.csv", "test=test.csv", "trainer.max_steps=1", "--out", "run"]
+    shared = [*TEXTCNN, "train=train.csv", "test=test.csv", "trainer.max_steps=1", "--out", "run"]
     result = invoke(*shared)
     assert result.exit_code == 0, result.output
     line = "labels that training data has not, scored as wrong: 1 examples (50.0%)"
@@ -99,12 +100,12 @@ def test_a_label_that_only_test_has(invoke: Invoke, tmp_path: Path) -> None:
 def test_a_column_of_free_text_taken_for_the_label(invoke: Invoke, tmp_path: Path) -> None:
     long = " and more" * 9
     table(tmp_path / "reviews.csv", [(f"a film about {number} things{long}", "good") for number in range(80)])
-    result = invoke("run", "text-classification", "path=reviews.csv", "columns.label=text", "columns.text=label")
+    result = invoke(*TEXTCNN, "path=reviews.csv", "columns.label=text", "columns.text=label")
     assert_refused(result, "look like free text", "data.columns.label")
     assert long not in result.stderr
     table(tmp_path / "test.csv", [("great", "medium")])
     table(tmp_path / "train.csv", [(f"film {number}", f"kind {number % 60}") for number in range(180)])
-    result = invoke("run", "text-classification", "train=train.csv", "test=test.csv", "trainer.max_steps=1")
+    result = invoke(*TEXTCNN, "train=train.csv", "test=test.csv", "trainer.max_steps=1")
     assert result.exit_code == 0, result.output
     assert "labels that training data has not, scored as wrong: 1 examples (100.0%)" in result.stderr
     assert "free text" not in result.stderr
@@ -119,7 +120,7 @@ def test_bad_rows_are_skipped_counted_and_reported_when_asked(invoke: Invoke, tm
     table(tmp_path / "train.csv", [*ROWS, ("", "good"), ("fine", "")])
     table(tmp_path / "test.csv", ROWS)
     arguments = ["train=train.csv", "validation=test.csv", "test=test.csv", "max_steps=1", "on_bad_example=skip"]
-    result = invoke("run", "text-classification", *arguments, "--out", "run")
+    result = invoke(*TEXTCNN, *arguments, "--out", "run")
     assert result.exit_code == 0, result.output
     skipped = json.loads((tmp_path / "run/results.json").read_text())["skipped"]
     assert {split: len(lines) for split, lines in skipped.items()} == {"train": 2, "validation": 0, "test": 0}
@@ -135,9 +136,11 @@ def test_corrupt_image(invoke: Invoke, tmp_path: Path) -> None:
         Image.fromarray(pixels).save(folder / f"{number}.png")
     broken = tmp_path / "photos/cat/broken.png"
     broken.write_bytes((tmp_path / "photos/cat/0.png").read_bytes()[:60])
-    refused = invoke("run", "image-classification", "path=photos")
+    refused = invoke("run", "image-classification", "backbone=smallcnn", "path=photos")
     assert_refused(refused, "error: photos/cat/broken.png cannot be decoded", "on_bad_example=skip")
-    result = invoke("run", "image-classification", "path=photos", "max_steps=1", "on_bad_example=skip")
+    result = invoke(
+        "run", "image-classification", "backbone=smallcnn", "path=photos", "max_steps=1", "on_bad_example=skip"
+    )
     assert result.exit_code == 0, result.output
 
 
@@ -170,7 +173,7 @@ def test_unwritable_run_directory(invoke: Invoke, tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_while_running_names_the_file(invoke: Invoke, tmp_path: Path) -> None:
     table(tmp_path / "reviews.csv", ROWS)
-    options = ["run", "text-classification", "path=reviews.csv", "max_steps=30", "--out", "run"]
+    options = [*TEXTCNN, "path=reviews.csv", "max_steps=30", "--out", "run"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("headstock.engine.session.train", interrupted)
         assert invoke(*options).exit_code == 130
@@ -185,7 +188,7 @@ def test_a_full_file_system_loses_nothing(tmp_path: Path, command_env: Callable[
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", small], check=False).returncode:
         pytest.skip("mounting is not allowed here")
     try:
-        result = CliRunner().invoke(command, ["run", "text-classification", "--out", str(small / "run"), "epochs=1"])
+        result = CliRunner().invoke(command, [*TEXTCNN, "--out", str(small / "run"), "epochs=1"])
         assert_refused(result, "cannot write", str(small))
     finally:
         subprocess.run(["umount", small], check=True)
@@ -223,7 +226,7 @@ def test_a_signal_before_the_first_step_and_after_the_last(
     invoke: Invoke, tmp_path: Path, signalled: type[BaseException], code: int
 ) -> None:
     table(tmp_path / "reviews.csv", ROWS)
-    options = ["run", "text-classification", "path=reviews.csv", "max_steps=2", "--quiet"]
+    options = [*TEXTCNN, "path=reviews.csv", "max_steps=2", "--quiet"]
     resume_with = "; resume with: headstock run run --resume\n"
 
     def stopped_in(where: str, *arguments: str) -> str:
@@ -252,7 +255,7 @@ def test_resume_and_force_exclude_each_other(invoke: Invoke) -> None:
 
 def test_resuming_with_other_data(invoke: Invoke, tmp_path: Path) -> None:
     table(tmp_path / "reviews.csv", ROWS)
-    options = ["run", "text-classification", "path=reviews.csv", "--out", "run"]
+    options = [*TEXTCNN, "path=reviews.csv", "--out", "run"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("headstock.engine.session.train", interrupted)
         assert invoke(*options).exit_code == 130
@@ -272,9 +275,9 @@ def test_a_run_that_is_running_is_left_alone(invoke: Invoke, tmp_path: Path) -> 
 
 def test_resuming_another_recipe(invoke: Invoke, tmp_path: Path) -> None:
     table(tmp_path / "reviews.csv", ROWS)
-    first = invoke("run", "text-classification", "path=reviews.csv", "max_steps=1", "--out", "run")
+    first = invoke(*TEXTCNN, "path=reviews.csv", "max_steps=1", "--out", "run")
     assert first.exit_code == 0, first.output
-    result = invoke("run", "text-classification", "path=reviews.csv", "max_steps=2", "--out", "run", "--resume")
+    result = invoke(*TEXTCNN, "path=reviews.csv", "max_steps=2", "--out", "run", "--resume")
     assert_refused(result, "another recipe", "trainer.max_steps was 1, is 2")
 
 
@@ -289,6 +292,6 @@ def test_a_missing_model(invoke: Invoke) -> None:
 
 def test_no_gpu(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    result = invoke("run", "text-classification", "device=cuda", "limit=50")
+    result = invoke(*TEXTCNN, "device=cuda", "limit=50")
     assert_refused(result, "trainer.device=cuda", "no CUDA device")
     assert not any(Path("runs").glob("*"))

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-GOOD = {"task": "text-classification", "data": {"limit": 40}, "trainer": {"max_steps": 2}}
+GOOD = {"task": "text-classification", "backbone": "textcnn", "data": {"limit": 40}, "trainer": {"max_steps": 2}}
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # for networks this small more threads only wait for each other
 BAD = {"task": "text-classification", "data": {"path": "nowhere.csv"}}
 

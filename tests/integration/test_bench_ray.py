@@ -65,6 +65,7 @@ LOCAL = {
 
 GOOD = {
     "task": "text-classification",
+    "backbone": "textcnn",
     "data": {"limit": 40},
     "trainer": {"epochs": 9, "max_steps": 12, "batch_size": 8, "evaluate_every": 4},
 }

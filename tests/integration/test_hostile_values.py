@@ -83,7 +83,16 @@ def run_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     (folder / "reviews.csv").write_text(table(ROWS), "utf-8")
     data = f"path={folder / 'reviews.csv'}"
-    options = ["run", "text-classification", data, "max_steps=2", "batch_size=4", "checkpoint_every=1", "--quiet"]
+    options = [
+        "run",
+        "text-classification",
+        "backbone=textcnn",
+        data,
+        "max_steps=2",
+        "batch_size=4",
+        "checkpoint_every=1",
+        "--quiet",
+    ]
     assert CliRunner().invoke(command, [*options, "--out", str(folder / "run")]).exit_code == 0
 
     def stopped(*_: object, **__: object) -> None:
@@ -155,7 +164,7 @@ def refused_or_legal(*arguments: str, folder: Path, text: bytes = b"") -> int:
     return result.exit_code
 
 
-DRY = ("run", "text-classification", "--dry-run", "--quiet")
+DRY = ("run", "text-classification", "backbone=textcnn", "--dry-run", "--quiet")
 
 
 @hostile(150)
@@ -174,11 +183,12 @@ def test_arguments(work: Path, arguments: list[str]) -> None:
 @hostile(80)
 @given(key=st.sampled_from(OPTIONS).filter(lambda key: key not in ("path", "data.hub", "epochs", "")), value=TREES)
 def test_recipes_by_value(work: Path, key: str, value: Any) -> None:
-    recipe: dict[str, Any] = {"task": {"name": "text-classification"}, "data": {"path": "reviews.csv"}}
+    names = {"task": {"name": "text-classification"}, "backbone": {"name": "textcnn"}}
+    recipe: dict[str, Any] = {**names, "data": {"path": "reviews.csv"}}
     *sections, last = key.split(".")
     inner = recipe
     for section in sections:
-        inner = inner.setdefault(section, {"name": "textcnn"} if section == "backbone" else {})
+        inner = inner.setdefault(section, {})
         if not isinstance(inner, dict):
             return
     inner[last] = value
@@ -191,7 +201,7 @@ def test_recipes_by_value(work: Path, key: str, value: Any) -> None:
     refused_or_legal("run", "recipe.yaml", "--dry-run", "--quiet", folder=work)
 
 
-RECIPE = b"task: text-classification\ndata: {path: reviews.csv}\ntrainer: {epochs: 2}\n"
+RECIPE = b"task: text-classification\nbackbone: textcnn\ndata: {path: reviews.csv}\ntrainer: {epochs: 2}\n"
 PIECES = st.sampled_from(
     [text.encode("utf-8", "surrogatepass") for text in TEXTS]
     + [
@@ -341,7 +351,8 @@ def test_files_of_a_stopped_run(work: Path, run_files: Path, data: st.DataObject
     assert len(result.stderr.strip().splitlines()) == 1, result.stderr
 
 
-SUITE = b"name: mine\nsummary: what it is\nseeds: [0]\ncases:\n  one: {task: text-classification, data: {limit: 40}}\n"
+CASE = b"{task: text-classification, backbone: textcnn, data: {limit: 40}}"
+SUITE = b"name: mine\nsummary: what it is\nseeds: [0]\ncases:\n  one: " + CASE + b"\n"
 
 
 @hostile(60)

@@ -15,6 +15,7 @@ from transformers import AutoModel, BertConfig, BertModel, PreTrainedTokenizerFa
 
 GOOD = ["good", "fine", "great", "nice", "lovely", "superb", "happy", "bright"]
 BAD = ["bad", "poor", "awful", "nasty", "dreadful", "dull", "sad", "grim"]
+TEXTCNN = ["run", "text-classification", "backbone=textcnn"]
 OWN_DATA = ["path=reviews.csv", "columns.text=review", "columns.label=stars"]
 SMALL = ["trainer.epochs=3", "trainer.batch_size=16", "--quiet"]
 
@@ -78,7 +79,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(folder: Path, command_env: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "headstock", "run", "text-classification", *OWN_DATA, *SMALL, "--out", "run"]
+    command = [sys.executable, "-m", "headstock", *TEXTCNN, *OWN_DATA, *SMALL, "--out", "run"]
     return subprocess.run(
         command, cwd=folder, env=command_env(), capture_output=True, encoding="utf-8", timeout=300, check=False
     )
@@ -150,11 +151,11 @@ def test_the_same_seed_gives_the_same_run(folder: Path, finished: Any, forked: A
 
 def test_a_run_is_never_overwritten_unasked(folder: Path, finished: Any, forked: Any) -> None:
     content = (folder / "run/results.json").read_bytes()
-    arguments = ["run", "text-classification", *OWN_DATA, *SMALL, "--out", "run"]
+    arguments = [*TEXTCNN, *OWN_DATA, *SMALL, "--out", "run"]
     refused = forked(folder, *arguments)
     assert refused.returncode == 2
     assert "--force replaces it" in refused.stderr
-    failed = forked(folder, "run", "text-classification", "path=no.csv", "--out", "run", "--force")
+    failed = forked(folder, *TEXTCNN, "path=no.csv", "--out", "run", "--force")
     assert failed.returncode == 2
     assert "no.csv" in failed.stderr
     assert (folder / "run/results.json").read_bytes() == content
@@ -207,7 +208,7 @@ def test_a_lora_loads_with_plain_peft(forked: Any, tmp_path: Path, options: list
 def test_an_adapter_on_a_backbone_from_scratch_comes_back(
     forked: Any, tmp_path: Path, options: list[str], adapter: str
 ) -> None:
-    done = forked(tmp_path, "run", "text-classification", *options, f"adapter={adapter}", "--out", "run")
+    done = forked(tmp_path, *TEXTCNN, *options, f"adapter={adapter}", "--out", "run")
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "run/results.json").read_text())
     assert results["trainable_parameters"] < results["parameters"]
@@ -217,7 +218,7 @@ def test_an_adapter_on_a_backbone_from_scratch_comes_back(
 
 def test_dry_run_counts_and_leaves_nothing(forked: Any, tmp_path: Path, options: list[str]) -> None:
     before = set(tmp_path.iterdir())
-    done = forked(tmp_path, "run", "text-classification", *options, "--dry-run")
+    done = forked(tmp_path, *TEXTCNN, *options, "--dry-run")
     assert done.returncode == 0, done.stderr
     assert "96 train, 12 validation, 12 test" in done.stdout
     assert "steps:      18" in done.stdout
@@ -229,7 +230,8 @@ def test_python_interface(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.chdir(tmp_path)
     path = reviews(tmp_path / "reviews.csv")
-    overrides = {"data.path": str(path), "data.columns": {"text": "review", "label": "stars"}, "trainer.epochs": 3}
+    columns = {"text": "review", "label": "stars"}
+    overrides = {"backbone": "textcnn", "data.path": str(path), "data.columns": columns, "trainer.epochs": 3}
     result = headstock.run("text-classification", overrides)
     assert result.path == Path("runs/text-classification")
     assert result.after.metrics["accuracy"] >= result.before.metrics["accuracy"]
@@ -250,7 +252,8 @@ def test_a_damaged_record_of_the_first_test_is_made_again(tmp_path: Path) -> Non
     import headstock
 
     path = reviews(tmp_path / "reviews.csv")
-    overrides = {"data.path": str(path), "data.columns": {"text": "review", "label": "stars"}, "trainer.max_steps": 2}
+    columns = {"text": "review", "label": "stars"}
+    overrides = {"backbone": "textcnn", "data.path": str(path), "data.columns": columns, "trainer.max_steps": 2}
     result = headstock.run("text-classification", overrides, out=tmp_path / "run")
     (tmp_path / "run/results.json").unlink()
     (tmp_path / "run/before.json").write_bytes(b'{"metrics": {"\xff')

@@ -30,6 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = [f"a {('good', 'bad')[number % 2]} thing,{('yes', 'no')[number % 2]}" for number in range(40)]
     (folder / "train.csv").write_text("\n".join(["review,stars", *lines]) + "\n")
     overrides = {
+        "backbone": "textcnn",
         "data.path": str(folder / "train.csv"),
         "data.columns": {"text": "review", "label": "stars"},
         "trainer.max_steps": 2,
@@ -156,6 +157,7 @@ def test_how_the_run_read_its_data_holds_for_other_data(folder: Path, use: Use, 
     tabs = "".join(f"a {('good', 'bad')[number % 2]} thing\t{('yes', 'no')[number % 2]}\n" for number in range(40))
     (folder / "tabs.txt").write_text("text\tlabel\n" + tabs)
     data = {
+        "backbone": "textcnn",
         "data.path": str(folder / "tabs.txt"),
         "data.format": "tsv",
         "data.limit": 20,
@@ -197,7 +199,7 @@ def test_predict_takes_a_folder_of_files(tmp_path: Path, monkeypatch: pytest.Mon
             Path(folder).mkdir(parents=True, exist_ok=True)
             Image.new("L", (12, 12), (40, 200)[number % 2]).save(f"{folder}/{number}.png")
     Path("new/11.png").write_bytes(b"no image")
-    overrides = {"data.path": "photos", "trainer.max_steps": 1, "device": "cpu"}
+    overrides = {"backbone": "smallcnn", "data.path": "photos", "trainer.max_steps": 1, "device": "cpu"}
     headstock.run("image-classification", overrides, out="run")
     records = [json.loads(line) for line in Path("run/predictions.jsonl").read_text().splitlines()]
     assert all(record["input"] == record["example"] and Path(record["input"]).exists() for record in records)

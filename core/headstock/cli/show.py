@@ -16,7 +16,7 @@ from headstock.cli.commands import Shell, pass_shell
 from headstock.cli.listing import as_json_option, entry_record
 from headstock.cli.options.schema import options
 from headstock.cli.output import Row, print_facts, print_json, print_table, warn
-from headstock_registry import KINDS, Catalogue, Entry
+from headstock_registry import KINDS, Catalogue, Entry, HeadstockError
 
 SHOWN_EXAMPLES = (100, 1_000, 10_000)
 """Numbers of training examples for which settings of the trainer are shown."""
@@ -98,6 +98,7 @@ def _describe(shell: Shell, entry: Entry) -> dict[str, Any]:
         record["columns"] = [column.model_dump(mode="json") for column in target.columns]
         record["metrics"] = [metric.model_dump(mode="json") for metric in target.metrics]
         record["default_backbone"] = target.default_backbone
+        record["fallback_backbone"], record["default_remarks"] = _fallback(catalogue, entry, target)
         record["backbones"] = _fitting(catalogue, "backbone", target.modality)
     elif entry.kind == "backbone":
         record["cost_unit"] = target.cost_unit
@@ -105,6 +106,17 @@ def _describe(shell: Shell, entry: Entry) -> dict[str, Any]:
     else:
         record["keeps_base"] = target.keeps_base
     return record
+
+
+def _fallback(catalogue: Catalogue, entry: Entry, task: Any) -> tuple[str | None, list[str]]:
+    """Return what stands for a task's default backbone where that cannot be made, and a line where so it is here."""
+    from headstock.recipe.backbones import default_backbone, fallback_of
+
+    fallback = fallback_of(task)
+    try:
+        return fallback, default_backbone(catalogue, entry, task)[1]
+    except HeadstockError:  # the default is another plugin's, and cannot be had; a run says why
+        return fallback, []
 
 
 def _trainer_defaults(entry: Entry, target: Any) -> dict[str, dict[str, Any]] | None:
@@ -156,6 +168,9 @@ def _print_record(catalogue: Catalogue, record: dict[str, Any]) -> None:
         default = record["default_backbone"]
         absent = "" if default in catalogue.names("backbone") else " (not installed)"
         facts.append(("default backbone", default + absent))
+        if record["fallback_backbone"] is not None:
+            facts.append(("without its weights", record["fallback_backbone"]))
+        facts += [("taken here", remark) for remark in record["default_remarks"]]
         facts.append(("backbones", ", ".join(record["backbones"]) or "none installed"))
     if "cost_unit" in record:
         facts.append(("cost counted in", record["cost_unit"]))

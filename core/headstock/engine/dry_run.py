@@ -36,6 +36,7 @@ def dry_run(resolved: ResolvedRecipe, out: Path | None, console: Console) -> str
     unit = type(data.backbone).cost_unit
     lines = [
         resolved.to_yaml(),
+        *(f"recipe:     {line}" for line in resolved.remarks),
         f"examples:   {', '.join(f'{len(split)} {name}' for name, split in data.splits.items())}",
         f"bad rows:   {sum(len(lines) for lines in data.skipped.values())} left out",
         *(f"data:       {line}" for line in data.lines()),

@@ -70,6 +70,7 @@ def make_result(
         trust_remote_code=trusts_remote_code(),
         data_notes=data_notes(data.splits),
         data_remarks=data.remarks,
+        recipe_remarks=list(resolved.remarks),
         training=TrainingSummary(
             steps=trained.steps,
             best_step=trained.best.step,

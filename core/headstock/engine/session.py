@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -46,6 +47,9 @@ def run_session(context: RunContext) -> RunResult:
 def prepare_run(context: RunContext) -> PreparedRun:
     """Read the data, build the model, claim the folder, and say what is going to be trained."""
     console, ranks, directory = context.console, context.ranks, context.directory
+    remarks = ranks.from_first(lambda: recipe_remarks(directory, context.resolved, context.resume))
+    for remark in remarks:
+        console.line(remark)
     with on_interrupt(lambda: context.interrupted(context.resume and directory.marker.exists())):
         with ranks.in_turn():
             data = prepare_data(context.resolved, console)
@@ -60,11 +64,13 @@ def prepare_run(context: RunContext) -> PreparedRun:
     elif resolved.trainer.fsdp:
         console.line("trainer.fsdp: there is one process, so nothing is sharded")
     precision = ranks.from_first(lambda: settle_precision(resolved.trainer, module, context.device).precision)
-    resolved = replace(resolved, trainer=resolved.trainer.model_copy(update={"precision": precision}))
+    trainer = resolved.trainer.model_copy(update={"precision": precision})
+    resolved = replace(resolved, trainer=trainer, remarks=tuple(remarks))
     rounds = ranks.from_first(lambda: uses_round_costs(directory, resolved, context.device, context.resume))
     if ranks.first:
         place = describe_environment(context.catalogue, context.device, resolved.seed, ranks.size)
-        write_text(directory.environment, seal(place | {"precision": precision, "round_costs": rounds}))
+        kept = {"precision": precision, "round_costs": rounds, "recipe_remarks": remarks}
+        write_text(directory.environment, seal(place | kept))
     _announce(context, data, module, precision)
     return PreparedRun(replace(context, resolved=resolved), module, data, rounds)
 
@@ -110,10 +116,27 @@ def uses_round_costs(directory: RunDirectory, resolved: ResolvedRecipe, device: 
     Raises:
         HeadstockError: the record of the run's first session is damaged.
     """
-    if not (resume and directory.environment.exists()):
+    before = _session_before(directory, resume)
+    if before is None:
         return resolved.trainer.cuda_graphs and device.type == "cuda"
+    return bool(before.get("round_costs", False))
+
+
+def recipe_remarks(directory: RunDirectory, resolved: ResolvedRecipe, resume: bool) -> list[str]:
+    """Return a line for each default that could not be taken; a resumed run's recipe names what was taken then.
+
+    Raises:
+        HeadstockError: the record of the run's first session is damaged.
+    """
+    before = _session_before(directory, resume)
+    return list(resolved.remarks) if before is None else list(before.get("recipe_remarks", []))
+
+
+def _session_before(directory: RunDirectory, resume: bool) -> dict[str, Any] | None:
+    if not (resume and directory.environment.exists()):
+        return None
     try:
-        return bool(unseal(directory.environment.read_bytes()).get("round_costs", False))
+        return dict(unseal(directory.environment.read_bytes()))
     except ValueError as error:
         raise HeadstockError(f"{directory.environment} is not what was written; --force starts again") from error
 

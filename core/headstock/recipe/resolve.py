@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -11,13 +12,14 @@ import yaml
 from headstock.data import DataConfig
 from headstock.interfaces import Adapter, Backbone, Task
 from headstock.interfaces.remote_code import without_consent
+from headstock.recipe.backbones import default_backbone, fitting_backbone
 from headstock.recipe.choices import choices, required_options
 from headstock.recipe.components import component_class
 from headstock.recipe.errors import RecipeError, validated
 from headstock.recipe.model import DEFAULT_ADAPTER, Recipe
 from headstock.recipe.source import COMPONENTS, Assignment, assign, component_of, parse_recipe
 from headstock.trainer.config import TrainerConfig
-from headstock_registry import Catalogue, Entry, PluginError, UnknownNameError, nearest, normalized
+from headstock_registry import Catalogue, Entry, PluginError, nearest
 
 C = TypeVar("C")
 
@@ -39,6 +41,7 @@ class ResolvedRecipe:
         recipe: Spells out every option, defaults included; of ``trainer`` what the user gave, once it is settled all.
         trainer: With the trainer's own defaults for what is open.
         chosen: A line for each component that chose settings of the trainer, once they are settled.
+        remarks: A line for each default that could not be taken.
     """
 
     recipe: Recipe
@@ -49,6 +52,7 @@ class ResolvedRecipe:
     trainer: TrainerConfig
     seed: int
     chosen: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def given(self) -> Mapping[str, Any]:
@@ -75,13 +79,15 @@ def resolve(
     long = [item for item in assignments if item[0][0] in Recipe.model_fields]
     short = [item for item in assignments if item[0][0] not in Recipe.model_fields]
     merged = assign(dict(content), long)
-    components = _components(catalogue, merged, where)
+    components, remarks = _components(catalogue, merged, where)
     for section, (entry, _) in components.items():
         merged[section] = {**component_of(merged, section), "name": catalogue.name(entry)}
-    recipe = parse_recipe(assign(merged, [_lengthen(item, components, catalogue) for item in short]), where)
+    with _explained(remarks):
+        recipe = parse_recipe(assign(merged, [_lengthen(item, components, catalogue) for item in short]), where)
     task: Part[Task] = _part(components["task"], recipe.task.options)
     options = recipe.backbone.options if recipe.backbone else {}
-    backbone: Part[Backbone] = _backbone_part(catalogue, task, components["backbone"], options)
+    with _explained(remarks):
+        backbone: Part[Backbone] = _backbone_part(catalogue, task, components["backbone"], options)
     adapter: Part[Adapter] = _part(components["adapter"], recipe.adapter.options)
     parts: dict[str, Part[Any]] = {"task": task, "backbone": backbone, "adapter": adapter}
     data = validated(DataConfig, recipe.data, "data")
@@ -98,52 +104,40 @@ def resolve(
     complete = Recipe.model_validate(
         spelled_out | {"data": data.model_dump(mode="json"), "trainer": given, "seed": recipe.seed}
     )
-    return ResolvedRecipe(complete, task, backbone, adapter, data, trainer, recipe.seed)
+    return ResolvedRecipe(complete, task, backbone, adapter, data, trainer, recipe.seed, remarks=tuple(remarks))
 
 
-def _components(catalogue: Catalogue, content: Mapping[str, Any], where: str) -> dict[str, tuple[Entry, Any]]:
-    """Return entry and class of what the recipe names, or of the defaults where it names nothing."""
+def _components(
+    catalogue: Catalogue, content: Mapping[str, Any], where: str
+) -> tuple[dict[str, tuple[Entry, Any]], list[str]]:
+    """Return entry and class of what the recipe names, or of the defaults where it names nothing, and remarks."""
     named = {section: component_of(content, section).get("name") for section in COMPONENTS}
     if not isinstance(named["task"], str):
         raise RecipeError(f"{where}: 'task' is required: the name of a task, see `headstock tasks`")
     task_entry = catalogue.get("task", named["task"])
     task: type[Task] = component_class(catalogue, task_entry)
+    remarks: list[str] = []
     if named["backbone"] is None:
-        named["backbone"] = _default_backbone(catalogue, task_entry, task)
-    backbone = _fitting(catalogue, task, str(named["backbone"]))
+        named["backbone"], remarks = default_backbone(catalogue, task_entry, task)
+    backbone = fitting_backbone(catalogue, task, str(named["backbone"]))
     adapter = catalogue.get("adapter", DEFAULT_ADAPTER if named["adapter"] is None else str(named["adapter"]))
-    return {
+    components = {
         "task": (task_entry, task),
         "backbone": (backbone, component_class(catalogue, backbone)),
         "adapter": (adapter, component_class(catalogue, adapter)),
     }
+    return components, remarks
 
 
-def _default_backbone(catalogue: Catalogue, entry: Entry, task: type[Task]) -> str:
-    """Return the name of a task's default backbone; one of the task's own distribution is meant before all others."""
-    if entry.source is not None:
-        own = f"{normalized(entry.source.distribution)}:{task.default_backbone}"
-        if any(brought.qualified == own for brought in catalogue.entries("backbone")):
-            return own
-    return task.default_backbone
-
-
-def _fitting(catalogue: Catalogue, task: type[Task], name: str) -> Entry:
-    """Return the backbone's entry; a name may be shortened to a beginning that only one fitting backbone has."""
-    entries = [entry for entry in catalogue.entries("backbone") if entry.modality in (None, task.modality)]
+@contextmanager
+def _explained(remarks: Sequence[str]) -> Iterator[None]:
+    """Add to an error that a default could not be taken: the options may be those of the default."""
     try:
-        entry = catalogue.get("backbone", name)
-    except UnknownNameError:
-        begins = [entry for entry in entries if catalogue.name(entry).startswith(f"{name}-")]
-        left_out = {entry.name for entry in catalogue.left_out if entry.kind == "backbone"}
-        if len(begins) == 1 and name.rpartition(":")[2] not in left_out:
-            return begins[0]
-        message = f"no backbone named '{name}' is installed for {task.modality}"
-        raise catalogue.missing("backbone", name, message, [*map(catalogue.name, entries)]) from None
-    if entry not in entries:
-        fits = ", ".join(catalogue.name(fitting) for fitting in entries)
-        raise RecipeError(f"backbone '{entry.name}' is for {entry.modality}, the task needs {task.modality}: {fits}")
-    return entry
+        yield
+    except RecipeError as error:
+        if not remarks:
+            raise
+        raise RecipeError("; ".join([str(error), *remarks])) from error
 
 
 def _lengthen(item: Assignment, components: Mapping[str, tuple[Entry, Any]], catalogue: Catalogue) -> Assignment:

@@ -24,7 +24,7 @@ adapter {adapter}, {trainable} of {parameters} parameters trained, seed {seed}.
 
 {table}
 
-Before tuning, the head is untrained and the backbone has its {origin} weights.{provenance}
+Before tuning, the head is untrained and the backbone has its {origin} weights.{provenance}{remarks}
 {details}
 ## Training
 
@@ -113,6 +113,7 @@ def model_card(
         table=table(changes(result)),
         origin="pretrained" if source else "random",
         provenance=_provenance(source),
+        remarks="".join(f"\n\nNot the default: {plain(remark)}." for remark in result.recipe_remarks),
         details=_details(result.after),
         skipped=f" ({skipped} unusable rows left out)" if skipped else "",
         plots="".join(f"\n![{PLOTS[name]}](plots/{name})\n{_legend(legend)}" for name, legend in (plots or {}).items()),

@@ -102,6 +102,7 @@ class RunResult(BaseModel):
     the task knows of none. ``trust_remote_code`` tells whether the caller let Python code run that came with the
     pretrained weights. ``skipped`` has a line for each row that was left out, by split. ``data_notes`` says by split
     what was cut, dropped or changed in examples, and how often; ``data_remarks`` are sentences on the data as a whole.
+    ``recipe_remarks`` has a line for each default that could not be taken.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -118,6 +119,7 @@ class RunResult(BaseModel):
     trust_remote_code: bool = False
     data_notes: dict[str, dict[str, DataNote]] = {}
     data_remarks: list[str] = []
+    recipe_remarks: list[str] = []
     training: TrainingSummary
     baseline: Mapping[str, float | None] | None = None
     before: TestResult

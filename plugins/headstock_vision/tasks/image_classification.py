@@ -45,7 +45,8 @@ class ImageClassification(Classification):
         *Classification.metrics,
         Metric(name="top5_accuracy", better="higher", summary="fraction of images whose label is among the five best"),
     )
-    default_backbone: ClassVar[str] = "smallcnn"
+    default_backbone: ClassVar[str] = "efficientnet-lite0"
+    fallback_backbone: ClassVar[str | None] = "smallcnn"
     pipeline_tag: ClassVar[str | None] = "image-classification"
 
     def __init__(self, config: ImageClassificationConfig) -> None:

@@ -18,7 +18,7 @@ PLUGINS = {
     "scaffold": "headstock_scaffold",
     "bench": "headstock_bench",
 }
-QUICK = {"text-classification": "text", "image-classification": "vision"}
+QUICK = {"text": ("text-classification", "backbone=textcnn"), "vision": ("image-classification", "backbone=smallcnn")}
 
 
 def without(wheel: Path, plugin: str, target: Path) -> Path:
@@ -50,11 +50,11 @@ def test_the_rest_works(plugin: str, our_wheel: Path, cli: Any, forked: Any, tmp
     for command in ("tasks", "backbones", "adapters", "--help"):
         assert run(command)
     assert run("schema", needs_torch=True)
-    task = next(name for name, home in QUICK.items() if home != plugin)
-    assert task in run("show", task, needs_torch=True)
+    recipe = next(recipe for home, recipe in QUICK.items() if home != plugin)
+    assert recipe[0] in run("show", recipe[0], needs_torch=True)
     if plugin == "adapters":
-        done = forked(tmp_path, "run", task, "limit=20", "epochs=1", "--out", "run", pythonpath=[place])
+        done = forked(tmp_path, "run", *recipe, "limit=20", "epochs=1", "--out", "run", pythonpath=[place])
         assert done.returncode == 2
         assert "no adapter named 'full' is installed" in done.stderr
         return
-    assert "accuracy" in run("run", task, "limit=20", "epochs=1", "--out", "run", needs_torch=True)
+    assert "accuracy" in run("run", *recipe, "limit=20", "epochs=1", "--out", "run", needs_torch=True)

@@ -17,6 +17,8 @@ from safetensors.torch import load_file
 from headstock_registry import load_catalogue
 
 KILLS = 21
+SMALL = {"text-classification": "textcnn", "token-classification": "bilstm", "image-classification": "smallcnn"}
+"""Backbones in place of defaults that would make one task's test last for minutes."""
 OPTIONS = {
     "data.limit": 12,
     "trainer.epochs": 6,
@@ -43,7 +45,8 @@ def chain(command_env: Any) -> Iterator[Chain]:
         def ask(task: str, folder: Path) -> dict[str, int]:
             assert process.stdin is not None
             assert process.stdout is not None
-            request = {"task": task, "options": OPTIONS, "folder": str(folder), "kills": KILLS}
+            options = OPTIONS | ({"backbone": SMALL[task]} if task in SMALL else {})
+            request = {"task": task, "options": options, "folder": str(folder), "kills": KILLS}
             process.stdin.write(json.dumps(request) + "\n")
             process.stdin.flush()
             answer: dict[str, Any] = json.loads(process.stdout.readline())
@@ -79,7 +82,7 @@ def test_killed_runs_end_the_same(task: str, tmp_path: Path, chain: Chain) -> No
 
 
 def test_sigint_saves_and_says_how_to_resume(tmp_path: Path, command_env: Any) -> None:
-    arguments = ["text-classification", "trainer.epochs=500", "--out", "run"]
+    arguments = ["text-classification", "backbone=textcnn", "trainer.epochs=500", "--out", "run"]
     process = subprocess.Popen(
         [sys.executable, "-m", "headstock", "run", *arguments],
         cwd=tmp_path,

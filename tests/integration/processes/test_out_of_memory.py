@@ -12,7 +12,13 @@ import headstock
 from headstock import HeadstockError
 from headstock_text.backbones.textcnn import TextCnn
 
-RECIPE = {"data.limit": 60, "trainer.epochs": 2, "trainer.max_steps": 4, "trainer.batch_size": 16}
+RECIPE = {
+    "backbone": "textcnn",
+    "data.limit": 60,
+    "trainer.epochs": 2,
+    "trainer.max_steps": 4,
+    "trainer.batch_size": 16,
+}
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ PROGRAM = Path(__file__).with_name("on_several_ranks.py")
 COMMON = {"data.limit": 61, "trainer.epochs": 2, "trainer.batch_size": 10, "trainer.learning_rate": 3e-3}
 EXACT = {"task.dropout": 0.0, "backbone.dropout": 0.0}
 RECIPES: dict[str, dict[str, Any]] = {
-    "full": {**EXACT, "backbone.word_dropout": 0.0},
-    "sharded": {**EXACT, "backbone.word_dropout": 0.0, "trainer.fsdp": True},
+    "full": {**EXACT, "backbone.name": "textcnn", "backbone.word_dropout": 0.0},
+    "sharded": {**EXACT, "backbone.name": "textcnn", "backbone.word_dropout": 0.0, "trainer.fsdp": True},
     "sharded-lora": {
         **EXACT,
         "backbone.name": "subword-transformer",

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from headstock.cli.main import cli as command
 
-RUN = ("run", "text-classification", "data.limit=40")
+RUN = ("run", "text-classification", "backbone=textcnn", "data.limit=40")
 ECHO = "#!{python}\nimport json, os, pathlib, sys\nwith open({seen!r}, 'w') as out:\n    json.dump(sys.argv[1:], out)\n"
 
 

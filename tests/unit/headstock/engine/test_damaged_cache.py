@@ -46,6 +46,7 @@ def test_damage_to_any_kind_of_file_changes_no_result(tmp_path: Path, monkeypatc
         (tmp_path / f"{name}.jsonl").write_text("\n".join(rows))
     options = {
         "data.path": str(tmp_path),
+        "backbone": "bilstm",
         "adapter": "linear-probe",
         "trainer.device": "cpu",
         "trainer.precision": "fp32",

@@ -15,6 +15,7 @@ from headstock.recipe.read import resolve_recipe
 from headstock_registry import load_catalogue
 
 CATALOGUE = load_catalogue()
+SMALL = {"text-classification": "textcnn", "token-classification": "bilstm"}
 Splits = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
@@ -24,7 +25,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def prepared(sample: Splits, task: str = "text-classification", *overrides: str) -> PreparedData:
-    resolved = resolve_recipe(CATALOGUE, task, ["data.limit=null", *overrides])
+    resolved = resolve_recipe(CATALOGUE, task, [f"backbone={SMALL[task]}", "data.limit=null", *overrides])
     return prepare_data(resolved, Console(quiet=True), sample)
 
 
@@ -78,7 +79,7 @@ def texts(count: int, labels: str = "ab", word: str = "text") -> list[dict[str, 
 
 
 def test_duplicates_never_straddle_a_cut() -> None:
-    data = prepared({"train": texts(60) * 3}, "text-classification", "backbone=textcnn")
+    data = prepared({"train": texts(60) * 3})
     inside = {name: {split.split.table[row]["text"] for row in split.split.rows} for name, split in data.splits.items()}
     assert [len(split) for split in data.splits.values()] == [144, 18, 18]
     assert sum(map(len, inside.values())) == 60
@@ -114,7 +115,7 @@ def test_files_are_duplicates_by_content(tmp_path: Path) -> None:
             folder = tmp_path / "pictures" / "ab"[number % 2]
             folder.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (8, 8), (number * 20, 0, 0)).save(folder / f"{copy}-{number}.png")
-    resolved = resolve_recipe(CATALOGUE, "image-classification", [f"path={tmp_path / 'pictures'}"])
+    resolved = resolve_recipe(CATALOGUE, "image-classification", ["backbone=smallcnn", f"path={tmp_path / 'pictures'}"])
     data = prepare_data(resolved, Console(quiet=True))
     colours = {name: set(split.split.contents) for name, split in data.splits.items()}
     assert sum(map(len, colours.values())) == 12

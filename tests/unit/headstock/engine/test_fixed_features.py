@@ -14,6 +14,12 @@ from headstock.engine.run import run_resolved
 from headstock.recipe.read import resolve_recipe
 from headstock_registry import load_catalogue
 
+SMALL = {
+    "text-classification": "textcnn",
+    "token-classification": "bilstm",
+    "image-classification": "smallcnn",
+    "automatic-speech-recognition": "crnn",
+}
 Probe = Callable[..., tuple[dict[str, float], str]]
 SHORT = {"data.limit": 60, "trainer.epochs": 2, "trainer.device": "cpu", "trainer.precision": "fp32"}
 
@@ -25,6 +31,7 @@ def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Probe:
 
     def run(task: str, **options: Any) -> tuple[dict[str, float], str]:
         chosen = {
+            "backbone": SMALL[task],
             "adapter": "linear-probe",
             **SHORT,
             **{key.replace("__", "."): value for key, value in options.items()},

@@ -23,7 +23,7 @@ NAMES = ("model.json", "head.safetensors", "backbone/model.safetensors", "backbo
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checked-model") / "run"
-    overrides = {"trainer.max_steps": 1, "data.limit": 16, "device": "cpu"}
+    overrides = {"backbone": "textcnn", "trainer.max_steps": 1, "data.limit": 16, "device": "cpu"}
     return headstock.run("text-classification", overrides, out=folder).path
 
 

@@ -19,7 +19,7 @@ from headstock_registry import load_catalogue
 
 @pytest.mark.parametrize("spare", [True, False])
 def test_batches_are_cut_only_if_nothing_else_can_go(spare: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = ["data.limit=60", "trainer.device=cpu", "trainer.precision=fp32"]
+    options = ["backbone=textcnn", "data.limit=60", "trainer.device=cpu", "trainer.precision=fp32"]
     resolved, console = resolve_recipe(load_catalogue(), "text-classification", options), Console(quiet=True)
     data = prepare_data(resolved, console)
     module, split = build_module(resolved, data), data.splits["train"]

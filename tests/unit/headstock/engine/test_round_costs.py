@@ -59,7 +59,7 @@ def test_batches_are_cut_as_the_run_began(tmp_path: Path, before: bool, monkeypa
 
     monkeypatch.setattr("headstock.engine.training.BatchPlan", Watched)
     monkeypatch.setattr("headstock.engine.session.uses_round_costs", lambda *_: before)
-    options = {"data.limit": 60, "trainer.max_steps": 1, "trainer.device": "cpu"}
+    options = {"backbone": "textcnn", "data.limit": 60, "trainer.max_steps": 1, "trainer.device": "cpu"}
     result = headstock.run("text-classification", options, out=tmp_path / "run")
     assert json.loads((result.path / "environment.json").read_text())["round_costs"] is before
     (given,) = costs

@@ -17,7 +17,7 @@ from headstock.recipe.resolve import ResolvedRecipe
 from headstock.trainer.state.checkpoints import CheckpointFolder
 from headstock_registry import load_catalogue
 
-OPTIONS = {"data.limit": 60, "trainer.max_steps": 2, "trainer.device": "cpu"}
+OPTIONS = {"backbone": "textcnn", "data.limit": 60, "trainer.max_steps": 2, "trainer.device": "cpu"}
 
 
 @pytest.fixture(scope="module")

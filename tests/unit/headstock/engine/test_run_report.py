@@ -10,7 +10,7 @@ import pytest
 import headstock
 from headstock import RunResult
 
-OVERRIDES = {"trainer.max_steps": 1, "data.limit": 16, "device": "cpu"}
+OVERRIDES = {"backbone": "textcnn", "trainer.max_steps": 1, "data.limit": 16, "device": "cpu"}
 
 
 def explode(*_: Any, **__: Any) -> None:

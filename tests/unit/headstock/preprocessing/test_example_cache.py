@@ -194,11 +194,14 @@ def test_a_store_returns_what_was_put_in(tmp_path: Path) -> None:
 
 
 def test_two_runs_on_the_same_data_preprocess_once(counted: list[str]) -> None:
-    resolved = resolve_recipe(CATALOGUE, "text-classification", ["limit=20", "seed=1"])
+    resolved = resolve_recipe(CATALOGUE, "text-classification", ["backbone=textcnn", "limit=20", "seed=1"])
     prepare_data(resolved, Console(quiet=True))
     first = len(counted)
     assert first > 0
-    prepare_data(resolve_recipe(CATALOGUE, "text-classification", ["limit=20", "seed=2"]), Console(quiet=True))
+    prepare_data(
+        resolve_recipe(CATALOGUE, "text-classification", ["backbone=textcnn", "limit=20", "seed=2"]),
+        Console(quiet=True),
+    )
     assert len(counted) == first
 
 

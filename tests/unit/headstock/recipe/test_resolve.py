@@ -29,6 +29,7 @@ def test_a_task_alone_is_a_whole_recipe(catalogue: Catalogue) -> None:
     assert recipe.backbone.entry.name == recipe.task.cls.default_backbone
     assert recipe.adapter.entry.name == "full"
     assert recipe.data.path is None
+    assert recipe.remarks == ()
 
 
 def test_the_resolved_recipe_spells_out_everything_and_resolves_to_itself(catalogue: Catalogue, tmp_path: Path) -> None:
@@ -46,11 +47,11 @@ def test_the_resolved_recipe_spells_out_everything_and_resolves_to_itself(catalo
 
 
 def test_short_forms_go_to_the_one_section_that_has_them(catalogue: Catalogue) -> None:
-    recipe = resolved(catalogue, "epochs=5", "path=reviews.csv", "columns.text=review", "embedding_dim=32")
+    recipe = resolved(catalogue, "epochs=5", "path=reviews.csv", "columns.text=review", "max_length=32")
     assert recipe.trainer.epochs == 5
     assert recipe.data.path == "reviews.csv"
     assert recipe.data.columns == {"text": "review"}
-    assert recipe.backbone.config.embedding_dim == 32
+    assert recipe.backbone.config.max_length == 32
 
 
 def test_a_backbone_name_may_be_shortened_when_one_fits(catalogue: Catalogue) -> None:
@@ -79,7 +80,7 @@ def test_values_stay_text_where_text_is_meant(catalogue: Catalogue) -> None:
         (["trainer.epochs=0"], r"'trainer.epochs': .*greater than or equal to 1"),
         (["trainers.epochs=3"], r"'trainers.epochs'"),
         (["epoch=3"], r"unknown option 'epoch'; did you mean .*epochs"),
-        (["dropout=0.3"], r"'dropout' is an option of several sections; write .*task.dropout"),
+        (["backbone=textcnn", "dropout=0.3"], r"'dropout' is an option of several sections; write .*task.dropout"),
         (["epochs"], r"'epochs' is not an override; write section.key=value"),
         (["zzzz=3"], r"unknown option 'zzzz'; known: (\w+, ){7}\w+ and \d+ more$"),
         (["model=some/model"], r"option 'model' belongs to backbone .*transformers-text.*; choose with backbone=NAME$"),

@@ -10,7 +10,13 @@ import pytest
 
 import headstock
 
-SMALL: dict[str, Any] = {"data.limit": 40, "trainer.max_steps": 4, "trainer.log_every": 1, "trainer.device": "cpu"}
+SMALL: dict[str, Any] = {
+    "backbone": "textcnn",
+    "data.limit": 40,
+    "trainer.max_steps": 4,
+    "trainer.log_every": 1,
+    "trainer.device": "cpu",
+}
 
 
 def run(tmp_path: Path, name: str, **options: Any) -> headstock.RunResult:
