@@ -131,11 +131,9 @@ class TransformerText(Backbone):
         Few examples are seen more often than the usual three times (Mosbach et al. 2021, Zhang et al. 2021).
         """
         del config
-        return {
-            "learning_rate": _rate(facts.parameters),
-            "warmup_ratio": 0.1,
-            **passes(facts, steps=500, least=3, most=20),
-        }
+        steps, most = (600, 20) if facts.task == "token-classification" else (300, 15)
+        settings = passes(facts, steps=steps, least=3, most=most)
+        return {"learning_rate": _rate(facts.parameters), "warmup_ratio": 0.1, **settings}
 
     # Inputs
 
