@@ -53,6 +53,7 @@ def test_every_block_is_known_here() -> None:
     assert marks == {
         "run-command",
         "test-command",
+        "example: output",
         "example: own-text",
         "example: own-images",
         "example: own-speech",
@@ -148,12 +149,21 @@ def test_own_boxes(here: Path) -> None:
 @pytest.mark.slow
 def test_using_the_result(here: Path) -> None:
     assert "headstock run text-classification" in block("run-command")
-    invoke(["run", "text-classification"])
+    printed = table(invoke(["run", "text-classification"]).stdout)
+    for name, said in table(block("example: output")).items():
+        assert printed[name] == pytest.approx(said, abs=0.08), name
+    assert printed["accuracy"][2] > 0.8
     invoke(["predict", "runs/text-classification", "x"])
     label = load_label(here)
     (here / "more_reviews.csv").write_text(f"text,label\nReturn the time,{label}\nOpen a file,{label}\n")
     for arguments in commands(block("example: use")):
         assert invoke(arguments).stdout
+
+
+def table(text: str) -> dict[str, list[float]]:
+    """Return the lines of a table of metrics: baseline, before, after, change."""
+    lines = re.findall(r"^(\w+) +(\d\S+)  (\S+)  (\S+)  (\S+)$", text, re.MULTILINE)
+    return {name: [float(figure) for figure in figures] for name, *figures in lines}
 
 
 def load_label(here: Path) -> str:
