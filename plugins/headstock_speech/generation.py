@@ -14,11 +14,13 @@ class TranscriptGenerator(Protocol):
     """Something that writes what was said from encoded recordings, in a vocabulary of its own.
 
     Attributes:
-        language: Code of the language that is transcribed (``en``); ``None`` where nothing is known of it.
+        language: Code of the language that is spoken (``en``); ``None`` where nothing is known of it.
+        written_language: Code of the language that transcripts are in, which is another one in translation.
         max_target_tokens: Tokens of a transcript at most, for one window, the end mark with them.
     """
 
     language: str | None
+    written_language: str | None
     max_target_tokens: int
 
     def settle_language(self, known: str | None) -> None:

@@ -197,16 +197,16 @@ class SpeechRecognition(Task):
         self._language = backbone.language
         self._way = Generated(backbone, self._parts_words)
         if self._learnt is not None:
-            self._settle(self._learnt)
+            self._settle(self._learnt, backbone.written_language)
 
-    def _settle(self, references: Transcripts) -> None:
+    def _settle(self, references: Transcripts, language: str | None) -> None:
         """Choose what is left to ``auto``, and say so."""
         if self.config.case == "auto":
             self._case = "lower" if references.capitals else "keep"
             if references.capitals:
                 note("transcripts in capitals throughout, learnt in small letters (task.case)", references.size)
         if self.config.normalisation == "auto":
-            by_language: Normalisation = "english" if self._language == "en" else "basic"
+            by_language: Normalisation = "english" if language == "en" else "basic"
             self._normalisation = "none" if references.marks else by_language
         note(
             f"transcripts compared after the normalisation '{self._normalisation}' (task.normalisation)",

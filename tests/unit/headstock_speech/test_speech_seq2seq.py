@@ -194,6 +194,7 @@ def test_the_language_is_chosen_or_detected_and_said(folders: dict[str, Path], s
     tokens = backbone.tokenizer.convert_ids_to_tokens(backbone._prompt.ids())
     assert tokens == ["<|startoftranscript|>", "<|zh|>", "<|translate|>", "<|notimestamps|>"]
     config = SpeechSeq2Seq.Config(model=str(folders["whisper"]))
+    assert (backbone.language, backbone.written_language) == ("zh", "en")
     heard = SpeechSeq2Seq.create(config, [sounds.clip(1.0, seed=n) for n in range(3)])
     with noting() as found:
         heard.settle_language(None)
@@ -235,8 +236,10 @@ def test_a_copy_hears_its_own_mask(folders: dict[str, Path], sounds: SimpleNames
 
 
 def test_how_transcripts_are_learnt_and_compared_is_settled(folders: dict[str, Path]) -> None:
-    def settled(texts: tuple[str, ...], language: str = "en", **options: object) -> tuple[str, str]:
-        backbone = load(folders["whisper"], language=language)
+    def settled(
+        texts: tuple[str, ...], language: str = "en", does: str = "transcribe", **options: object
+    ) -> tuple[str, str]:
+        backbone = load(folders["whisper"], language=language, task=does)
         with noting() as found:
             task = bound(backbone, texts, **options)
         assert any(task.normalisation in what for what in found)
@@ -249,6 +252,7 @@ def test_how_transcripts_are_learnt_and_compared_is_settled(folders: dict[str, P
     assert settled(("Hello there.",)) == ("Ab, C", "english")
     assert settled(("HELLO THERE",)) == ("ab, c", "english")
     assert settled(("Hallo",), "de") == ("Ab, C", "basic")
+    assert settled(("Hello",), "de", "translate") == ("Ab, C", "english")
     assert settled(("नमस्ते",), "de") == ("Ab, C", "none")
     assert settled(("HELLO",), case="keep", normalisation="none") == ("Ab, C", "none")
 

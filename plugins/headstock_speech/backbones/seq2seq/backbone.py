@@ -17,6 +17,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from headstock import BadExampleError, Example, Features, TrainingFacts, note, pad_stack
 from headstock.kits import UNSPACED, scripts_of
+from headstock.kits.passes import passes
 from headstock.kits.pretrained import checkpoint_gradients, loading_call, quiet
 from headstock_speech.backbones.base import SpeechBackbone, SpeechConfig, samples_of, within
 from headstock_speech.backbones.hub_models import WITH_DECODER
@@ -25,7 +26,7 @@ from headstock_speech.backbones.seq2seq.loading import Loaded, load_speech_seq2s
 from headstock_speech.backbones.seq2seq.prompt import Prompt, language_name
 from headstock_speech.backbones.seq2seq.windows import Windows, cut_at_silence, join_windows, split_windows
 
-HEARD_FOR_LANGUAGE = 16
+HEARD_FOR_LANGUAGE = 5
 """Recordings of which the language is detected."""
 SEARCHED_AT_ONCE = 32
 """Windows that are decoded together."""
@@ -138,9 +139,10 @@ class SpeechSeq2Seq(SpeechBackbone):
 
     @classmethod
     def trainer_defaults(cls, config: SpeechSeq2SeqConfig, facts: TrainingFacts) -> Mapping[str, Any]:
-        """Return what suits the tuning of a model that transcribes already."""
-        del config, facts
-        return {"learning_rate": 1e-5, "epochs": 3, "warmup_ratio": 0.1, "batch_size": 16, "patience": 3}
+        """Return what suits the tuning of a model that transcribes already: small steps, few passes."""
+        del config
+        few = passes(facts, steps=60, batch_size=16, least=2, most=5)
+        return {"learning_rate": 1e-5, "warmup_ratio": 0.1, **few}
 
     @property
     def model(self) -> Any:
@@ -227,6 +229,11 @@ class SpeechSeq2Seq(SpeechBackbone):
         return self._prompt.language
 
     @property
+    def written_language(self) -> str | None:
+        """Code of the language that transcripts are in."""
+        return "en" if self.config.task == "translate" else self.language
+
+    @property
     def max_target_tokens(self) -> int:
         """Tokens of a transcript at most, the end mark with them."""
         config = self.model.config
@@ -274,7 +281,8 @@ class SpeechSeq2Seq(SpeechBackbone):
     def target_ids(self, text: str) -> list[int]:
         """Return the token ids of a transcript, the end mark last; Whisper begins words with a space."""
         spaced = self.model.config.model_type == "whisper" and not (scripts_of(text[:1]).keys() & UNSPACED)
-        ids = self.tokenizer(f" {text}" if spaced else text, add_special_tokens=False)["input_ids"]
+        written = f" {text}" if spaced and text else text
+        ids = self.tokenizer(written, add_special_tokens=False)["input_ids"]
         return [*ids, self.tokenizer.eos_token_id]
 
     def target_text(self, ids: list[int]) -> str:
@@ -284,10 +292,11 @@ class SpeechSeq2Seq(SpeechBackbone):
 
     def teacher_forcing(self, targets: Tensor, features: Features) -> Tensor:
         """Return logits (B, L, V) of each next token, given the prompt and the true ones before it."""
-        prompt = torch.tensor(self._prompt.ids(), device=targets.device).expand(len(targets), -1)
+        # Filled on the device, for a copy from the host could not be captured in a CUDA graph.
+        prompt = [targets.new_full((len(targets), 1), token) for token in self._prompt.ids()]
         known = targets.masked_fill(targets < 0, self.tokenizer.eos_token_id)
-        logits = self._decoder_logits(features, torch.cat((prompt, known[:, :-1]), dim=1))
-        return logits[:, prompt.shape[1] - 1 :]
+        logits = self._decoder_logits(features, torch.cat((*prompt, known[:, :-1]), dim=1))
+        return logits[:, len(prompt) - 1 :]
 
     def _decoder_logits(self, features: Features, ids: Tensor) -> Tensor:
         self._hear(features.mask)
