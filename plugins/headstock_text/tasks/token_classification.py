@@ -254,7 +254,10 @@ class TokenClassification(Labelled):
         )
 
     def to_pipeline(self, prediction: Any, row: Row) -> list[dict[str, Any]]:
-        """Return the entities with their position in the text; a list of words is read as joined by spaces."""
+        """Return the entities with their position in the text.
+
+        A list of words is read as joined by spaces, one of characters as joined by nothing.
+        """
         text, spans = self._spans(row)
         found = []
         for entity in entities(prediction["tags"]):
@@ -277,10 +280,10 @@ class TokenClassification(Labelled):
         Raises:
             BadExampleError: there are no words, or what is there is neither a text nor a list of words.
         """
-        return _spans(row, split_characters if self._characters else split_words)
+        return _spans(row, split_characters, "") if self._characters else _spans(row, split_words, " ")
 
 
-def _spans(row: Row, split: Callable[[str], list[Span]]) -> tuple[str, list[Span]]:
+def _spans(row: Row, split: Callable[[str], list[Span]], between: str) -> tuple[str, list[Span]]:
     words = row.get("words")
     if words is None:
         raise BadExampleError("no words in column 'words'")
@@ -299,8 +302,8 @@ def _spans(row: Row, split: Callable[[str], list[Span]]) -> tuple[str, list[Span
         if not isinstance(word, str):
             raise BadExampleError(f"word {number} is {type(word).__name__} {word!r}, not text")
         spans.append(Span(word, position, position + len(word)))
-        position += len(word) + 1
-    return " ".join(words), spans
+        position += len(word) + len(between)
+    return between.join(words), spans
 
 
 def _split(text: str, row: Row, split: Callable[[str], list[Span]]) -> list[Span]:

@@ -74,6 +74,9 @@ def test_texts_are_split_as_the_training_data_is() -> None:
         assert each.inputs(text)["words"] == [*"李华用iPhone"]
         prediction = {"tags": ["O"] * 3 + ["B-PER"] + ["I-PER"] * 5, "scores": [1.0] * 9}
         assert [found["word"] for found in each.to_pipeline(prediction, text)] == ["iPhone"]
+        listed = {"words": [*"李华在北京"]}
+        (found,) = each.to_pipeline({"tags": ["O", "O", "O", "B-LOC", "I-LOC"], "scores": [1.0] * 5}, listed)
+        assert (found["word"], found["start"], found["end"]) == ("北京", 3, 5)
         # with tags, a text is split as it was in training
         assert each.inputs({"words": "李华 用iPhone", "tags": "B-PER I-PER O O"})["words"][-1] == "iPhone"
     task.learn_inputs([task.inputs(each) for each in ROWS])
