@@ -24,7 +24,7 @@ adapter {adapter}, {trainable} of {parameters} parameters trained, seed {seed}.
 
 {table}
 
-Before tuning, the head is untrained and the backbone has its {origin} weights.{provenance}{remarks}
+Before tuning, a head of the task's own is untrained and the backbone has its {origin} weights.{provenance}{remarks}
 {details}
 ## Training
 
