@@ -176,6 +176,16 @@ def test_long_recordings_are_written_window_by_window(folders: dict[str, Path], 
         task.encode("One.", example)
 
 
+def test_cost_is_what_the_model_hears(folders: dict[str, Path], sounds: SimpleNamespace) -> None:
+    def costs(kind: str, **options: object) -> list[int]:
+        backbone = load(folders[kind], **options)
+        return [backbone.cost(backbone.preprocess(sounds.clip(seconds))) for seconds in (1.0, 2.0, 6.0)]
+
+    assert costs("whisper") == [4000, 4000, 8000]
+    assert costs("whisper", silence_seconds=0.5)[:2] == [1500, 2500]
+    assert costs("moonshine") == pytest.approx([1000, 2000, 6000], rel=0.05)
+
+
 def test_targets_begin_words_with_a_space_and_end_with_a_mark(folders: dict[str, Path]) -> None:
     backbone = load(folders["whisper"])
     ids = backbone.target_ids("ab")

@@ -100,6 +100,7 @@ class SpeechSeq2Seq(SpeechBackbone):
         self.max_seconds = config.max_seconds
         window = round(config.window_seconds * self.sampling_rate)
         self.window = window if self.family.longest is None else min(window, self.family.longest)
+        self._frame_milliseconds = round(1000 * self.window / self.sampling_rate / max(self.frames(self.window), 1))
         self._prompt = Prompt(config.model, loaded.model, loaded.tokenizer, config.language, config.task)
         self._heard = tuple(heard)
         mask_cross_attention(loaded.model.get_decoder())
@@ -194,6 +195,10 @@ class SpeechSeq2Seq(SpeechBackbone):
             "frames": torch.stack([example["frames"] for example in examples]),
             "windows": pad_stack([example["windows"] for example in examples], 0),
         }
+
+    def cost(self, example: Example) -> int:
+        """Return the milliseconds that the model hears, those of the silence behind each window with them."""
+        return max(int(example["frames"]) * self._frame_milliseconds, 1)
 
     # Features
 
