@@ -140,10 +140,13 @@ class SpeechSeq2Seq(SpeechBackbone):
 
     @classmethod
     def trainer_defaults(cls, config: SpeechSeq2SeqConfig, facts: TrainingFacts) -> Mapping[str, Any]:
-        """Return what suits the tuning of a model that transcribes already: small steps, few passes."""
+        """Return what suits the tuning of a model that transcribes already: small steps, few passes.
+
+        Measured on Whisper-base: with 1e-5 a few sentences in another spelling cost it words that it had right.
+        """
         del config
         few = passes(facts, steps=60, batch_size=16, least=2, most=5)
-        return {"learning_rate": 1e-5, "warmup_ratio": 0.1, **few}
+        return {"learning_rate": 3e-6, "warmup_ratio": 0.1, **few}
 
     @property
     def model(self) -> Any:
