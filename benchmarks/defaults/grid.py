@@ -87,9 +87,10 @@ def part_of(data: Path, work: Path, size: int, seed: int) -> Path:
 def train(cell: Mapping[str, Any], data: Path, options: Mapping[str, Any], seed: int, out: Path) -> dict[str, Any]:
     """Return what came of one run."""
     recipe = {key: cell[key] for key in ("task", "backbone", "adapter") if key in cell}
-    recipe |= {"data": {"path": str(data), **cell.get("data", {})}, "trainer": dict(options), "seed": seed}
+    recipe |= {"data": {"path": str(data), **cell.get("data", {})}, "seed": seed}
+    settings = {name if "." in name else f"trainer.{name}": value for name, value in options.items()}
     began = time.perf_counter()
-    result = headstock.run(recipe, out=out, force=True)
+    result = headstock.run(recipe, settings, out=out, force=True)
     seconds = time.perf_counter() - began
     chosen = yaml.safe_load((out / "recipe.yaml").read_text("utf-8"))["trainer"]
     shutil.rmtree(out)
@@ -130,7 +131,13 @@ def main() -> None:
     parser.add_argument("--cells", nargs="+", required=True)
     parser.add_argument("--sizes", nargs="+", type=int, default=[100, 500, 2000])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--grid", nargs="*", default=[], metavar="SETTING=VALUE,VALUE")
+    parser.add_argument(
+        "--grid",
+        nargs="*",
+        default=[],
+        metavar="SETTING=VALUE,VALUE",
+        help="of the trainer, or with its section: task.dropout=0.1,0.3",
+    )
     parser.add_argument("--label", help="name of the points in place of their settings, such as 'default'")
     parser.add_argument("--work", type=Path, default=Path("runs/defaults"), help="where parts of the data are kept")
     parser.add_argument("--out", type=Path, required=True)
