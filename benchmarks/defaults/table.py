@@ -43,7 +43,7 @@ class Comparison(NamedTuple):
     @property
     def holds(self) -> bool:
         """Whether the default is near enough."""
-        return self.behind <= self.allowed
+        return self.behind <= self.allowed + 1e-9
 
 
 def compare(lines: list[Mapping[str, Any]]) -> list[Comparison]:
