@@ -160,7 +160,7 @@ class UseMultilingual(Backbone):
         del config
         if facts.task == "token-classification":
             return {"learning_rate": 1e-3, **passes(facts, steps=2000, batch_size=8, least=6, most=30)}
-        return {"learning_rate": 3e-4, **passes(facts, steps=600, least=5, most=20)}
+        return {"learning_rate": 3e-4, **passes(facts, steps=600, least=10, most=20)}
 
     # Inputs
 
