@@ -62,6 +62,8 @@ def train(run: PreparedRun) -> TrainResult:
             name_example=training.where,
             ranks=ranks,
             relief=relief,
+            # A head without weights of its own is the pretrained model's, which may be good already.
+            validates_first=not any(True for _ in module.head.parameters()),
         ),
     )
     if context.resume:

@@ -81,6 +81,7 @@ class Surroundings:
         name_example: Names a training example by its index, for an error.
         ranks: The processes of the run. Of ``checkpoints``, only the first one's are used.
         relief: What can be freed when memory runs out, in training and in validation.
+        validates_first: Whether the weights that training starts from are validated too, and kept if none are better.
     """
 
     validate: Callable[[], dict[str, float]]
@@ -91,6 +92,7 @@ class Surroundings:
     name_example: Callable[[int], str]
     ranks: Ranks = ALONE
     relief: MemoryRelief = field(default_factory=MemoryRelief)
+    validates_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -265,6 +267,9 @@ class Trainer:
             in_a_row=state.skipped_in_a_row,
         )
         vote = self._ranks.stop_vote()
+        if self._around.validates_first and self._state.best.value is None:
+            with self._limit.pause(True):
+                self._save(log, meter, at_end=False, late=False, improved=self._validate(log, self._state.epoch))
         self._model.train()
         clock = time.perf_counter()
         for window in windows(self._plan, config, self._state.epoch, self._state.batch):

@@ -25,7 +25,7 @@ class _CuttingConsole(Console):
         super().__init__(quiet=True)
 
     def line(self, text: str) -> None:
-        if ", validation:" in text:
+        if ", validation:" in text and not text.startswith("step 0/"):
             raise _Cut
 
 

@@ -66,6 +66,7 @@ def make_trainer(tmp_path: Path) -> Callable[..., tuple[nn.Module, Trainer]]:
         collate: Callable[[Any], Batch] = collate_rows,
         console: Console | None = None,
         exchange: Callable[[nn.Module, TrainerParts], TrainerParts] | None = None,
+        validates_first: bool = False,
         **options: Any,
     ) -> tuple[nn.Module, Trainer]:
         module = model or Regression()
@@ -87,6 +88,7 @@ def make_trainer(tmp_path: Path) -> Callable[..., tuple[nn.Module, Trainer]]:
             console=console or Console(quiet=True),
             resume_hint="headstock run somewhere --resume",
             name_example=lambda number: f"data.csv row {number + 1}",
+            validates_first=validates_first,
         )
         plan = BatchPlan(np.ones(100, dtype=np.int64), config.batch_size, config.batch_cost, seed=3)
         groups = [ParameterGroup([parameter for parameter in module.parameters() if parameter.requires_grad], 0.05)]

@@ -70,6 +70,33 @@ def test_the_model_ends_with_the_weights_of_the_best_validation(make_trainer: Ma
     assert_same(weights(module), seen[1])
 
 
+def test_weights_that_were_good_from_the_start_are_kept_where_training_makes_them_worse(make_trainer: Make) -> None:
+    losses = iter([0.1, 0.4, 0.3, 0.2, 0.15])
+    model, trainer = make_trainer(validate=lambda _: {"loss": next(losses)}, validates_first=True)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    result = trainer.fit()
+    assert (result.best.step, result.best.value, result.steps) == (0, 0.1, 40)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_a_run_that_validated_first_and_was_cut_off_goes_on(make_trainer: Make, tmp_path: Path) -> None:
+    model, trainer = make_trainer("whole", validates_first=True)
+    trainer.fit()
+
+    def cut(module: nn.Module) -> dict[str, float]:
+        if list((tmp_path / "cut" / "checkpoints").glob("step-*")):
+            raise RuntimeError("cut")
+        return {"loss": 1e9}
+
+    _, first = make_trainer("cut", validate=cut, validates_first=True)
+    with pytest.raises(RuntimeError, match="cut"):
+        first.fit()
+    resumed_model, resumed = make_trainer("cut", validates_first=True)
+    resumed.resume()
+    assert resumed.fit().best.step > 0
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in resumed_model.state_dict().items())
+
+
 def test_patience_stops(make_trainer: Make) -> None:
     values = iter([1.0, 2.0, 3.0, 4.0, 5.0])
     _, trainer = make_trainer(validate=lambda _: {"loss": next(values)}, epochs=50, patience=2)
