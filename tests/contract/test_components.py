@@ -55,6 +55,8 @@ NOT_TOGETHER = {
 LARGE = ("torchvision-detection", "efficientnet-lite0")
 """Backbones that come in no small size: adapters are tried on others that are built alike."""
 SHORTER = {
+    "text-classification": ("trainer.epochs=4",),
+    "token-classification": ("trainer.epochs=5",),
     "image-classification": ("trainer.epochs=1",),
     "object-detection": ("trainer.epochs=2",),
     "audio-classification": ("trainer.epochs=4",),
