@@ -138,7 +138,6 @@ def main() -> None:
         metavar="SETTING=VALUE,VALUE",
         help="of the trainer, or with its section: task.dropout=0.1,0.3",
     )
-    parser.add_argument("--label", help="name of the points in place of their settings, such as 'default'")
     parser.add_argument("--work", type=Path, default=Path("runs/defaults"), help="where parts of the data are kept")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
@@ -152,7 +151,7 @@ def main() -> None:
     for name, size, seed in itertools.product(arguments.cells, arguments.sizes, arguments.seeds):
         data = part_of(arguments.data / cells[name]["set"], arguments.work, size, seed)
         for options in points(arguments.grid):
-            point = options or (arguments.label or "default")
+            point = options or "default"
             if (name, size, seed, json.dumps(point, sort_keys=True)) in known:
                 continue
             found = train(cells[name], data, options, seed, arguments.work / f"run-{os.getpid()}")

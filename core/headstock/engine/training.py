@@ -62,8 +62,8 @@ def train(run: PreparedRun) -> TrainResult:
             name_example=training.where,
             ranks=ranks,
             relief=relief,
-            # A head without weights of its own is the pretrained model's, which may be good already.
-            validates_first=not any(True for _ in module.head.parameters()),
+            # Where the head has no weights of its own, the pretrained model may be good already.
+            validates_first=module.backbone.pretrained and not any(True for _ in module.head.parameters()),
         ),
     )
     if context.resume:

@@ -33,7 +33,7 @@ class Recipe(Config):
     """
 
     task: Section = Field(description="what is learned")
-    backbone: Section | None = Field(None, description="the encoder; default: the task's own small one, from scratch")
+    backbone: Section | None = Field(None, description="the encoder; default: the one that the task names")
     adapter: Section = Field(Section(name=DEFAULT_ADAPTER), description="how the backbone is tuned")
     data: dict[str, Any] = Field({}, description="where the data is; default: the task's own sample")
     trainer: dict[str, Any] = Field({}, description="optimisation, validation, precision, device")

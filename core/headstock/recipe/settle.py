@@ -52,8 +52,7 @@ def _lines(
     """Return what was chosen, by whom and for what, for the console and the recipe's file."""
     lines = []
     kind_of = "pretrained" if facts.pretrained else "from scratch"
-    size = f"{facts.parameters / 1e6:.1f} million parameters" if facts.parameters >= 50_000 else ""
-    backbone = f"backbone {facts.backbone} ({', '.join(filter(None, (kind_of, size)))})"
+    backbone = f"backbone {facts.backbone} ({kind_of}, {facts.parameters:,} parameters)"
     by = {"task": f"task {facts.task}", "backbone": backbone, "adapter": f"adapter {facts.adapter}"}
     for kind, who in by.items():
         settings = {

@@ -56,7 +56,8 @@ def test_what_is_known_before_training_is_told(monkeypatch: pytest.MonkeyPatch) 
     assert (facts.examples, facts.pretrained, facts.parameters) == (120, False, 1234)
     assert facts.given == {"batch_size": 4}
     assert (found.trainer.epochs, found.trainer.batch_size) == (12, 4)
-    assert "chosen for 120 training examples by backbone textcnn (from scratch): epochs 12" in found.chosen
+    chose = "backbone textcnn (from scratch, 1,234 parameters)"
+    assert f"chosen for 120 training examples by {chose}: epochs 12" in found.chosen
     assert found.to_yaml().startswith("# chosen for 120 training examples by ")
 
 
