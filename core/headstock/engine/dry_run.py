@@ -24,7 +24,7 @@ def dry_run(resolved: ResolvedRecipe, out: Path | None, console: Console) -> str
         check_directory(RunDirectory(out), resolved, resume=False, force=False)
     with console.current():
         data = prepare_data(resolved, console, tell=False)
-    resolved = settled(resolved, data)
+    resolved = settled(data)
     module = build_module(resolved, data)
     device = next(module.parameters()).device
     train, config = data.splits["train"], settle_precision(resolved.trainer, module, device)

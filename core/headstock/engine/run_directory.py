@@ -237,11 +237,14 @@ def check_directory(directory: RunDirectory, resolved: ResolvedRecipe, resume: b
 
 
 def _require_same(directory: RunDirectory, resolved: ResolvedRecipe) -> None:
-    """Compare the recipe with that of the run; what is still open of its trainer section is not compared."""
+    """Compare the recipe with that of the run, but for what the data has yet to settle."""
     path, before, now = directory.path, read_yaml(directory.recipe), resolved.recipe.model_dump(mode="json")
     trainer = before.get("trainer")
     if isinstance(trainer, dict):
         before = before | {"trainer": {key: value for key, value in trainer.items() if key in resolved.given}}
+    then = before.get("backbone")
+    if isinstance(then, dict) and then.get("name") in [part.name for part in resolved.alternatives]:
+        before, now = before | {"backbone": None}, now | {"backbone": None}
     differences = _differences(before, now)
     if differences:
         raise HeadstockError(

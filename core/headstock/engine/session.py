@@ -53,7 +53,8 @@ def prepare_run(context: RunContext) -> PreparedRun:
     with on_interrupt(lambda: context.interrupted(context.resume and directory.marker.exists())):
         with ranks.in_turn():
             data = prepare_data(context.resolved, console)
-        resolved = settled(context.resolved, data)
+        resolved = settled(data)
+        remarks = list(dict.fromkeys([*remarks, *resolved.remarks]))
         context = replace(context, resolved=resolved)
         base = directory.base if ranks.first else None
         module = build_module(resolved, data, base, torch.device("cpu") if context.sharded else context.device)

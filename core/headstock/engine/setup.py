@@ -26,7 +26,7 @@ from headstock.preprocessing.prepare import PreparedSplit, prepare_split
 from headstock.preprocessing.reading import ReadSplit
 from headstock.preprocessing.surveying import Surveyor
 from headstock.recipe.resolve import ResolvedRecipe
-from headstock.recipe.settle import settle
+from headstock.recipe.settle import settle, suit
 from headstock_registry import HeadstockError
 
 
@@ -35,12 +35,14 @@ class PreparedData:
     """Data that is read and preprocessed, and the components that this needed.
 
     Attributes:
+        resolved: The recipe, with the backbone that suits the data.
         task: Has learnt from the training split.
         backbone: With its starting weights, no adapter yet.
         splits: ``train``, ``validation`` and ``test``.
         remarks: A line for each thing that was left out or changed in the data as a whole.
     """
 
+    resolved: ResolvedRecipe
     task: Task
     backbone: Backbone
     splits: dict[str, PreparedSplit]
@@ -119,6 +121,9 @@ def prepare_data(
     with noting() as learning:
         task.learn(read["train"].references)
         task.learn_inputs(read["train"].inputs(task))
+        known = len(resolved.remarks)
+        resolved = suit(resolved, read["train"].inputs(task))
+    say(resolved.remarks[known:])
     learnt = [f"{what}: {count:,}" for what, count in learning.items()]
     say(learnt)
     remarks += learnt
@@ -135,17 +140,17 @@ def prepare_data(
     say(found)
     remarks += found
     say([line for name, split in splits.items() for line in split_lines(name, split, task)])
-    return PreparedData(task, backbone, splits, remarks)
+    return PreparedData(resolved, task, backbone, splits, remarks)
 
 
-def settled(resolved: ResolvedRecipe, data: PreparedData) -> ResolvedRecipe:
+def settled(data: PreparedData) -> ResolvedRecipe:
     """Return the recipe with all settings of the trainer, those that it leaves open as they suit data and backbone.
 
     Raises:
         HeadstockError: they cannot be used here.
     """
     backbone = data.backbone
-    found = settle(resolved, len(data.splits["train"]), backbone.pretrained, count(backbone.parameters()))
+    found = settle(data.resolved, len(data.splits["train"]), backbone.pretrained, count(backbone.parameters()))
     check_options(found)
     return found
 

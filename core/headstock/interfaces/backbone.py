@@ -82,6 +82,18 @@ class Backbone(nn.Module, Component):
         return None
 
     @classmethod
+    def unsuitable(cls, inputs: Iterable[Mapping[str, Any]]) -> str | None:
+        """Return in one line why a new backbone does not suit the data (weights of another language), or ``None``.
+
+        A task's default gives way to the next one then; who named the backbone is told. The default is ``None``.
+
+        Args:
+            inputs: What ``Task.inputs`` made of up to 1,000 training rows.
+        """
+        del inputs
+        return None
+
+    @classmethod
     def usual_values(cls, option: str, task: str) -> Mapping[str, Sequence[str]]:
         """Return what is usually given for an option that has no default, for the error where it is missing.
 

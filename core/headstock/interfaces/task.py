@@ -39,9 +39,10 @@ class Task(Component):
         metrics: What :meth:`score` returns; the first one chooses the best checkpoint unless the recipe or
             :attr:`deciding_metric` names another.
         default_backbone: Name of the backbone that is used when a recipe names none.
-        fallback_backbone: Name of the one that is used where the default cannot be made (:meth:`Backbone.unavailable`),
-            such as one from scratch; a line says so. ``None``: the run ends with what is missing. It goes with the
-            ``default_backbone`` of its class: a subclass with another default names its own.
+        fallback_backbones: Names of those that are tried in turn where the default cannot be made
+            (:meth:`Backbone.unavailable`) or does not suit the data (:meth:`Backbone.unsuitable`), such as one from
+            scratch; a line says so. Without any the run ends with what is missing. They go with the
+            ``default_backbone`` of their class: a subclass with another default names its own.
         labels_are: What :meth:`label_counts` counts, in the plural, for people.
         pipeline_tag: The Hub's name for this task, for the model card; ``None`` where the Hub has none.
         formats: Forms of data that :meth:`read` reads beyond the common ones: name for ``data.format``, and the endings
@@ -54,7 +55,7 @@ class Task(Component):
     columns: ClassVar[tuple[Column, ...]]
     metrics: ClassVar[tuple[Metric, ...]]
     default_backbone: ClassVar[str]
-    fallback_backbone: ClassVar[str | None] = None
+    fallback_backbones: ClassVar[tuple[str, ...]] = ()
     labels_are: ClassVar[str] = "labels"
     pipeline_tag: ClassVar[str | None] = None
     formats: ClassVar[Mapping[str, tuple[str, ...]]] = {}

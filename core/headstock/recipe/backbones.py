@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from headstock.interfaces import Backbone, Task
 from headstock.recipe.components import component_class
 from headstock.recipe.errors import RecipeError
@@ -31,31 +33,47 @@ def fitting_backbone(catalogue: Catalogue, task: type[Task], name: str) -> Entry
     return entry
 
 
-def default_backbone(catalogue: Catalogue, entry: Entry, task: type[Task]) -> tuple[str, list[str]]:
-    """Return the name of a task's default backbone, or of its fallback where that cannot be made, and why so.
+class Defaults(NamedTuple):
+    """The default backbones of a task that can be made here.
+
+    Attributes:
+        names: In the order in which they are tried; the task's own default alone where none can be made.
+        remarks: A line where the first of them is not the task's own default.
+    """
+
+    names: list[str]
+    remarks: list[str]
+
+
+def default_backbones(catalogue: Catalogue, entry: Entry, task: type[Task]) -> Defaults:
+    """Return which backbones a task may mean where its recipe names none.
 
     Raises:
-        HeadstockError: the default is to be looked at, and cannot be had.
+        HeadstockError: one of them is to be looked at, and cannot be had.
     """
-    name, fallback = _own(catalogue, entry, task.default_backbone), fallback_of(task)
-    if fallback is None:
-        return name, []
-    default: type[Backbone] = component_class(catalogue, fitting_backbone(catalogue, task, name))
-    why = default.unavailable()
-    if why is None:
-        return name, []
-    remark = f"backbone {fallback} in place of the default {task.default_backbone}: {why}"
-    return _own(catalogue, entry, fallback), [remark]
+    names = [_own(catalogue, entry, name) for name in (task.default_backbone, *fallbacks_of(task))]
+    if len(names) == 1:
+        return Defaults(names, [])
+    why: dict[str, str | None] = {}
+    for name in names:
+        backbone: type[Backbone] = component_class(catalogue, fitting_backbone(catalogue, task, name))
+        why[name] = backbone.unavailable()
+    found = [name for name in names if why[name] is None] or names[:1]
+    before = names[: names.index(found[0])]
+    if not before:
+        return Defaults(found, [])
+    missing = "; of ".join(f"{name.rpartition(':')[2]}: {why[name]}" for name in before)
+    return Defaults(found, [f"backbone {found[0].rpartition(':')[2]} in place of the default {missing}"])
 
 
-def fallback_of(task: type[Task]) -> str | None:
-    """Return the fallback that goes with a task's default backbone: that of the class which names the default."""
+def fallbacks_of(task: type[Task]) -> tuple[str, ...]:
+    """Return the fallbacks that go with a task's default backbone: those of the class which names the default."""
     for cls in task.__mro__:
-        if "fallback_backbone" in vars(cls):
-            return task.fallback_backbone
+        if "fallback_backbones" in vars(cls):
+            return task.fallback_backbones
         if "default_backbone" in vars(cls):
-            return None
-    return None
+            return ()
+    return ()
 
 
 def _own(catalogue: Catalogue, entry: Entry, name: str) -> str:

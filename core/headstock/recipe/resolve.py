@@ -12,7 +12,7 @@ import yaml
 from headstock.data import DataConfig
 from headstock.interfaces import Adapter, Backbone, Task
 from headstock.interfaces.remote_code import without_consent
-from headstock.recipe.backbones import default_backbone, fitting_backbone
+from headstock.recipe.backbones import Defaults, default_backbones, fitting_backbone
 from headstock.recipe.choices import choices, required_options
 from headstock.recipe.components import component_class
 from headstock.recipe.errors import RecipeError, validated
@@ -26,11 +26,17 @@ C = TypeVar("C")
 
 @dataclass(frozen=True)
 class Part(Generic[C]):
-    """A component that a recipe names: its entry, its class and its typed options."""
+    """A component that a recipe names: how it is named there, its entry, its class and its typed options."""
 
+    name: str
     entry: Entry
     cls: type[C]
     config: Any
+
+    @property
+    def spelled_out(self) -> dict[str, Any]:
+        """Name and all options, as a recipe gives them."""
+        return {"name": self.name, **self.config.model_dump(mode="json")}
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ class ResolvedRecipe:
         trainer: With the trainer's own defaults for what is open.
         chosen: A line for each component that chose settings of the trainer, once they are settled.
         remarks: A line for each default that could not be taken.
+        alternatives: Backbones to try in turn where the recipe names none and the default does not suit the data.
     """
 
     recipe: Recipe
@@ -53,6 +60,7 @@ class ResolvedRecipe:
     seed: int
     chosen: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    alternatives: tuple[Part[Backbone], ...] = ()
 
     @property
     def given(self) -> Mapping[str, Any]:
@@ -79,16 +87,17 @@ def resolve(
     long = [item for item in assignments if item[0][0] in Recipe.model_fields]
     short = [item for item in assignments if item[0][0] not in Recipe.model_fields]
     merged = assign(dict(content), long)
-    components, remarks = _components(catalogue, merged, where)
+    components, defaults = _components(catalogue, merged, where)
+    remarks = defaults.remarks
     for section, (entry, _) in components.items():
         merged[section] = {**component_of(merged, section), "name": catalogue.name(entry)}
     with _explained(remarks):
         recipe = parse_recipe(assign(merged, [_lengthen(item, components, catalogue) for item in short]), where)
-    task: Part[Task] = _part(components["task"], recipe.task.options)
+    task: Part[Task] = _part(catalogue, components["task"], recipe.task.options)
     options = recipe.backbone.options if recipe.backbone else {}
     with _explained(remarks):
         backbone: Part[Backbone] = _backbone_part(catalogue, task, components["backbone"], options)
-    adapter: Part[Adapter] = _part(components["adapter"], recipe.adapter.options)
+    adapter: Part[Adapter] = _part(catalogue, components["adapter"], recipe.adapter.options)
     parts: dict[str, Part[Any]] = {"task": task, "backbone": backbone, "adapter": adapter}
     data = validated(DataConfig, recipe.data, "data")
     trainer = validated(TrainerConfig, recipe.trainer, "trainer")
@@ -97,28 +106,38 @@ def resolve(
         raise RecipeError(
             f"'trainer.metric': no metric '{trainer.metric}'{nearest(str(trainer.metric), [*names, 'loss'])}"
         )
-    spelled_out = {
-        key: {"name": catalogue.name(part.entry), **part.config.model_dump(mode="json")} for key, part in parts.items()
-    }
+    spelled_out = {key: part.spelled_out for key, part in parts.items()}
     given = trainer.model_dump(mode="json", exclude_unset=True)
     complete = Recipe.model_validate(
         spelled_out | {"data": data.model_dump(mode="json"), "trainer": given, "seed": recipe.seed}
     )
-    return ResolvedRecipe(complete, task, backbone, adapter, data, trainer, recipe.seed, remarks=tuple(remarks))
+    alternatives = _alternatives(catalogue, task, defaults.names[1:], options)
+    return ResolvedRecipe(
+        complete,
+        task,
+        backbone,
+        adapter,
+        data,
+        trainer,
+        recipe.seed,
+        remarks=tuple(remarks),
+        alternatives=tuple(alternatives),
+    )
 
 
 def _components(
     catalogue: Catalogue, content: Mapping[str, Any], where: str
-) -> tuple[dict[str, tuple[Entry, Any]], list[str]]:
-    """Return entry and class of what the recipe names, or of the defaults where it names nothing, and remarks."""
+) -> tuple[dict[str, tuple[Entry, Any]], Defaults]:
+    """Return entry and class of what the recipe names, or of the defaults where it names nothing."""
     named = {section: component_of(content, section).get("name") for section in COMPONENTS}
     if not isinstance(named["task"], str):
         raise RecipeError(f"{where}: 'task' is required: the name of a task, see `headstock tasks`")
     task_entry = catalogue.get("task", named["task"])
     task: type[Task] = component_class(catalogue, task_entry)
-    remarks: list[str] = []
+    defaults = Defaults([], [])
     if named["backbone"] is None:
-        named["backbone"], remarks = default_backbone(catalogue, task_entry, task)
+        defaults = default_backbones(catalogue, task_entry, task)
+        named["backbone"] = defaults.names[0]
     backbone = fitting_backbone(catalogue, task, str(named["backbone"]))
     adapter = catalogue.get("adapter", DEFAULT_ADAPTER if named["adapter"] is None else str(named["adapter"]))
     components = {
@@ -126,7 +145,7 @@ def _components(
         "backbone": (backbone, component_class(catalogue, backbone)),
         "adapter": (adapter, component_class(catalogue, adapter)),
     }
-    return components, remarks
+    return components, defaults
 
 
 @contextmanager
@@ -182,7 +201,7 @@ def _backbone_part(
 ) -> Part[Backbone]:
     """Return the backbone with its options; where one is missing, the error says what there is to choose from."""
     try:
-        return _part(component, options)
+        return _part(catalogue, component, options)
     except RecipeError as error:
         cls: type[Backbone] = component[1]
         missing = [name for name in required_options(cls) if name not in options]
@@ -192,6 +211,20 @@ def _backbone_part(
         raise RecipeError("; ".join([str(error), *advice])) from error
 
 
-def _part(component: tuple[Entry, Any], options: dict[str, Any]) -> Part[Any]:
+def _alternatives(
+    catalogue: Catalogue, task: Part[Task], names: Sequence[str], options: dict[str, Any]
+) -> Iterator[Part[Backbone]]:
+    """Yield the backbones that can take the place of the default: those that have the options which are given."""
+    for name in names:
+        entry = fitting_backbone(catalogue, task.cls, name)
+        try:
+            yield _part(catalogue, (entry, component_class(catalogue, entry)), options)
+        except RecipeError:
+            continue  # whoever gives an option of the default means the default
+
+
+def _part(catalogue: Catalogue, component: tuple[Entry, Any], options: dict[str, Any]) -> Part[Any]:
     entry, cls = component
-    return Part(entry, cls, validated(cls.Config, without_consent(options, entry.kind), entry.kind))
+    return Part(
+        catalogue.name(entry), entry, cls, validated(cls.Config, without_consent(options, entry.kind), entry.kind)
+    )

@@ -1,16 +1,53 @@
-"""Chooses what a recipe leaves open of its ``trainer`` section, once the data is read."""
+"""Chooses what a recipe leaves open, once the data is read: the backbone, and settings of the ``trainer`` section."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import yaml
 
-from headstock.interfaces import TrainingFacts
+from headstock.interfaces import TrainingFacts, note
 from headstock.recipe.errors import validated
+from headstock.recipe.model import Recipe
 from headstock.recipe.resolve import Part, ResolvedRecipe
 from headstock.trainer.config import TrainerConfig
+
+ROWS_SHOWN = 1000
+"""Training rows by which a backbone says whether it suits the data."""
+
+
+def suit(resolved: ResolvedRecipe, inputs: Iterable[Mapping[str, Any]]) -> ResolvedRecipe:
+    """Return the recipe with the first of its default backbones that suits the data; one that is named is kept.
+
+    Args:
+        resolved: The checked recipe.
+        inputs: What the task made of the training rows.
+    """
+    seen = list(islice(inputs, ROWS_SHOWN))
+    candidates = [resolved.backbone, *resolved.alternatives]
+    unsuited: list[str] = []
+    for part in candidates:
+        why = part.cls.unsuitable(seen)
+        if why is None:
+            break
+        unsuited.append(f"{part.name}: {why}")
+    else:
+        part = resolved.backbone
+        note(f"backbone {unsuited[0]}")
+    if part is resolved.backbone:
+        return replace(resolved, alternatives=())
+    remark = f"backbone {part.name} in place of the default {'; of '.join(unsuited)}"
+    content = resolved.recipe.model_dump(mode="json") | {"backbone": part.spelled_out}
+    return replace(
+        resolved,
+        recipe=Recipe.model_validate(content),
+        backbone=part,
+        remarks=(*resolved.remarks, remark),
+        alternatives=(),
+    )
 
 
 def settle(resolved: ResolvedRecipe, examples: int, pretrained: bool, parameters: int) -> ResolvedRecipe:

@@ -15,9 +15,10 @@ from transformers.modeling_outputs import BaseModelOutput
 from headstock import Features, HeadstockError
 from headstock.kits.pooling import masked_mean
 from headstock.kits.pretrained import address, loading, loading_call, quiet, require_weights
+from headstock_text.backbones.encoder import model_limit
 from headstock_text.backbones.hub_models import WITH_DECODER
 from headstock_text.backbones.pretrained import check_tokenizer
-from headstock_text.backbones.transformer import TransformerText, TransformerTextConfig, model_limit
+from headstock_text.backbones.transformer import TransformerText, TransformerTextConfig
 from headstock_text.generation import Limits
 
 

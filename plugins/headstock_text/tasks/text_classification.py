@@ -30,8 +30,8 @@ class TextClassification(Classification):
     Config = TextClassificationConfig
     modality: ClassVar[str] = "text"
     pipeline_tag: ClassVar[str | None] = "text-classification"
-    default_backbone: ClassVar[str] = "use-multilingual"
-    fallback_backbone: ClassVar[str | None] = "textcnn"
+    default_backbone: ClassVar[str] = "minilm"
+    fallback_backbones: ClassVar[tuple[str, ...]] = ("use-multilingual", "textcnn")
     columns: ClassVar[tuple[Column, ...]] = (
         Column(name="text", role="input", summary="the text"),
         Column(name="text_pair", role="input", required=False, summary="a second text, where two are judged together"),

@@ -66,8 +66,8 @@ class TokenClassification(Labelled):
     modality: ClassVar[str] = "text"
     labels_are: ClassVar[str] = "entities"
     pipeline_tag: ClassVar[str | None] = "token-classification"
-    default_backbone: ClassVar[str] = "use-multilingual"
-    fallback_backbone: ClassVar[str | None] = "bilstm"
+    default_backbone: ClassVar[str] = "minilm"
+    fallback_backbones: ClassVar[tuple[str, ...]] = ("use-multilingual", "bilstm")
     columns: ClassVar[tuple[Column, ...]] = (
         Column(name="words", role="input", summary="the words, as a list; for prediction also the text itself"),
         Column(name="tags", role="target", summary="one tag a word, such as B-PER, I-PER or O, as a list"),

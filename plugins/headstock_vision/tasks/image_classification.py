@@ -46,7 +46,7 @@ class ImageClassification(Classification):
         Metric(name="top5_accuracy", better="higher", summary="fraction of images whose label is among the five best"),
     )
     default_backbone: ClassVar[str] = "efficientnet-lite0"
-    fallback_backbone: ClassVar[str | None] = "smallcnn"
+    fallback_backbones: ClassVar[tuple[str, ...]] = ("smallcnn",)
     pipeline_tag: ClassVar[str | None] = "image-classification"
 
     def __init__(self, config: ImageClassificationConfig) -> None:

