@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from headstock.data.config import DataConfig, SplitName
 from headstock.error_text import clipped
 from headstock.interfaces import Column, DataError
 from headstock_registry import nearest
@@ -31,15 +32,34 @@ class Wanted:
         columns: The task's columns.
         mapping: Column of the data for a column of the task, where names differ.
         need_targets: Whether target columns must be there.
+        beside: Columns of the data that are wanted beside the task's, each with the option that names it.
+        need_beside: Whether these must be there.
     """
 
     columns: Sequence[Column]
     mapping: Mapping[str, str]
     need_targets: bool = True
+    beside: Mapping[str, str] = field(default_factory=dict)
+    need_beside: bool = True
 
     def find(self, name: str, available: Sequence[str]) -> dict[str, str]:
         """Return the data's column for each of the task's columns. See :func:`find_columns`."""
         return find_columns(name, available, self.columns, self.mapping, self.need_targets)
+
+    def find_beside(self, name: str, available: Sequence[str]) -> dict[str, str]:
+        """Return the data's column for each that is wanted beside the task's.
+
+        Raises:
+            MissingColumnError: one that must be there is missing.
+        """
+        found: dict[str, str] = {}
+        for column, option in self.beside.items():
+            match = _match(name, column, available)
+            if match is not None:
+                found[column] = match
+            elif self.need_beside:
+                raise missing_beside(name, column, option, available)
+        return found
 
     def fits(self, available: Sequence[str]) -> bool:
         """Tell whether the data has all columns that must be there."""
@@ -59,6 +79,21 @@ class Wanted:
     def files(self) -> frozenset[str]:
         """The task's columns that hold files."""
         return frozenset(column.name for column in self.columns if column.content == "file")
+
+
+def wanted_of(
+    config: DataConfig, columns: Sequence[Column], split: SplitName | None, need_targets: bool = True
+) -> Wanted:
+    """Return the columns that are wanted of a split, those that only a cut reads included.
+
+    Args:
+        config: The ``data`` section.
+        columns: The task's columns.
+        split: Which split it is; splits are cut from ``train``, which must have what a cut reads.
+        need_targets: Whether target columns must be there.
+    """
+    beside = {column: f"data.{option}" for option in ("group",) if (column := getattr(config, option)) is not None}
+    return Wanted(columns, config.columns, need_targets, beside, need_beside=split == "train")
 
 
 def find_columns(
@@ -101,6 +136,15 @@ def find_columns(
         elif column.required:
             raise MissingColumnError(_missing(name, column.name, available, found))
     return found
+
+
+def missing_beside(name: str, column: str, option: str, available: Sequence[str]) -> MissingColumnError:
+    """Return the error for a column that an option names and the data has not."""
+    close = difflib.get_close_matches(column, available, n=1, cutoff=0.6)
+    meant = f"; did you mean {close[0]}?" if close else ""
+    return MissingColumnError(
+        f"{name} has no column '{column}', which {option} names; it has: {listed(available) or 'none'}{meant}"
+    )
 
 
 def listed(names: Sequence[str]) -> str:

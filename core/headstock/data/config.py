@@ -14,7 +14,7 @@ SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
 OF_THE_SOURCE = frozenset(("path", *SPLITS, "hub", "name", "revision", "splits"))
 """Options that say where data is."""
-OF_THE_CUT = frozenset(("validation_fraction", "test_fraction", "split_seed", "limit"))
+OF_THE_CUT = frozenset(("validation_fraction", "test_fraction", "split_seed", "limit", "group"))
 """Options that say which rows a run takes for what."""
 
 
@@ -66,6 +66,12 @@ class DataConfig(Config):
     )
     test_fraction: float = Field(0.1, gt=0, lt=1, description="fraction of rows for a test split that is cut")
     split_seed: int = Field(0, ge=0, lt=2**63, description="seed of cutting and of 'limit'; does not follow the run's")
+    group: str | None = Field(
+        None,
+        min_length=1,
+        description="column of the data whose equal values stay in one split when splits are cut, such as the patient, "
+        "the speaker or the series of a row; it need not be a column of the task",
+    )
     on_bad_example: Literal["error", "skip"] = Field(
         "error", description="what to do with a row that cannot be used; skipped rows are counted and reported"
     )

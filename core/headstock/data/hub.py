@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from headstock.data.columns import find_columns
+from headstock.data.columns import Wanted, wanted_of
 from headstock.data.config import SPLITS, DataConfig, SplitName
 from headstock.data.folders.layout import pick_alias
 from headstock.data.tables.arrow_rows import ArrowRows
@@ -47,7 +47,7 @@ def load_hub_splits(config: DataConfig, columns: Sequence[Column]) -> dict[Split
             f"{config.hub} has the splits {', '.join(found)}; say which one to train on, "
             f"e.g. data.splits.train={next(iter(found))}"
         )
-    return {split: _table(config, name, found, columns) for split, name in chosen.items()}
+    return {split: _table(config, name, found, wanted_of(config, columns, split)) for split, name in chosen.items()}
 
 
 def load_hub_split(config: DataConfig, columns: Sequence[Column], split: SplitName, need_targets: bool = True) -> Table:
@@ -62,24 +62,25 @@ def load_hub_split(config: DataConfig, columns: Sequence[Column], split: SplitNa
         raise DataError(
             f"{config.hub} has no {split} split; it has: {', '.join(found)}; say which to take with data.splits.{split}"
         )
-    return _table(config, name, found, columns, need_targets)
+    return _table(config, name, found, Wanted(columns, config.columns, need_targets))
 
 
 def _table(
     config: DataConfig,
     name: str,
     found: Mapping[str, Dataset],
-    columns: Sequence[Column],
-    need_targets: bool = True,
+    wanted: Wanted,
 ) -> Table:
     dataset = found[name] if name in found else _load(config, f"split '{name}' of", split=name)
     where = f"{config.hub} {name}"
-    sources = find_columns(where, dataset.column_names, columns, config.columns, need_targets)
+    sources = wanted.find(where, dataset.column_names)
+    beside = wanted.find_beside(where, dataset.column_names)
     readers = {column: reader_of(dataset.features[source]) for column, source in sources.items()}
-    needed = dataset.select_columns(list(dict.fromkeys(sources.values()))).with_format("arrow")
+    kept = {column: (source, reader_of(dataset.features[source])) for column, source in beside.items()}
+    needed = dataset.select_columns(list(dict.fromkeys([*sources.values(), *beside.values()]))).with_format("arrow")
     if not len(needed):
         raise DataError(f"{where} has no rows")
-    return Table(ArrowRows(where, needed, sources, readers))
+    return Table(ArrowRows(where, needed, sources, readers, kept=kept))
 
 
 def _download(config: DataConfig) -> Mapping[str, Dataset]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from headstock.data.columns import Wanted, listed
+from headstock.data.columns import Wanted, listed, wanted_of
 from headstock.data.config import SPLITS, DataConfig, SplitName
 from headstock.data.file_formats import AUTO, FOLDER, Formats
 from headstock.data.folders.layout import find_splits, is_split_name, metadata_file, tables_in
@@ -20,7 +20,7 @@ from headstock.data.formats.parquet_file import read_parquet
 from headstock.data.tables.table import MemoryRows, Rows, Table
 from headstock.files import require_regular, user_path
 from headstock.interfaces import Column, DataError, Request
-from headstock.interfaces.task import Splits
+from headstock.interfaces.task import Row, Splits
 
 _PATTERN = re.compile(r"[*?\[]")
 
@@ -34,6 +34,9 @@ class OwnReader(Protocol):
 
     def read(self, request: Request) -> Splits | None:
         """See :meth:`headstock.Task.read`."""
+
+    def group(self, row: Row) -> Hashable | None:
+        """See :meth:`headstock.Task.group`."""
 
 
 def load_table(
@@ -66,7 +69,7 @@ def load_table(
         return one_of(own, path, split)
     formats = formats_of(config, reader)
     formats.check()
-    wanted = Wanted(columns, config.columns, need_targets)
+    wanted = wanted_of(config, columns, split, need_targets)
     reading = Reading(formats, wanted, config.header)
     alone = _only_table(path, reading) if path.is_dir() else None
     if alone is not None:

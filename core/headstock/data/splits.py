@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from headstock.data.columns import listed
 from headstock.data.config import SPLITS, DataConfig, SplitName
@@ -12,12 +11,13 @@ from headstock.data.file_formats import Formats
 from headstock.data.folders.layout import Found, beside_splits, find_splits
 from headstock.data.hub import load_hub_split, load_hub_splits
 from headstock.data.load import OwnReader, formats_of, in_memory, load_own, load_table, one_of
-from headstock.data.splitting.cutting import cut, pick
+from headstock.data.splitting.groups import Grouping, tell_shared
+from headstock.data.splitting.missing import cut_missing, limited
 from headstock.data.splitting.survey import Survey
 from headstock.data.tables.joined_rows import JoinedRows
 from headstock.data.tables.table import Table
 from headstock.files import user_path
-from headstock.interfaces import Column, DataError, note
+from headstock.interfaces import Column, DataError, Task, note
 from headstock.interfaces.task import Splits
 
 
@@ -49,12 +49,16 @@ def load_splits(
     for table in tables.values():
         _require_targets(table, columns, config)
     missing = [split for split in SPLITS if split not in tables]
+    grouping = _grouping(config, reader)
+    given = len(tables) > 1
     if missing:
-        tables.update(_cut(tables["train"], missing, config, columns, survey))
-    limited: dict[str, Table] = {split: _limited(tables[split], config, columns) for split in SPLITS}
+        tables.update(cut_missing(tables["train"], missing, config, columns, survey, grouping))
+    kept: dict[str, Table] = {split: limited(tables[split], config, columns) for split in SPLITS}
     for split in SPLITS:
-        note(f"{split} rows left out by data.limit", len(tables[split]) - len(limited[split]))
-    return limited
+        note(f"{split} rows left out by data.limit", len(tables[split]) - len(kept[split]))
+    if grouping is not None and given:
+        tell_shared(grouping, kept)
+    return kept
 
 
 def load_evaluation(
@@ -95,7 +99,15 @@ def load_evaluation(
         table = load_table(user_path(named), config, columns, reader=reader, split=split, need_targets=need_targets)
     if need_targets:
         _require_targets(table, columns, config)
-    return _limited(table, config, columns)
+    return limited(table, config, columns)
+
+
+def _grouping(config: DataConfig, reader: OwnReader | None) -> Grouping | None:
+    """Return what makes rows one group: what the user names goes before what the task says."""
+    says = getattr(type(reader), "group", Task.group) is not Task.group
+    if reader is None or not (says or config.group):
+        return None if config.group is None else Grouping(config.group, lambda row: None)
+    return Grouping(config.group, reader.group)
 
 
 def _named_splits(
@@ -174,62 +186,3 @@ def _require_targets(table: Table, columns: Sequence[Column], config: DataConfig
                 else ""
             )
             raise DataError(f"{table.name} has no value in column '{column.name}'{advice}")
-
-
-def _cut(
-    train: Table,
-    missing: Sequence[SplitName],
-    config: DataConfig,
-    columns: Sequence[Column],
-    survey: Callable[[Table], Survey] | None,
-) -> dict[SplitName, Table]:
-    needed = len(missing) + 1
-    if len(train) < needed:
-        raise DataError(
-            f"{train.name} has too few rows ({len(train)}): at least {needed} are needed to cut "
-            f"{' and '.join(missing)} from it"
-        )
-    fractions = {"validation": config.validation_fraction, "test": config.test_fraction}
-    sizes: dict[str, int] = {split: max(1, round(len(train) * fractions[split])) for split in missing}
-    if sum(sizes.values()) >= len(train):
-        asked = " and ".join(f"data.{split}_fraction={fractions[split]}" for split in missing)
-        raise DataError(f"{train.name} has too few rows ({len(train)}) for {asked}: nothing is left to train on")
-    if survey is None:
-        rest, parts = cut(_classes(train, columns), sizes, config.split_seed)
-    else:
-        train, sizes = _thinned(train, sizes, config, columns)
-        target = next((column.name for column in columns if column.role == "target"), "label")
-        rest, parts = survey(train).cut(train.name, sizes, config.split_seed, target)
-    tables: dict[SplitName, Table] = {"train": train.select(rest)}
-    tables.update({split: train.select(parts[split]) for split in missing})
-    return tables
-
-
-def _thinned(
-    train: Table, sizes: dict[str, int], config: DataConfig, columns: Sequence[Column]
-) -> tuple[Table, dict[str, int]]:
-    """Return no more rows than ``limit`` lets the splits have together, so that the others need not be looked at."""
-    if config.limit is None:
-        return train, sizes
-    sizes = {split: min(size, config.limit) for split, size in sizes.items()}
-    kept = config.limit + sum(sizes.values())
-    if kept >= len(train):
-        return train, sizes
-    note("rows left out by data.limit before splits were cut", len(train) - kept)
-    return train.select(pick(_classes(train, columns), kept, config.split_seed)), sizes
-
-
-def _limited(table: Table, config: DataConfig, columns: Sequence[Column]) -> Table:
-    if config.limit is None or config.limit >= len(table):
-        return table
-    return table.select(pick(_classes(table, columns), config.limit, config.split_seed))
-
-
-def _classes(table: Table, columns: Sequence[Column]) -> list[Any] | int:
-    """Return each row's value in the stratified column, or, without one of scalars, the number of rows."""
-    for column in columns:
-        if column.stratify and column.name in table.columns:
-            values = list(table.values(column.name))
-            scalar = all(value is None or isinstance(value, str | int | float | bool) for value in values)
-            return values if scalar else len(table)
-    return len(table)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -90,6 +90,19 @@ class Task(Component):
             DataError: the data is in such a form and is damaged or incomplete; names the file.
         """
         del request
+        return None
+
+    def group(self, row: Row) -> Hashable | None:
+        """Return what the row is one of several of (a patient, a speaker, a series), or ``None``: it is one by itself.
+
+        Rows of a group stay in one split when splits are cut from training data; where splits are given, groups that
+        they share are said. A recipe's ``data.group`` goes before it. Asked before :meth:`learn`, of the same row
+        always with the same answer.
+
+        Raises:
+            BadExampleError: the row does not say it; it is then one by itself.
+        """
+        del row
         return None
 
     @abstractmethod

@@ -66,6 +66,24 @@ class ReadsAll(Vowels):
         return {"train": []}
 
 
+class GroupOfTheCall(Vowels):
+    calls: ClassVar[list[int]] = []
+
+    def group(self, row):
+        self.calls.append(1)
+        return len(self.calls)
+
+
+class GroupsAreLists(Vowels):
+    def group(self, row):
+        return [row.get("text")]
+
+
+class SharedGroups(Vowels):
+    def group(self, row):
+        return str(row.get("text"))[:1]
+
+
 class PeeksAtTest(Vowels):
     def __init__(self, config):
         super().__init__(config)

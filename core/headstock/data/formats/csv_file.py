@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from headstock.data.columns import Wanted
-from headstock.data.formats.header import find_named, find_numbered, header_note, no_header_note
+from headstock.data.formats.header import find_named, find_numbered, header_note, no_header_note, numbered_names
 from headstock.data.formats.text_file import open_text
-from headstock.data.tables.arrow_rows import TextRows
+from headstock.data.tables.arrow_rows import BESIDE, TextRows
 from headstock.data.tables.cached_rows import Record, stored_text
 from headstock.data.tables.values import FilePath, plain
 from headstock.interfaces import BadExampleError, DataError
@@ -71,10 +71,12 @@ def _read(path: Path, dialect: Dialect, wanted: Wanted) -> TextRows:
     if dialect.header:
         later = (fields for _, fields in _checked(path, dialect, width) if not isinstance(fields, BadExampleError))
         found = find_named(name, names, islice(later, 1, None), wanted)
-        positions = {column: names.index(source) for column, source in found.items()}
+        available = names
     else:
         found = find_numbered(name, first[1], wanted)
-        positions = {column: int(source.rpartition("_")[2]) - 1 for column, source in found.items()}
+        available = numbered_names(width)
+    beside = {BESIDE + column: source for column, source in wanted.find_beside(name, available).items()}
+    positions = {column: available.index(source) for column, source in {**found, **beside}.items()}
 
     def records() -> Iterator[Record]:
         for line, fields in islice(_checked(path, dialect, width), int(dialect.header), None):
@@ -84,8 +86,9 @@ def _read(path: Path, dialect: Dialect, wanted: Wanted) -> TextRows:
                 yield None, {column: fields[position] for column, position in positions.items()}
 
     dataset = stored_text(path, ["csv", *dialect, positions], positions, records)
-    readers = {column: FilePath(path.parent, plain) if column in wanted.files else plain for column in positions}
-    rows = TextRows(name, dataset, {column: column for column in positions}, readers)
+    readers = {column: FilePath(path.parent, plain) if column in wanted.files else plain for column in found}
+    kept = {column.removeprefix(BESIDE): (column, plain) for column in beside}
+    rows = TextRows(name, dataset, {column: column for column in found}, readers, kept=kept)
     return replace(
         rows, notes=header_note(rows, found, wanted) if dialect.header else no_header_note(name, names, wanted)
     )

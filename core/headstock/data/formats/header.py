@@ -43,12 +43,17 @@ def find_numbered(name: str, first: Sequence[str], wanted: Wanted) -> dict[str, 
     Raises:
         DataError: a column is not mapped; shows what the first row has in each.
     """
-    names = [f"column_{number}" for number in range(1, len(first) + 1)]
+    names = numbered_names(len(first))
     try:
         return wanted.find(name, names)
     except MissingColumnError as error:
         shown = listed([f"{column} '{value}'" for column, value in zip(names, first, strict=True)])
         raise DataError(f"{error}; the first row has: {shown}") from error
+
+
+def numbered_names(width: int) -> list[str]:
+    """Return what the columns are called where no row names them."""
+    return [f"column_{number}" for number in range(1, width + 1)]
 
 
 def header_note(rows: ArrowRows, found: Mapping[str, str], wanted: Wanted) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 from headstock.data.columns import Wanted
 from headstock.data.formats.json_layout import find_rows
 from headstock.data.formats.text_file import open_text
-from headstock.data.tables.arrow_rows import TextRows
+from headstock.data.tables.arrow_rows import BESIDE, TextRows
 from headstock.data.tables.cached_rows import Record, stored_text
 from headstock.data.tables.values import FilePath, from_json
 from headstock.files import NotJsonError, ReadError, parse_json
@@ -54,18 +54,21 @@ def read_json(path: Path, wanted: Wanted) -> TextRows:
     if not keys and problem is not None:
         raise DataError(f"{path}{f' line {problem[0]}' if problem[0] else ''}: {problem[1]}")
     found = wanted.find(str(path), list(keys))
+    beside = {BESIDE + column: source for column, source in wanted.find_beside(str(path), list(keys)).items()}
+    stored_columns = {**found, **beside}
 
     def records() -> Iterator[Record]:
         for line, row in read():
             if isinstance(row, BadExampleError):
                 yield line, row
             else:
-                yield None, {column: json.dumps(row.get(source)) for column, source in found.items()}
+                yield None, {column: json.dumps(row.get(source)) for column, source in stored_columns.items()}
 
-    dataset = stored_text(path, ["json", found, layout], found, records)
+    dataset = stored_text(path, ["json", stored_columns, layout], stored_columns, records)
     readers = {column: FilePath(path.parent, from_json) if column in wanted.files else from_json for column in found}
     notes = (f"{path}: {len(dataset)} rows were read from {layout}",) if layout else ()
-    return TextRows(str(path), dataset, {column: column for column in found}, readers, notes)
+    kept = {column.removeprefix(BESIDE): (column, from_json) for column in beside}
+    return TextRows(str(path), dataset, {column: column for column in found}, readers, notes, kept)
 
 
 def _whole(path: Path, wanted: Wanted) -> tuple[list[Item], str] | None:

@@ -29,7 +29,8 @@ def read_parquet(path: Path, wanted: Wanted) -> ArrowRows:
 
     schema = _schema(path)
     found = wanted.find(str(path), schema.names)
-    names = list(dict.fromkeys(found.values()))
+    beside = wanted.find_beside(str(path), schema.names)
+    names = list(dict.fromkeys([*found.values(), *beside.values()]))
     kept = pa.schema([_without_dictionary(schema.field(name)) for name in names], metadata=schema.metadata)
     try:
         features = Features.from_arrow_schema(kept)
@@ -48,7 +49,8 @@ def read_parquet(path: Path, wanted: Wanted) -> ArrowRows:
     dataset = Dataset.from_file(str(stored(path, ["parquet", names], fill)))
     readers = {column: reader_of(features[source]) for column, source in found.items()}
     readers.update({column: FilePath(path.parent, readers[column]) for column in wanted.files & set(found)})
-    return ArrowRows(str(path), dataset.with_format("arrow"), found, readers)
+    kept = {column: (source, reader_of(features[source])) for column, source in beside.items()}
+    return ArrowRows(str(path), dataset.with_format("arrow"), found, readers, kept=kept)
 
 
 def _schema(path: Path) -> Any:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstock.data.splitting.cutting import Indices, cut, shrunk
+from headstock.data.splitting.grouped import cut_groups, joined
+from headstock.data.splitting.groups import Groups
 from headstock.interfaces import DataError, note
 
 MANY = 50
@@ -34,7 +36,12 @@ class Survey:
     labels: Sequence[Labels]
 
     def cut(
-        self, name: str, sizes: Mapping[str, int], seed: int, target: str = "label"
+        self,
+        name: str,
+        sizes: Mapping[str, int],
+        seed: int,
+        target: str = "label",
+        groups: Groups | None = None,
     ) -> tuple[Indices, dict[str, Indices]]:
         """Return the rows that are left for training, and those of each part.
 
@@ -43,17 +50,37 @@ class Survey:
             sizes: Size of each part, at least 1.
             seed: Seed of the choice.
             target: The column that labels come from, for a message.
+            groups: The groups of the usable rows, which stay whole.
 
         Raises:
-            DataError: nothing can be cut, for no label has a row to spare.
+            DataError: nothing can be cut, for no label has a row to spare, or there are too few groups.
         """
         if len(self.rows) <= len(sizes):
             raise DataError(
                 f"{name} has too few usable rows ({len(self.rows)}): at least {len(sizes) + 1} are needed to cut "
                 f"{' and '.join(sizes)} from it"
             )
-        _, groups = np.unique(self.contents, return_inverse=True)
-        groups = groups.astype(np.int64).reshape(-1)
+        _, same = np.unique(self.contents, return_inverse=True)
+        duplicates = same.astype(np.int64).reshape(-1)
+        if groups is not None:
+            return self._cut_groups(name, sizes, seed, groups, duplicates)
+        return self._cut_rows(name, sizes, seed, duplicates, target)
+
+    def _cut_groups(
+        self, name: str, sizes: Mapping[str, int], seed: int, groups: Groups, duplicates: Indices
+    ) -> tuple[Indices, dict[str, Indices]]:
+        if groups.count <= len(sizes):
+            raise DataError(
+                f"{name} has too few groups {groups.what} ({groups.count}): at least {len(sizes) + 1} are needed to "
+                f"cut {' and '.join(sizes)} from it; give more groups, or these splits as data of their own"
+            )
+        groups.tell()
+        rest, parts = cut_groups(joined(groups.ids, duplicates, len(sizes)), self._classes(), sizes, seed)
+        return self.rows[rest], {part: self.rows[chosen] for part, chosen in parts.items()}
+
+    def _cut_rows(
+        self, name: str, sizes: Mapping[str, int], seed: int, groups: Indices, target: str
+    ) -> tuple[Indices, dict[str, Indices]]:
         classes = self._classes()
         spare = self._spare(groups, classes)
         parts_are = " and ".join(sizes)

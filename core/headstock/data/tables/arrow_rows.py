@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +24,8 @@ CHUNK_BYTES = 16 * 2**20
 LINE = " line"
 PROBLEM = " problem"
 """Columns of a text file's stored rows, with names that no column of a task has."""
+BESIDE = " beside "
+"""How the stored columns begin that are in no row."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +39,8 @@ class ArrowRows:
         sources: For each of the task's columns the column of ``dataset``.
         readers: For each of the task's columns how a stored value is read.
         notes: A line for each thing that was left out when the rows were found.
+        kept: For each column of the data that is kept beside the task's the column of ``dataset``, and how a stored
+            value is read.
     """
 
     name: str
@@ -44,11 +48,17 @@ class ArrowRows:
     sources: Mapping[str, str]
     readers: Mapping[str, Reader]
     notes: tuple[str, ...] = ()
+    kept: Mapping[str, tuple[str, Reader]] = field(default_factory=dict)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The task's columns that rows have."""
         return tuple(self.sources)
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """Other columns of the data, by its own names, that were kept for a cut."""
+        return tuple(self.kept)
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -59,10 +69,17 @@ class ArrowRows:
 
     def values(self, column: str, indices: NDArray[np.int64]) -> Iterator[Any]:
         """Yield one column's values."""
-        only = self.dataset.select_columns([self.sources[column]])
+        return self._column(self.sources[column], self.readers[column], indices)
+
+    def values_beside(self, column: str, indices: NDArray[np.int64]) -> Iterator[Any]:
+        """Yield the values of a column that is in no row."""
+        return self._column(*self.kept[column], indices)
+
+    def _column(self, stored: str, reader: Reader, indices: NDArray[np.int64]) -> Iterator[Any]:
+        only = self.dataset.select_columns([stored])
         size = self._chunk()
         for start in range(0, len(indices), size):
-            yield from map(self.readers[column], only[indices[start : start + size].tolist()].column(0).to_pylist())
+            yield from map(reader, only[indices[start : start + size].tolist()].column(0).to_pylist())
 
     def read(self, indices: NDArray[np.int64]) -> Iterator[dict[str, Any] | BadExampleError]:
         """Yield rows, fetched by column."""

@@ -31,6 +31,11 @@ class JoinedRows:
         return self.parts[0].columns
 
     @property
+    def beside(self) -> tuple[str, ...]:
+        """Other columns of the data that all parts have kept."""
+        return tuple(name for name in self.parts[0].beside if all(name in part.beside for part in self.parts))
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What was left out when the rows of all parts were found."""
         return tuple(dict.fromkeys(note for part in self.parts for note in part.notes))
@@ -47,6 +52,11 @@ class JoinedRows:
         """Yield one column's values."""
         for run in self._runs(indices):
             yield from run.values(column)
+
+    def values_beside(self, column: str, indices: NDArray[np.int64]) -> Iterator[Any]:
+        """Yield the values of a column that is in no row."""
+        for run in self._runs(indices):
+            yield from run.values_beside(column)
 
     def read(self, indices: NDArray[np.int64]) -> Iterator[dict[str, Any] | BadExampleError]:
         """Yield rows, fetched many at a time."""

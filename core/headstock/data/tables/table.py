@@ -19,6 +19,7 @@ class Rows(Protocol):
     Attributes:
         name: What to call the data in a message: a path as the user wrote it, a Hub id, ``sample train``.
         columns: The task's columns that rows have.
+        beside: Other columns of the data, by its own names, that were kept for a cut and are in no row.
         notes: A line for each thing that was left out when the rows were found, for people.
     """
 
@@ -27,6 +28,8 @@ class Rows(Protocol):
     @property
     def columns(self) -> tuple[str, ...]: ...  # noqa: D102
     @property
+    def beside(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
     def notes(self) -> tuple[str, ...]: ...  # noqa: D102
     def __len__(self) -> int: ...
     def row(self, index: int) -> dict[str, Any]:
@@ -34,6 +37,9 @@ class Rows(Protocol):
 
     def values(self, column: str, indices: NDArray[np.int64]) -> Iterator[Any]:
         """Yield one column's values without reading the others."""
+
+    def values_beside(self, column: str, indices: NDArray[np.int64]) -> Iterator[Any]:
+        """Yield the values of one of the columns ``beside``."""
 
     def read(self, indices: NDArray[np.int64]) -> Iterator[dict[str, Any] | BadExampleError]:
         """Yield rows in this order, fetched many at a time; the error that says why in place of one that has none."""
@@ -67,6 +73,11 @@ class Table(Sequence[dict[str, Any]]):
         return self.rows.columns
 
     @property
+    def beside(self) -> tuple[str, ...]:
+        """Other columns of the data, by its own names, that were kept for a cut and are in no row."""
+        return self.rows.beside
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """A line for each thing that was left out when the rows were found, for people."""
         return self.rows.notes
@@ -87,11 +98,17 @@ class Table(Sequence[dict[str, Any]]):
         """Yield one column's values without reading the others."""
         if column not in self.columns:
             raise KeyError(column)
-        return self.rows.values(column, np.arange(len(self)) if self.indices is None else self.indices)
+        return self.rows.values(column, self._indices())
+
+    def values_beside(self, column: str) -> Iterator[Any]:
+        """Yield the values of one of the columns :attr:`beside`."""
+        if column not in self.beside:
+            raise KeyError(column)
+        return self.rows.values_beside(column, self._indices())
 
     def read(self) -> Iterator[dict[str, Any] | BadExampleError]:
         """Yield all rows, fetched many at a time; in place of a row that cannot be read the error that says why."""
-        return self.rows.read(np.arange(len(self.rows)) if self.indices is None else self.indices)
+        return self.rows.read(self._indices())
 
     def where(self, index: int) -> str:
         """Return where a row is, for a message: ``reviews.csv row 7``, ``train.txt line 12``, an image's path.
@@ -111,6 +128,9 @@ class Table(Sequence[dict[str, Any]]):
             chosen = self.indices[chosen]
         chosen.flags.writeable = False
         return Table(self.rows, chosen)
+
+    def _indices(self) -> NDArray[np.int64]:
+        return np.arange(len(self.rows)) if self.indices is None else self.indices
 
     def _number(self, index: int) -> int:
         position = operator.index(index)
@@ -146,6 +166,18 @@ class MemoryRows:
     def values(self, column: str, indices: NDArray[np.int64]) -> Iterator[Any]:
         """Yield one column's values."""
         return (self.content[index].get(column) for index in indices.tolist())
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """All that the first row has."""
+        try:
+            return tuple(self.row(0)) if len(self.content) else ()
+        except BadExampleError:
+            return self.columns
+
+    def values_beside(self, column: str, indices: NDArray[np.int64]) -> Iterator[Any]:
+        """Yield one column's values."""
+        return self.values(column, indices)
 
     def read(self, indices: NDArray[np.int64]) -> Iterator[dict[str, Any] | BadExampleError]:
         """Yield rows."""

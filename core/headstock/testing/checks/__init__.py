@@ -5,11 +5,23 @@ from __future__ import annotations
 from typing import Final
 
 from headstock.testing.check import Check
-from headstock.testing.checks import adapter, backbone, data, entry, features, learning, numbers, prediction, state
+from headstock.testing.checks import (
+    adapter,
+    backbone,
+    data,
+    entry,
+    features,
+    learning,
+    numbers,
+    prediction,
+    shape,
+    state,
+)
 
 CHECKS: Final[tuple[Check, ...]] = (
     *entry.CHECKS,
     *data.CHECKS,
+    *shape.CHECKS,
     *numbers.CHECKS,
     *features.CHECKS,
     *backbone.CHECKS,
