@@ -92,7 +92,8 @@ def wanted_of(
         split: Which split it is; splits are cut from ``train``, which must have what a cut reads.
         need_targets: Whether target columns must be there.
     """
-    beside = {column: f"data.{option}" for option in ("group",) if (column := getattr(config, option)) is not None}
+    named = {"data.group": config.group, "data.order": config.order}
+    beside = {column: option for option, column in named.items() if column is not None}
     return Wanted(columns, config.columns, need_targets, beside, need_beside=split == "train")
 
 

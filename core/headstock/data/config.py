@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from headstock.interfaces import Config
+from headstock.interfaces import Config, DataError
 
 SplitName = Literal["train", "validation", "test"]
 
@@ -14,7 +14,7 @@ SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
 OF_THE_SOURCE = frozenset(("path", *SPLITS, "hub", "name", "revision", "splits"))
 """Options that say where data is."""
-OF_THE_CUT = frozenset(("validation_fraction", "test_fraction", "split_seed", "limit", "group"))
+OF_THE_CUT = frozenset(("validation_fraction", "test_fraction", "split_seed", "limit", "cut", "order", "gap", "group"))
 """Options that say which rows a run takes for what."""
 
 
@@ -66,6 +66,24 @@ class DataConfig(Config):
     )
     test_fraction: float = Field(0.1, gt=0, lt=1, description="fraction of rows for a test split that is cut")
     split_seed: int = Field(0, ge=0, lt=2**63, description="seed of cutting and of 'limit'; does not follow the run's")
+    cut: Literal["random", "ordered"] | None = Field(
+        None,
+        description="how splits are cut: random, evenly over labels; or ordered, for data that goes on in time: the "
+        "first rows to train on, then those of validation, the last for the test; default: what the task says, mostly "
+        "random",
+    )
+    order: str | None = Field(
+        None,
+        min_length=1,
+        description="column of the data by whose values (numbers, ISO dates) rows are put in order before an ordered "
+        "cut; default: as they stand in the file",
+    )
+    gap: int = Field(
+        0,
+        ge=0,
+        le=2**40,
+        description="rows left out before validation and before test in an ordered cut, where neighbours overlap",
+    )
     group: str | None = Field(
         None,
         min_length=1,
@@ -76,7 +94,11 @@ class DataConfig(Config):
         "error", description="what to do with a row that cannot be used; skipped rows are counted and reported"
     )
     limit: int | None = Field(
-        None, ge=1, le=2**40, description="maximum number of rows of each split, picked evenly over classes"
+        None,
+        ge=1,
+        le=2**40,
+        description="maximum number of rows of each split, picked evenly over classes; in an ordered cut the last ones "
+        "of train and the first ones of the others",
     )
 
     @model_validator(mode="after")
@@ -91,7 +113,25 @@ class DataConfig(Config):
                 raise ValueError(f"data.{option} is about a Hub data set; set data.hub too")
         if self.validation_fraction + self.test_fraction >= 1:
             raise ValueError("data.validation_fraction and data.test_fraction must leave something to train on")
+        if self.gap and self.group is not None:
+            raise ValueError("data.gap is for rows that follow each other; with data.group leave it out")
         return self
+
+    def ordered(self, default: str) -> bool:
+        """Tell whether splits are cut in order.
+
+        Args:
+            default: The task's own way, where the user says nothing.
+
+        Raises:
+            DataError: options of an ordered cut are given, and splits are cut at random.
+        """
+        if (self.cut or default) == "ordered":
+            return True
+        for option in ("order", "gap"):
+            if getattr(self, option):
+                raise DataError(f"data.{option} is about an ordered cut; set data.cut=ordered too")
+        return False
 
     def for_other_data(self, hub: str | None = None) -> dict[str, Any]:
         """Return the options that hold for other data of the same form: how it is read, not where it is, not its cut.

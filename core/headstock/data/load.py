@@ -35,6 +35,10 @@ class OwnReader(Protocol):
     def read(self, request: Request) -> Splits | None:
         """See :meth:`headstock.Task.read`."""
 
+    @property
+    def cut(self) -> str:
+        """See :attr:`headstock.Task.cut`."""
+
     def group(self, row: Row) -> Hashable | None:
         """See :meth:`headstock.Task.group`."""
 

@@ -12,7 +12,7 @@ from headstock.data.folders.layout import Found, beside_splits, find_splits
 from headstock.data.hub import load_hub_split, load_hub_splits
 from headstock.data.load import OwnReader, formats_of, in_memory, load_own, load_table, one_of
 from headstock.data.splitting.groups import Grouping, tell_shared
-from headstock.data.splitting.missing import cut_missing, limited
+from headstock.data.splitting.missing import cut_at_random, cut_by_order, limited
 from headstock.data.splitting.survey import Survey
 from headstock.data.tables.joined_rows import JoinedRows
 from headstock.data.tables.table import Table
@@ -31,8 +31,8 @@ def load_splits(
     """Return the tables ``train``, ``validation`` and ``test``.
 
     A split that the data lacks is cut from train: ``validation_fraction`` or ``test_fraction`` of train's rows, one at
-    least, at random by ``split_seed``, evenly over the values of the task's stratified column. ``limit`` then takes so
-    many rows of each split.
+    least, at random by ``split_seed``, evenly over the values of the task's stratified column, or in order (``cut``).
+    ``limit`` then takes so many rows of each split.
 
     Args:
         config: The ``data`` section.
@@ -45,6 +45,7 @@ def load_splits(
     Raises:
         DataError: the data cannot be read, lacks a column or a target, or has too few rows to be cut.
     """
+    ordered = config.ordered("random" if reader is None else reader.cut)
     tables = _named_splits(config, columns, sample, reader)
     for table in tables.values():
         _require_targets(table, columns, config)
@@ -52,8 +53,15 @@ def load_splits(
     grouping = _grouping(config, reader)
     given = len(tables) > 1
     if missing:
-        tables.update(cut_missing(tables["train"], missing, config, columns, survey, grouping))
-    kept: dict[str, Table] = {split: limited(tables[split], config, columns) for split in SPLITS}
+        train = tables["train"]
+        tables |= (
+            cut_by_order(train, missing, config, survey, grouping)
+            if ordered
+            else cut_at_random(train, missing, config, columns, survey, grouping)
+        )
+    elif config.order is not None or config.gap:
+        note("warning: data.order and data.gap say how splits are cut, and none is cut; splits", len(tables))
+    kept: dict[str, Table] = {split: limited(tables[split], split, config, columns, ordered) for split in SPLITS}
     for split in SPLITS:
         note(f"{split} rows left out by data.limit", len(tables[split]) - len(kept[split]))
     if grouping is not None and given:
@@ -99,7 +107,8 @@ def load_evaluation(
         table = load_table(user_path(named), config, columns, reader=reader, split=split, need_targets=need_targets)
     if need_targets:
         _require_targets(table, columns, config)
-    return limited(table, config, columns)
+    ordered = config.ordered("random" if reader is None else reader.cut)
+    return limited(table, split, config, columns, ordered)
 
 
 def _grouping(config: DataConfig, reader: OwnReader | None) -> Grouping | None:

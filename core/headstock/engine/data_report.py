@@ -51,6 +51,19 @@ def alone_in_train(splits: Mapping[str, PreparedSplit], task: Task, cut: bool) -
     return [f"{task.labels_are} with too few rows to be cut, which are in train alone: {listed}{more}"]
 
 
+def lacking(splits: Mapping[str, PreparedSplit], task: Task) -> list[str]:
+    """Return a line for each split that lacks labels which others have, where an ordered cut could not spread them."""
+    counts = {name: task.label_counts(split.split.references) for name, split in splits.items()}
+    lines = []
+    for name, labels in counts.items():
+        lacks = list(dict.fromkeys(label for other in counts.values() for label in other if label not in labels))
+        if lacks:
+            listed = ", ".join(map(_label, lacks[:FEW]))
+            more = f" and {len(lacks) - FEW:,} more" if len(lacks) > FEW else ""
+            lines.append(f"warning: in an ordered cut, {name} has no rows of these {task.labels_are}: {listed}{more}")
+    return lines
+
+
 def _label(label: str) -> str:
     shown = printable(clipped(label, LONGEST))
     return shown if shown.strip() else f"'{shown}'"

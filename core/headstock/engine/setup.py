@@ -15,7 +15,7 @@ from headstock.console import Console
 from headstock.data import load_splits
 from headstock.digests import bytes_digest
 from headstock.distributed.processes import launched
-from headstock.engine.data_report import alone_in_train, split_lines
+from headstock.engine.data_report import alone_in_train, lacking, split_lines
 from headstock.engine.duplicates import duplicate_lines
 from headstock.engine.models.model_files import save_base
 from headstock.engine.models.model_size import model_that_fits
@@ -136,7 +136,9 @@ def prepare_data(
     say(made)
     remarks += made
     splits = {name: prepare_split(split, backbone, task, policy, console) for name, split in read.items()}
-    found = alone_in_train(splits, task, surveyor.cut) + duplicate_lines(splits)
+    ordered = resolved.data.ordered(task.cut)
+    uneven = lacking(splits, task) if surveyor.cut and ordered else alone_in_train(splits, task, surveyor.cut)
+    found = uneven + duplicate_lines(splits)
     say(found)
     remarks += found
     say([line for name, split in splits.items() for line in split_lines(name, split, task)])

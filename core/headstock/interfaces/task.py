@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -47,6 +47,8 @@ class Task(Component):
         pipeline_tag: The Hub's name for this task, for the model card; ``None`` where the Hub has none.
         formats: Forms of data that :meth:`read` reads beyond the common ones: name for ``data.format``, and the endings
             by which files of that form are found in a folder (none for a form that is a whole folder).
+        cut: How splits are cut where the recipe does not say it (``data.cut``): ``random``, or ``ordered`` for data
+            that goes on in time, whose first rows are trained on and last ones tested.
         reads: Which features :meth:`forward` reads: ``sequence`` (with its mask), ``pooled``, or both. Where the
             features of a frozen backbone are kept on disk, a sequence that is not read is left out.
     """
@@ -59,6 +61,7 @@ class Task(Component):
     labels_are: ClassVar[str] = "labels"
     pipeline_tag: ClassVar[str | None] = None
     formats: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    cut: ClassVar[Literal["random", "ordered"]] = "random"
     reads: ClassVar[tuple[str, ...]] = ("sequence", "pooled")
 
     def __init__(self, config: Any) -> None:

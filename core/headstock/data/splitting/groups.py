@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from headstock.data.columns import missing_beside
 from headstock.data.splitting.cutting import Indices
 from headstock.data.tables.table import Table
-from headstock.interfaces import BadExampleError, note
+from headstock.interfaces import BadExampleError, DataError, note
 
 PAIRS = (("validation", "train"), ("test", "train"), ("test", "validation"))
 
@@ -36,7 +36,7 @@ class Grouping:
 
     def has(self, table: Table) -> bool:
         """Tell whether the table says which group its rows are of."""
-        return self.column is None or self.column in table.beside
+        return self.column is None or table.has(self.column)
 
     def keys(self, table: Table) -> Iterator[Hashable | None]:
         """Yield each row's group; ``None`` for a row that is of none, or cannot be read.
@@ -47,7 +47,7 @@ class Grouping:
         if self.column is not None:
             if not self.has(table):
                 raise missing_beside(table.name, self.column, "data.group", table.beside or table.columns)
-            return map(_key, table.values_beside(self.column))
+            return map(_key, table.values_of(self.column))
         return (None if isinstance(row, BadExampleError) else self._of(row) for row in table.read())
 
     def _of(self, row: Mapping[str, Any]) -> Hashable | None:
@@ -75,6 +75,14 @@ class Groups:
     def count(self) -> int:
         """How many groups there are."""
         return int(self.ids.max()) + 1 if len(self.ids) else 0
+
+    def require(self, name: str, parts: Sequence[str]) -> None:
+        """Raise :class:`DataError` where there are too few groups to cut these parts from data of this name."""
+        if self.count <= len(parts):
+            raise DataError(
+                f"{name} has too few groups {self.what} ({self.count}): at least {len(parts) + 1} are needed to "
+                f"cut {' and '.join(parts)} from it; give more groups, or these splits as data of their own"
+            )
 
     def tell(self) -> None:
         """Note what the cut goes by."""

@@ -69,11 +69,7 @@ class Survey:
     def _cut_groups(
         self, name: str, sizes: Mapping[str, int], seed: int, groups: Groups, duplicates: Indices
     ) -> tuple[Indices, dict[str, Indices]]:
-        if groups.count <= len(sizes):
-            raise DataError(
-                f"{name} has too few groups {groups.what} ({groups.count}): at least {len(sizes) + 1} are needed to "
-                f"cut {' and '.join(sizes)} from it; give more groups, or these splits as data of their own"
-            )
+        groups.require(name, list(sizes))
         groups.tell()
         rest, parts = cut_groups(joined(groups.ids, duplicates, len(sizes)), self._classes(), sizes, seed)
         return self.rows[rest], {part: self.rows[chosen] for part, chosen in parts.items()}

@@ -56,7 +56,7 @@ class JoinedRows:
     def values_beside(self, column: str, indices: NDArray[np.int64]) -> Iterator[Any]:
         """Yield the values of a column that is in no row."""
         for run in self._runs(indices):
-            yield from run.values_beside(column)
+            yield from run.values_of(column)
 
     def read(self, indices: NDArray[np.int64]) -> Iterator[dict[str, Any] | BadExampleError]:
         """Yield rows, fetched many at a time."""

@@ -100,11 +100,13 @@ class Table(Sequence[dict[str, Any]]):
             raise KeyError(column)
         return self.rows.values(column, self._indices())
 
-    def values_beside(self, column: str) -> Iterator[Any]:
-        """Yield the values of one of the columns :attr:`beside`."""
-        if column not in self.beside:
-            raise KeyError(column)
-        return self.rows.values_beside(column, self._indices())
+    def has(self, column: str) -> bool:
+        """Tell whether there is a column of this name among those :attr:`beside` or the task's."""
+        return column in self.beside or column in self.columns
+
+    def values_of(self, column: str) -> Iterator[Any]:
+        """Yield the values of a column of the data, under its own name, or else of the task's column of this name."""
+        return self.rows.values_beside(column, self._indices()) if column in self.beside else self.values(column)
 
     def read(self) -> Iterator[dict[str, Any] | BadExampleError]:
         """Yield all rows, fetched many at a time; in place of a row that cannot be read the error that says why."""

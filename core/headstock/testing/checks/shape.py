@@ -19,6 +19,7 @@ def data_groups(subject: Subject) -> None:
     Splits are cut by it before the task has learnt anything, and rows are read more than once. A group is hashable; a
     row that lacks what it is read from is of no group (``None``) or a ``BadExampleError``.
     """
+    expect(subject.cls.cut in ("random", "ordered"), "random or ordered for cut", shown(subject.cls.cut))
     groups: dict[str, set[Hashable]] = {}
     for split, rows in subject.sample.items():
         task, again = subject.task(), subject.task()

@@ -81,6 +81,7 @@ def test_parquet_shards_and_memory_know_it_too(texts: Columns) -> None:
 def test_a_task_says_what_is_a_group(texts: Columns) -> None:
     class Speaking:
         formats: Mapping[str, tuple[str, ...]] = {}
+        cut = "random"
 
         def read(self, request: Any) -> None:
             return None
