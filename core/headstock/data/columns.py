@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from headstock.data.config import DataConfig, SplitName
+from headstock.data.telling_names import says_when, says_whose
 from headstock.error_text import clipped
 from headstock.interfaces import Column, DataError
 from headstock_registry import nearest
@@ -34,6 +35,7 @@ class Wanted:
         need_targets: Whether target columns must be there.
         beside: Columns of the data that are wanted beside the task's, each with the option that names it.
         need_beside: Whether these must be there.
+        watch: Whether those are wanted too whose names say whose a row is, or when it was.
     """
 
     columns: Sequence[Column]
@@ -41,24 +43,33 @@ class Wanted:
     need_targets: bool = True
     beside: Mapping[str, str] = field(default_factory=dict)
     need_beside: bool = True
+    watch: bool = False
 
     def find(self, name: str, available: Sequence[str]) -> dict[str, str]:
         """Return the data's column for each of the task's columns. See :func:`find_columns`."""
         return find_columns(name, available, self.columns, self.mapping, self.need_targets)
 
-    def find_beside(self, name: str, available: Sequence[str]) -> dict[str, str]:
+    def find_beside(self, name: str, available: Sequence[str], taken: Mapping[str, str]) -> dict[str, str]:
         """Return the data's column for each that is wanted beside the task's.
+
+        Args:
+            name: What to call the data in an error.
+            available: The data's columns.
+            taken: What :meth:`find` returned.
 
         Raises:
             MissingColumnError: one that must be there is missing.
         """
         found: dict[str, str] = {}
         for column, option in self.beside.items():
-            match = _match(name, column, available)
+            match = _match(name, column, available) or taken.get(column)
             if match is not None:
                 found[column] = match
             elif self.need_beside:
                 raise missing_beside(name, column, option, available)
+        if self.watch:
+            others = [each for each in available if each not in taken.values() and available.count(each) == 1]
+            found |= {each: each for each in others if says_whose(each) or says_when(each)}
         return found
 
     def fits(self, available: Sequence[str]) -> bool:
@@ -94,7 +105,9 @@ def wanted_of(
     """
     named = {"data.group": config.group, "data.order": config.order}
     beside = {column: option for option, column in named.items() if column is not None}
-    return Wanted(columns, config.columns, need_targets, beside, need_beside=split == "train")
+    return Wanted(
+        columns, config.columns, need_targets, beside, split == "train", split == "train" and config.cut is None
+    )
 
 
 def find_columns(

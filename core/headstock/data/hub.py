@@ -74,7 +74,7 @@ def _table(
     dataset = found[name] if name in found else _load(config, f"split '{name}' of", split=name)
     where = f"{config.hub} {name}"
     sources = wanted.find(where, dataset.column_names)
-    beside = wanted.find_beside(where, dataset.column_names)
+    beside = wanted.find_beside(where, dataset.column_names, sources)
     readers = {column: reader_of(dataset.features[source]) for column, source in sources.items()}
     kept = {column: (source, reader_of(dataset.features[source])) for column, source in beside.items()}
     needed = dataset.select_columns(list(dict.fromkeys([*sources.values(), *beside.values()]))).with_format("arrow")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from headstock.data.columns import listed
@@ -12,6 +12,7 @@ from headstock.data.folders.layout import Found, beside_splits, find_splits
 from headstock.data.hub import load_hub_split, load_hub_splits
 from headstock.data.load import OwnReader, formats_of, in_memory, load_own, load_table, one_of
 from headstock.data.splitting.groups import Grouping, tell_shared
+from headstock.data.splitting.likely import warn_of_likely_groups, warn_of_likely_order
 from headstock.data.splitting.missing import cut_at_random, cut_by_order, limited
 from headstock.data.splitting.survey import Survey
 from headstock.data.tables.joined_rows import JoinedRows
@@ -51,7 +52,7 @@ def load_splits(
         _require_targets(table, columns, config)
     missing = [split for split in SPLITS if split not in tables]
     grouping = _grouping(config, reader)
-    given = len(tables) > 1
+    given = set(tables) - {"train"}
     if missing:
         train = tables["train"]
         tables |= (
@@ -59,6 +60,9 @@ def load_splits(
             if ordered
             else cut_at_random(train, missing, config, columns, survey, grouping)
         )
+        if not ordered and config.cut is None:
+            parts: dict[str, Table] = {split: tables[split] for split in SPLITS if split not in given}
+            _warn(train, parts, columns, grouping)
     elif config.order is not None or config.gap:
         note("warning: data.order and data.gap say how splits are cut, and none is cut; splits", len(tables))
     kept: dict[str, Table] = {split: limited(tables[split], split, config, columns, ordered) for split in SPLITS}
@@ -109,6 +113,14 @@ def load_evaluation(
         _require_targets(table, columns, config)
     ordered = config.ordered("random" if reader is None else reader.cut)
     return limited(table, split, config, columns, ordered)
+
+
+def _warn(train: Table, parts: Mapping[str, Table], columns: Sequence[Column], grouping: Grouping | None) -> None:
+    """Warn of what the data itself says against a cut at random."""
+    targets = [column.name for column in columns if column.role == "target"]
+    if grouping is None:
+        warn_of_likely_groups(train, parts, targets)
+    warn_of_likely_order(train, targets)
 
 
 def _grouping(config: DataConfig, reader: OwnReader | None) -> Grouping | None:

@@ -75,7 +75,7 @@ def _read(path: Path, dialect: Dialect, wanted: Wanted) -> TextRows:
     else:
         found = find_numbered(name, first[1], wanted)
         available = numbered_names(width)
-    beside = {BESIDE + column: source for column, source in wanted.find_beside(name, available).items()}
+    beside = {BESIDE + column: source for column, source in wanted.find_beside(name, available, found).items()}
     positions = {column: available.index(source) for column, source in {**found, **beside}.items()}
 
     def records() -> Iterator[Record]:

@@ -54,7 +54,7 @@ def read_json(path: Path, wanted: Wanted) -> TextRows:
     if not keys and problem is not None:
         raise DataError(f"{path}{f' line {problem[0]}' if problem[0] else ''}: {problem[1]}")
     found = wanted.find(str(path), list(keys))
-    beside = {BESIDE + column: source for column, source in wanted.find_beside(str(path), list(keys)).items()}
+    beside = {BESIDE + column: source for column, source in wanted.find_beside(str(path), list(keys), found).items()}
     stored_columns = {**found, **beside}
 
     def records() -> Iterator[Record]:

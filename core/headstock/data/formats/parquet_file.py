@@ -29,7 +29,7 @@ def read_parquet(path: Path, wanted: Wanted) -> ArrowRows:
 
     schema = _schema(path)
     found = wanted.find(str(path), schema.names)
-    beside = wanted.find_beside(str(path), schema.names)
+    beside = wanted.find_beside(str(path), schema.names, found)
     names = list(dict.fromkeys([*found.values(), *beside.values()]))
     kept = pa.schema([_without_dictionary(schema.field(name)) for name in names], metadata=schema.metadata)
     try:

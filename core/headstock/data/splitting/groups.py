@@ -47,7 +47,7 @@ class Grouping:
         if self.column is not None:
             if not self.has(table):
                 raise missing_beside(table.name, self.column, "data.group", table.beside or table.columns)
-            return map(_key, table.values_of(self.column))
+            return map(key_of, table.values_of(self.column))
         return (None if isinstance(row, BadExampleError) else self._of(row) for row in table.read())
 
     def _of(self, row: Mapping[str, Any]) -> Hashable | None:
@@ -123,7 +123,7 @@ class _Alone:
     row: int
 
 
-def _key(value: Any) -> Hashable | None:
+def key_of(value: Any) -> Hashable | None:
     """Return a value as a key; a blank one is none."""
     if isinstance(value, str):
         return value.strip() or None
