@@ -9,14 +9,13 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from headstock.cli.output import note
-from headstock.data import DataConfig, MemoryRows, Table
+from headstock.data import DataConfig, GivenRows, Table, given_row
 from headstock.data.config import OF_THE_SOURCE
 from headstock.data.file_formats import AUTO, Formats
 from headstock.files import ReadError, parse_json, read_utf8
@@ -56,28 +55,6 @@ class Source(NamedTuple):
     from_file: Sequence[bool] | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class GivenRows(MemoryRows):
-    """Rows of inputs, each with a place of its own; some may be unreadable."""
-
-    places: Sequence[str] = ()
-    problems: Mapping[int, str] = field(default_factory=dict)
-
-    def row(self, index: int) -> dict[str, Any]:
-        """Return one row.
-
-        Raises:
-            BadExampleError: it could not be read.
-        """
-        if index in self.problems:
-            raise BadExampleError(self.problems[index])
-        return super().row(index)
-
-    def where(self, index: int) -> str:
-        """Return the input's place."""
-        return self.places[index]
-
-
 def is_option(text: str) -> bool:
     """Tell whether an argument is an option of the data: ``columns.text=review``, ``data.format=csv``."""
     match = OPTION.match(text)
@@ -99,7 +76,7 @@ class Inputs:
     def __init__(self, model: TunedModel, run_dir: Path, written: Sequence[str], options: Mapping[str, Any]) -> None:
         self._model, self._run_dir = model, run_dir
         self._written, self._options = written, options
-        self._columns = model.task.columns
+        self._columns = model.task.data_columns
         self._tables = Formats(AUTO, model.task.formats).suffixes
         self._takes_files = self._columns[0].content == "file"
         mapping = self._options.get("columns")
@@ -200,12 +177,10 @@ class Inputs:
             value = parse_json(text, place, line=0)
         except ReadError as error:
             return Given(place, {}, problem=str(error))
-        row: dict[str, Any] = {}
-        for column in self._columns:
-            for name in (column.name, self._mapping.get(column.name)):
-                if name in value:
-                    row[column.name] = value[name]
-        return Given(place, row or {main: value})
+        try:
+            return Given(place, given_row(value, self._columns, self._mapping))
+        except BadExampleError as error:
+            return Given(place, {}, problem=str(error))
 
     def _looks_like_a_file(self, value: str) -> bool:
         """Tell a mistyped file name from a text: it has folders, or an ending that files have, or nearly have."""

@@ -89,6 +89,7 @@ def _describe(shell: Shell, entry: Entry) -> dict[str, Any]:
     record = entry_record(shell, entry)
     if entry.kind == "command":
         return record
+    from headstock.interfaces import Task
     from headstock.recipe.components import component_class
 
     target = component_class(catalogue, entry)
@@ -96,6 +97,7 @@ def _describe(shell: Shell, entry: Entry) -> dict[str, Any]:
     record["trainer_defaults"] = _trainer_defaults(entry, target)
     if entry.kind == "task":
         record["columns"] = [column.model_dump(mode="json") for column in target.columns]
+        record["other_columns"] = target.columns_for is not Task.columns_for
         record["metrics"] = [metric.model_dump(mode="json") for metric in target.metrics]
         record["default_backbone"] = target.default_backbone
         record["fallback_backbones"], record["default_remarks"] = _fallbacks(catalogue, entry, target)
@@ -193,6 +195,8 @@ def _print_record(catalogue: Catalogue, record: dict[str, Any]) -> None:
         )
         for column in record.get("columns", [])
     ]
+    if record.get("other_columns"):
+        columns.append(("(others)", "", "", "", "the training data decides which there are"))
     _print_part("data", ("column", "role", "required", "content", "meaning"), columns)
     metrics = [(metric["name"], metric["better"], metric["summary"]) for metric in record.get("metrics", [])]
     _print_part("metrics", ("metric", "better", "meaning"), metrics)

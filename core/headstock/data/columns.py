@@ -7,13 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from headstock.data.config import DataConfig, SplitName
+from headstock.data.open_columns import FILE_COLUMN, OpenColumns, folded
 from headstock.data.telling_names import says_when, says_whose
 from headstock.error_text import clipped
 from headstock.interfaces import Column, DataError
 from headstock_registry import nearest
-
-FILE_COLUMN = "file_name"
-"""The column in which the datasets library's own media folders name their files."""
 
 SHOWN = 12
 """How many column names an error lists."""
@@ -36,6 +34,7 @@ class Wanted:
         beside: Columns of the data that are wanted beside the task's, each with the option that names it.
         need_beside: Whether these must be there.
         watch: Whether those are wanted too whose names say whose a row is, or when it was.
+        unread: Takes the names of columns that training data had not, where it has settled the columns.
     """
 
     columns: Sequence[Column]
@@ -44,10 +43,33 @@ class Wanted:
     beside: Mapping[str, str] = field(default_factory=dict)
     need_beside: bool = True
     watch: bool = False
+    unread: list[str] = field(default_factory=list)
 
     def find(self, name: str, available: Sequence[str]) -> dict[str, str]:
-        """Return the data's column for each of the task's columns. See :func:`find_columns`."""
-        return find_columns(name, available, self.columns, self.mapping, self.need_targets)
+        """Return the data's column for each of the task's columns, which this settles. See :func:`find_columns`."""
+        later = isinstance(self.columns, OpenColumns) and not self.open
+        self.settle(available)
+        found = find_columns(name, available, self.columns, self.mapping, self.need_targets)
+        if later:
+            left_out = {folded(each) for each in (*found.values(), *self.beside)}
+            self.unread.extend(each for each in available if folded(each) not in left_out)
+        return found
+
+    @property
+    def open(self) -> bool:
+        """Whether the data has yet to decide which columns are read."""
+        return isinstance(self.columns, OpenColumns) and not self.columns.settled
+
+    def settle(self, available: Sequence[str]) -> None:
+        """Let these columns of training data decide what is read, where a task leaves that open."""
+        if isinstance(self.columns, OpenColumns):
+            self.columns.settle(available, self.mapping)
+
+    def unread_notes(self, name: str) -> list[str]:
+        """Return a line on the columns of data of this name that are not read, for training data had none such."""
+        return (
+            [f"{name}: columns that training data had not are not read: {listed(self.unread)}"] if self.unread else []
+        )
 
     def find_beside(self, name: str, available: Sequence[str], taken: Mapping[str, str]) -> dict[str, str]:
         """Return the data's column for each that is wanted beside the task's.
@@ -74,17 +96,19 @@ class Wanted:
 
     def fits(self, available: Sequence[str]) -> bool:
         """Tell whether the data has all columns that must be there."""
+        known = {column.name for column in self.columns}
+        mapping = {name: source for name, source in self.mapping.items() if name in known}
         try:
-            self.find("", available)
+            find_columns("", available, self.columns, mapping, self.need_targets)
         except DataError:
             return False
         return True
 
     def count(self, available: Sequence[str]) -> int:
         """Return how many of the task's columns the data has, under the name that the user gave or their own."""
-        folded = {_folded(name) for name in available}
+        there = {folded(name) for name in available}
         names = ({column.name, self.mapping.get(column.name, column.name)} for column in self.columns)
-        return sum(not folded.isdisjoint(map(_folded, either)) for either in names)
+        return sum(not there.isdisjoint(map(folded, either)) for either in names)
 
     @property
     def files(self) -> frozenset[str]:
@@ -168,17 +192,13 @@ def listed(names: Sequence[str]) -> str:
 
 
 def _match(name: str, wanted: str, available: Sequence[str]) -> str | None:
-    for same in (str, _folded):
+    for same in (str, folded):
         matches = [column for column in available if same(column) == same(wanted)]
         if len(matches) > 1:
             raise DataError(f"{name} has {len(matches)} columns named '{wanted}'; rename all but one")
         if matches:
             return matches[0]
     return None
-
-
-def _folded(name: str) -> str:
-    return name.strip().casefold()
 
 
 def _missing(name: str, wanted: str, available: Sequence[str], taken: Mapping[str, str]) -> str:

@@ -47,7 +47,8 @@ def load_hub_splits(config: DataConfig, columns: Sequence[Column]) -> dict[Split
             f"{config.hub} has the splits {', '.join(found)}; say which one to train on, "
             f"e.g. data.splits.train={next(iter(found))}"
         )
-    return {split: _table(config, name, found, wanted_of(config, columns, split)) for split, name in chosen.items()}
+    ordered = [(split, chosen[split]) for split in SPLITS if split in chosen]  # training data settles the columns
+    return {split: _table(config, name, found, wanted_of(config, columns, split)) for split, name in ordered}
 
 
 def load_hub_split(config: DataConfig, columns: Sequence[Column], split: SplitName, need_targets: bool = True) -> Table:
@@ -80,7 +81,8 @@ def _table(
     needed = dataset.select_columns(list(dict.fromkeys([*sources.values(), *beside.values()]))).with_format("arrow")
     if not len(needed):
         raise DataError(f"{where} has no rows")
-    return Table(ArrowRows(where, needed, sources, readers, kept=kept))
+    notes = tuple(wanted.unread_notes(where))
+    return Table(ArrowRows(where, needed, sources, readers, notes, kept))
 
 
 def _download(config: DataConfig) -> Mapping[str, Dataset]:

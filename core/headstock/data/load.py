@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -21,6 +22,9 @@ from headstock.data.tables.table import MemoryRows, Rows, Table
 from headstock.files import require_regular, user_path
 from headstock.interfaces import Column, DataError, Request
 from headstock.interfaces.task import Row, Splits
+
+LOOKED_AT = 1000
+"""Rows in memory whose columns are looked at, where the data decides what is read."""
 
 _PATTERN = re.compile(r"[*?\[]")
 
@@ -78,12 +82,18 @@ def load_table(
     alone = _only_table(path, reading) if path.is_dir() else None
     if alone is not None:
         table = load_table(alone, config, columns, need_targets=need_targets, reader=reader, split=split)
-        rows: Any = table.rows
-        return replace(table, rows=replace(rows, notes=(f"{path}: took {alone.name}, its only table", *table.notes)))
+        return replace(table, rows=with_notes(table.rows, [f"{path}: took {alone.name}, its only table"]))
     rows = _folder(path, reading) if path.is_dir() else _file(path, reading)
     if not len(rows):
         raise DataError(f"{path} has no rows")
-    return Table(rows)
+    return Table(with_notes(rows, wanted.unread_notes(str(path))))
+
+
+def with_notes(rows: Rows, notes: Sequence[str]) -> Rows:
+    """Return rows with more notes, these first."""
+    content: Any = rows
+    noted: Rows = replace(content, notes=(*notes, *rows.notes)) if notes else rows
+    return noted
 
 
 def load_own(
@@ -109,24 +119,34 @@ def load_own(
         if config.format != AUTO and path.is_file():
             raise DataError(f"{path} is not in the format {config.format}, which data.format names")
         return {}
-    tables = in_memory(str(path), found, columns)
+    tables = in_memory(str(path), found, wanted_of(config, columns, split, need_targets))
     if not tables:
         raise DataError(f"{path} has no rows")
     return tables
 
 
-def in_memory(name: str, splits: Splits, columns: Sequence[Column]) -> dict[SplitName, Table]:
-    """Return tables of the splits that a task returned; those without rows are left out."""
+def in_memory(name: str, splits: Splits, wanted: Wanted) -> dict[SplitName, Table]:
+    """Return tables of the splits that a task returned, without those that have no rows. Rows keep wanted columns."""
     tables: dict[SplitName, Table] = {}
     for split in SPLITS:
         rows: Sequence[Mapping[str, Any]] = splits.get(split, ())
+        if not len(rows):
+            continue
+        if wanted.open:
+            wanted.settle(rows.columns if isinstance(rows, Table) else _keys(rows))
         if isinstance(rows, Table):
-            tables |= {split: rows} if len(rows) else {}
-        elif len(rows):
-            present = tuple(column.name for column in columns if column.name in rows[0])
-            notes: tuple[str, ...] = getattr(rows, "notes", ())
-            tables[split] = Table(MemoryRows(f"{name} {split}", rows, present, notes))
+            tables[split] = rows
+            continue
+        present = tuple(column.name for column in wanted.columns if column.name in rows[0])
+        notes: tuple[str, ...] = getattr(rows, "notes", ())
+        known = frozenset(column.name for column in wanted.columns)
+        tables[split] = Table(MemoryRows(f"{name} {split}", rows, present, notes, known))
     return tables
+
+
+def _keys(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the columns of rows in memory, of which any may lack some cells."""
+    return list(dict.fromkeys(key for row in islice(rows, LOOKED_AT) for key in row))
 
 
 def one_of(own: Mapping[SplitName, Table], path: Path, split: SplitName | None) -> Table:
@@ -188,6 +208,7 @@ def _folder(path: Path, reading: Reading) -> Rows:
     names_inside = [entry.name for entry in path.iterdir() if entry.is_dir() and not is_system_file(entry.name)]
     if wanted.need_targets and names_inside and all(is_split_name(name) for name in names_inside):
         raise DataError(f"{path / sorted(names_inside)[0]} has no folder for each class inside")
+    wanted.settle([column.name for column in wanted.columns])
     return read_class_folders(path, wanted.columns, wanted.need_targets)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from headstock.data.columns import listed
+from headstock.data.columns import listed, wanted_of
 from headstock.data.config import SPLITS, DataConfig, SplitName
 from headstock.data.file_formats import Formats
 from headstock.data.folders.layout import Found, beside_splits, find_splits
@@ -156,7 +156,7 @@ def _named_splits(
         tables = {split: _load_parts(parts, split, config, columns, reader) for split, parts in files.items()}
         where = "data.train is not set, and data.validation and data.test do not go without it"
     else:
-        tables = in_memory("sample", sample(), columns)
+        tables = in_memory("sample", sample(), wanted_of(config, columns, "train"))
         where = "the task's sample has no training rows"
     if "train" not in tables:
         raise DataError(where)

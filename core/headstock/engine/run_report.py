@@ -108,7 +108,7 @@ def _input(task: Task, row: Row) -> Any:
 
     What is neither JSON nor a file with a path (an array, the bytes of an image) is ``None``.
     """
-    columns = [column for column in task.columns if column.role == "input" and row.get(column.name) is not None]
+    columns = [column for column in task.data_columns if column.role == "input" and row.get(column.name) is not None]
     values = {column.name: (_path if column.content == "file" else _value)(row[column.name]) for column in columns}
     return next(iter(values.values())) if len(values) == 1 else values
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from headstock.console import Console
-from headstock.data import load_splits
+from headstock.data import columns_of, load_splits
 from headstock.digests import bytes_digest
 from headstock.distributed.processes import launched
 from headstock.engine.data_report import alone_in_train, lacking, split_lines
@@ -109,7 +109,7 @@ def prepare_data(
     with noting() as loading:
         tables = load_splits(
             resolved.data,
-            task.columns,
+            columns_of(task, but=[resolved.data.group]),
             task.sample if sample is None else lambda: sample,
             task,
             surveyor.survey,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from headstock.attribution import noting_plugin
 from headstock.console import Console
-from headstock.data import DataConfig, MemoryRows, Table, load_evaluation
+from headstock.data import DataConfig, GivenRows, Table, given_row, load_evaluation, settled_columns
 from headstock.engine.data_report import note_lines
 from headstock.engine.models.model_check import check_link
 from headstock.engine.models.model_files import SavedModel, load_model
@@ -16,7 +16,7 @@ from headstock.engine.models.module import TuningModule
 from headstock.engine.passes.predictions import Evaluation, evaluate_split, predict_split
 from headstock.engine.run_directory import RunDirectory
 from headstock.engine.setup import choose_device
-from headstock.interfaces import Task
+from headstock.interfaces import BadExampleError, Task
 from headstock.interfaces.remote_code import trusting_remote_code
 from headstock.preprocessing.prepare import PreparedSplit, prepare_split
 from headstock.preprocessing.reading import Policy, read_split
@@ -63,7 +63,8 @@ class TunedModel:
         """Return one prediction an input, in order, in Hugging Face's wire format.
 
         Args:
-            inputs: Values of the task's main column (texts, file paths, arrays), or mappings of several columns.
+            inputs: Values of the task's main column (texts, file paths, arrays), or mappings of several columns, by the
+                task's names or those that the run's data had.
             on_bad_example: ``skip`` gives ``None`` for an input that cannot be used, instead of an error.
             top_k: Give so many answers an input, the best first; for tasks that rank answers, such as classification.
             quiet: Show no progress.
@@ -75,10 +76,16 @@ class TunedModel:
         """
         if isinstance(inputs, str | bytes | Mapping):
             raise TypeError("predict takes a list of inputs; for a single one write predict([...])")
-        main = self.task.columns[0].name
-        rows = [dict(value) if isinstance(value, Mapping) and main in value else {main: value} for value in inputs]
-        columns = tuple(column.name for column in self.task.columns)
-        table = Table(MemoryRows("input", rows, columns))
+        rows: list[dict[str, Any]] = []
+        problems: dict[int, str] = {}
+        for number, value in enumerate(inputs):
+            try:
+                rows.append(given_row(value, self.task.data_columns, self.data.columns))
+            except BadExampleError as error:
+                rows.append({})
+                problems[number] = str(error)
+        columns = tuple(column.name for column in self.task.data_columns)
+        table = Table(GivenRows("input", rows, columns, problems=problems))
         return self.predict_table(table, on_bad_example=on_bad_example, top_k=top_k, quiet=quiet).values
 
     def table(self, data: str | Path | Mapping[str, Any]) -> Table:
@@ -155,7 +162,7 @@ class TunedModel:
         return validated(DataConfig, options, "data")
 
     def _read(self, config: DataConfig, need_targets: bool = True) -> Table:
-        return load_evaluation(config, self.task.columns, reader=self.task, need_targets=need_targets)
+        return load_evaluation(config, settled_columns(self.task), reader=self.task, need_targets=need_targets)
 
     def _prepare(
         self, name: str, table: Table, console: Console, policy: Policy, predicting: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, final
 
 from torch import Tensor, nn
 
@@ -35,7 +35,7 @@ class Task(Component):
 
     Attributes:
         modality: Backbones of this modality fit.
-        columns: The data's columns, the main input first.
+        columns: The data's columns, the main input first. See :meth:`columns_for` for those that the data decides.
         metrics: What :meth:`score` returns; the first one chooses the best checkpoint unless the recipe or
             :attr:`deciding_metric` names another.
         default_backbone: Name of the backbone that is used when a recipe names none.
@@ -63,6 +63,8 @@ class Task(Component):
     formats: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     cut: ClassVar[Literal["random", "ordered"]] = "random"
     reads: ClassVar[tuple[str, ...]] = ("sequence", "pooled")
+
+    _settled: tuple[Column, ...] | None = None
 
     def __init__(self, config: Any) -> None:
         self.config = config
@@ -94,6 +96,47 @@ class Task(Component):
         """
         del request
         return None
+
+    def columns_for(self, available: Sequence[str]) -> tuple[Column, ...]:
+        """Return the columns to read of training data that has these; the declared ones by default.
+
+        For tasks whose columns the data decides, such as tables ("all other columns"). It is asked once, when training
+        data is read. What it returns is :attr:`data_columns` from then on and is kept with the model, so that
+        evaluation and prediction read the same columns.
+
+        Args:
+            available: The columns of the data, those that the task declares or ``data.columns`` maps by the task's name
+                for them. The one that ``data.group`` names is left out.
+
+        Returns:
+            The columns, the main input first: declared ones, and others of ``available``. Rows have no other cells, and
+            may lack those of columns that are not ``required``.
+
+        Raises:
+            DataError: the data lacks what the task needs.
+        """
+        del available
+        return self.columns
+
+    @property
+    def data_columns(self) -> tuple[Column, ...]:
+        """The columns that rows have: the declared ones, until training data settles others (:meth:`columns_for`)."""
+        return self.columns if self._settled is None else self._settled
+
+    @final
+    def settle(self, columns: Sequence[Column]) -> None:
+        """Keep the columns that training data has settled; the engine calls it, also before :meth:`restore`.
+
+        Raises:
+            ValueError: there are none, the first is no input, or two have the same name.
+        """
+        names = [column.name for column in columns]
+        if not names or columns[0].role != "input" or len(set(names)) < len(names):
+            raise ValueError(
+                f"{type(self).__name__}.columns_for must return columns with names of their own, an input first; "
+                f"it returned {[f'{column.name} ({column.role})' for column in columns]}"
+            )
+        self._settled = tuple(columns)
 
     def group(self, row: Row) -> Hashable | None:
         """Return what the row is one of several of (a patient, a speaker, a series), or ``None``: it is one by itself.

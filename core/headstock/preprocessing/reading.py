@@ -84,7 +84,7 @@ def read_split(name: str, table: Table, task: Task, policy: Policy, predicting: 
         BadExampleError: a row cannot be used and ``policy`` is not ``skip``; names file and row.
         DataError: no row can be used.
     """
-    digest_row = RowDigests(task.columns)
+    digest_row = RowDigests(task.data_columns)
     split = ReadSplit(name, table, array("q"), [], Digests(), [], predicting)
     labels: dict[str, str] = {}
     with noting() as found:

@@ -19,7 +19,7 @@ from headstock.engine.models.module import TuningModule
 from headstock.engine.run import run_resolved
 from headstock.engine.setup import PreparedData, build_module, prepare_data
 from headstock.engine.tuned_model import TunedModel, load
-from headstock.interfaces import Backbone, Batch, DataError, Splits, Task, trusts_remote_code
+from headstock.interfaces import Backbone, Batch, Column, DataError, Splits, Task, trusts_remote_code
 from headstock.preprocessing.prepare import PreparedSplit
 from headstock.recipe.components import component_class
 from headstock.recipe.read import resolve_recipe
@@ -103,14 +103,31 @@ class Subject:
         return resolve_recipe(self.catalogue, dict(self.recipe), [*PLAIN, *mine, *more])
 
     def task(self) -> Task:
-        """Return a new task that has learnt nothing."""
+        """Return a new task that has learnt nothing; it knows the sample's columns, where the data decides them."""
+        task = self.new_task()
+        if type(task).columns_for is not Task.columns_for:
+            task.settle(self.columns)
+        return task
+
+    def new_task(self) -> Task:
+        """Return a new task that has seen nothing."""
         part = self.resolved().task
         return part.cls(part.config)
 
     @cached_property
     def sample(self) -> Splits:
         """The task's sample."""
-        return self.task().sample()
+        return self.new_task().sample()
+
+    @property
+    def available(self) -> list[str]:
+        """The columns of the sample's training rows."""
+        return list(dict.fromkeys(name for row in self.sample["train"] for name in row))
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns of the sample's rows: those that the task declares, or what it makes of them."""
+        return self.new_task().columns_for(self.available)
 
     def new_folder(self) -> Path:
         """Return a new empty folder."""

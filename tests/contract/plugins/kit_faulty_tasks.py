@@ -8,11 +8,11 @@ from typing import ClassVar
 import numpy as np
 import torch
 import torch.nn.functional as F
-from kit_sound import Vowels, VowelsConfig
+from kit_sound import Cells, Vowels, VowelsConfig
 from pydantic import Field
 from torch import nn
 
-from headstock import Loss, Metric
+from headstock import Column, Loss, Metric
 
 
 class OptionWithoutMeaningConfig(VowelsConfig):
@@ -64,6 +64,27 @@ class UndeclaredColumn(Vowels):
 class ReadsAll(Vowels):
     def read(self, request):
         return {"train": []}
+
+
+class InventsColumns(Cells):
+    def columns_for(self, available):
+        first, *others = super().columns_for(available)
+        return (first, Column(name="middle", role="input", summary="letters"), *others)
+
+
+class DropsItsTarget(Cells):
+    def columns_for(self, available):
+        return tuple(column for column in super().columns_for(available) if column.role == "input")
+
+
+class KeepsColumnsToItself(Cells):
+    def columns_for(self, available):
+        columns = super().columns_for(available)
+        self._cells = [column.name for column in columns if column.role == "input"]
+        return columns
+
+    def inputs(self, row):
+        return {"text": " ".join(row[name] for name in self._cells if row.get(name))}
 
 
 class GroupOfTheCall(Vowels):

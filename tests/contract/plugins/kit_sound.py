@@ -144,6 +144,36 @@ class Vowels(Classification):
         return {"logits": head((features.sequence * mask).sum(dim=1) / mask.sum(dim=1))}
 
 
+class Cells(Vowels):
+    """The same of the letters in all columns beside the label; a cell may be missing, but in the first of them."""
+
+    columns = (Column(name="label", role="target", summary="vowels or consonants", stratify=True),)
+
+    def columns_for(self, available):
+        names = [name for name in available if name != "label"]
+        cells = (Column(name=name, role="input", summary="letters", required=name == names[0]) for name in names)
+        return (*cells, *self.columns)
+
+    def group(self, row):
+        return str(row.get("begin"))
+
+    def sample(self):
+        return {split: [_halves(**row) for row in rows] for split, rows in super().sample().items()}
+
+    def inputs(self, row):
+        cells = [row.get(column.name) for column in self.data_columns if column.role == "input"]
+        if not isinstance(cells[0], str) or not cells[0].strip():
+            raise BadExampleError("the first cell is empty")
+        if not all(isinstance(cell, str) for cell in cells if cell is not None):
+            raise BadExampleError("a cell is no text")
+        return {"text": " ".join(filter(None, cells))}
+
+
+def _halves(text, label):
+    cells = {"begin": text[:9], "label": label}
+    return {**cells, "end": text[9:]} if text[9:] else cells
+
+
 class Scaled(nn.Module):
     """A network whose outputs are scaled, channel by channel."""
 

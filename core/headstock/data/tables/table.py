@@ -151,19 +151,22 @@ class MemoryRows:
         content: The rows; if they have a method ``where``, it names their places.
         columns: The task's columns that rows have.
         notes: A line for each thing that was left out when the rows were found.
+        known: The columns that rows keep; ``None``: all.
     """
 
     name: str
     content: Sequence[Mapping[str, Any]]
     columns: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    known: frozenset[str] | None = None
 
     def __len__(self) -> int:
         return len(self.content)
 
     def row(self, index: int) -> dict[str, Any]:
         """Return one row."""
-        return dict(self.content[index])
+        content = self.content[index]
+        return {name: content[name] for name in content if self.known is None or name in self.known}
 
     def values(self, column: str, indices: NDArray[np.int64]) -> Iterator[Any]:
         """Yield one column's values."""
@@ -173,7 +176,7 @@ class MemoryRows:
     def beside(self) -> tuple[str, ...]:
         """All that the first row has."""
         try:
-            return tuple(self.row(0)) if len(self.content) else ()
+            return tuple(self.content[0]) if len(self.content) else ()
         except BadExampleError:
             return self.columns
 

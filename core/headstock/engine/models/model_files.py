@@ -21,7 +21,7 @@ from headstock.engine.models.model_check import check_link, check_model
 from headstock.engine.models.module import TuningModule
 from headstock.error_text import reason
 from headstock.files import MissingFileError, read_json, user_path
-from headstock.interfaces import Backbone, Task
+from headstock.interfaces import Backbone, Column, Task
 from headstock.interfaces.remote_code import without_consent
 from headstock.recipe.components import component_class
 from headstock.recipe.errors import describe, validated
@@ -48,6 +48,7 @@ class SavedModel(BaseModel):
 
     Attributes:
         state: What the task learnt from training data.
+        columns: The columns that training data settled; ``None``: those that the task declares.
         source: Where the backbone's own weights are to be had, if they are not in ``backbone/``.
         source_digest: Digest of ``source``, if that is a file or folder.
         source_commit: Commit of ``source`` on the Hub, if it is there and the commit is known.
@@ -61,6 +62,7 @@ class SavedModel(BaseModel):
     backbone: SavedPart
     adapter: SavedPart
     state: dict[str, Any]
+    columns: tuple[Column, ...] | None = None
     source: str | None
     source_digest: str | None = None
     source_commit: str | None = None
@@ -102,6 +104,7 @@ def save_model(resolved: ResolvedRecipe, module: TuningModule, folder: Path, bas
             backbone=_saved_part(resolved.backbone.entry, resolved.backbone.config, backbone.source),
             adapter=_saved_part(resolved.adapter.entry, resolved.adapter.config),
             state=module.task.state(),
+            columns=None if type(module.task).columns_for is Task.columns_for else module.task.data_columns,
             source=source,
             source_digest=None if source is None else _digest(Path(source)),
             source_commit=None if source is None else _commit(backbone, source),
@@ -176,6 +179,8 @@ def _saved_part(entry: Entry, config: BaseModel, path: str | None = None) -> Sav
 def _restore_task(catalogue: Catalogue, saved: SavedModel, folder: Path) -> Task:
     task: Task = _make(catalogue, "task", saved.task)
     try:
+        if saved.columns is not None:
+            task.settle(saved.columns)
         task.restore(saved.state)
     except (KeyError, TypeError, ValueError) as error:
         raise HeadstockError(

@@ -32,8 +32,8 @@ def data_sample(subject: Subject) -> None:
     expect(set(sample) == {"train", "validation", "test"}, "the splits train, validation and test", str(sorted(sample)))
     few = [name for name, rows in sample.items() if len(rows) < FEWEST]
     expect(not few, f"at least {FEWEST} rows a split", f"fewer in {', '.join(few)}")
-    keys = {name: [_key(subject.cls.columns, row) for row in rows] for name, rows in sample.items()}
-    again = {name: [_key(subject.cls.columns, row) for row in rows] for name, rows in subject.task().sample().items()}
+    keys = {name: [_key(subject.columns, row) for row in rows] for name, rows in sample.items()}
+    again = {name: [_key(subject.columns, row) for row in rows] for name, rows in subject.task().sample().items()}
     expect(keys == again, "the same sample every time", "another one on the second call")
     for name, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
         shared = len(set(keys[name]) & set(keys[other]))
@@ -42,12 +42,12 @@ def data_sample(subject: Subject) -> None:
 
 @check("data-columns", "task")
 def data_columns(subject: Subject) -> None:
-    """The columns that the task declares are those that its rows have, the main input first.
+    """The columns that the task declares, or takes of its data, are those that its rows have, the main input first.
 
     They say what ``headstock show`` tells the user to bring, which columns a file is searched for, and how a file or
     a folder is read.
     """
-    columns = subject.cls.columns
+    columns = subject.columns
     expect(bool(columns) and columns[0].role == "input", "the main input as the first column", shown(columns[:1]))
     names = {column.name for column in columns}
     required = {column.name for column in columns if column.required}
@@ -161,7 +161,7 @@ def data_bad_examples(subject: Subject) -> None:
     """
     task = subject.task()
     good = dict(subject.sample["train"][0])
-    for column in subject.cls.columns:
+    for column in subject.columns:
         if not column.required:
             continue
         for label, row in _bad_rows(good, column):
@@ -204,7 +204,7 @@ def _must_refuse(subject: Subject, task: Task, column: Column, label: str, row: 
 def data_bad_rows_are_named(subject: Subject) -> None:
     """In a run, a bad row is an error that names it, or with ``skip`` is left out and counted."""
     sample = {name: list(rows) for name, rows in subject.sample.items()}
-    main = subject.cls.columns[0].name
+    main = subject.columns[0].name
     sample["train"].insert(3, {**sample["train"][0], main: None})
     try:
         subject.prepared_from(sample)

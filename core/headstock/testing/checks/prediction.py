@@ -57,8 +57,8 @@ def prediction_wire_format(subject: Subject) -> None:
     if form is None:
         raise NotApplicable(f"huggingface_hub has no output type for '{tag}'")
     model = subject.tuned_model()
-    main = subject.cls.columns[0].name
-    rows = [row if len(subject.cls.columns) > 2 else row[main] for row in subject.sample["test"][:3]]
+    main = subject.columns[0].name
+    rows = [row if len(subject.columns) > 2 else row[main] for row in subject.sample["test"][:3]]
     for prediction in model.predict(rows):
         items = prediction if element is not None else [prediction]
         expect(isinstance(items, list), f"a list of {form.__name__}", shown(prediction))
@@ -98,7 +98,7 @@ def prediction_odd_inputs(subject: Subject) -> None:
     times as long.
     """
     model = subject.tuned_model()
-    main = subject.cls.columns[0].name
+    main = subject.columns[0].name
     good = dict(subject.sample["test"][0])
     for value in (*ODD, *_long(good[main])):
         _must_answer(model, {**good, main: value}, value)
