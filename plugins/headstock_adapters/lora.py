@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -20,6 +18,7 @@ from headstock_adapters.lora_files import read_lora
 from headstock_adapters.lora_targets import choose_targets
 from headstock_adapters.low_rank import LowRankLinear
 from headstock_adapters.statistics import train_with_fixed_statistics
+from headstock_adapters.wrapping import first_line, leave_fast_path, quiet
 
 PLAIN = {kind.forward for kind in (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Embedding, Conv1D)}
 """What layers do that take an update of their weight as it is."""
@@ -77,12 +76,12 @@ class Lora(Adapter):
             use_rslora=options.rslora,
         )
         config._register_custom_module({nn.Linear: LowRankLinear})
-        with _quiet():
+        with quiet():
             try:
                 backbone.body = peft.get_peft_model(backbone.body, config)
             except ValueError as error:
-                raise HeadstockError(f"adapter 'lora' does not fit this backbone: {_first_line(error)}") from error
-        _leave_fast_path(backbone)
+                raise HeadstockError(f"adapter 'lora' does not fit this backbone: {first_line(error)}") from error
+        leave_fast_path(backbone)
 
     def set_mode(self, backbone: Backbone, training: bool) -> None:
         """Set the mode; running statistics belong to the frozen weights and stay as they are."""
@@ -116,37 +115,11 @@ class Lora(Adapter):
         """
         config = read_lora(directory)
         backbone.requires_grad_(False)
-        with _quiet():
+        with quiet():
             try:
                 backbone.body = peft.PeftModel.from_pretrained(
                     backbone.body, str(directory), config=config, torch_device="cpu"
                 )
             except (OSError, ValueError, RuntimeError, SafetensorError, UserWarning) as error:
-                raise HeadstockError(f"cannot load the adapter in {directory}: {_first_line(error)}") from error
-        _leave_fast_path(backbone)
-
-
-def _leave_fast_path(backbone: Backbone) -> None:
-    """Make torch's transformer layers call their linear layers in evaluation mode too.
-
-    Their fused path reads the weights of ``linear1`` and ``linear2`` and passes by what LoRA added around them.
-    """
-    for module in backbone.body.modules():
-        if isinstance(module, nn.TransformerEncoderLayer):
-            module.activation_relu_or_gelu = 0
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Hold back peft's notes to programmers (adjusted settings, deprecated calls), on which a user cannot act.
-
-    One is more than a note: files that lack matrices. A half-loaded adapter must not pass, so that one is raised.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.filterwarnings("error", message="Found missing adapter keys")
-        yield
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0] or type(error).__name__
+                raise HeadstockError(f"cannot load the adapter in {directory}: {first_line(error)}") from error
+        leave_fast_path(backbone)

@@ -39,12 +39,14 @@ def choose_targets(body: nn.Module, names: str | Sequence[str], fixed: Sequence[
         HeadstockError: nothing to adapt, a name without a layer, or a layer that LoRA does not fit.
     """
     layers = {name: module for name, module in body.named_modules() if name}
-    uncalled = _uncalled(body)
+    passed_by = uncalled(body)
     kept = {id(module) for part in fixed for module in part.modules()}
-    excluded = uncalled + [name for name, module in layers.items() if id(module) in kept and isinstance(module, LAYERS)]
+    excluded = passed_by + [
+        name for name, module in layers.items() if id(module) in kept and isinstance(module, LAYERS)
+    ]
     if not isinstance(names, str):
         for name in names:
-            _check(name, layers, uncalled, excluded)
+            _check(name, layers, passed_by, excluded)
         return Targets(list(names), excluded or None)
     if isinstance(body, PreTrainedModel) and any(isinstance(module, nn.Linear | Conv1D) for module in layers.values()):
         return Targets("all-linear", excluded or None)
@@ -57,7 +59,7 @@ def choose_targets(body: nn.Module, names: str | Sequence[str], fixed: Sequence[
     return Targets(found, None)
 
 
-def _uncalled(body: nn.Module) -> list[str]:
+def uncalled(body: nn.Module) -> list[str]:
     """Return the names of linear layers whose weights are read but which are never called: LoRA would have no effect.
 
     torch's multi-head attention treats its output projection so, WavLM's attention in transformers all four.
@@ -75,7 +77,7 @@ def _fits(module: nn.Module) -> bool:
     return isinstance(module, nn.Linear) or (isinstance(module, nn.Conv1d | nn.Conv2d) and module.groups == 1)
 
 
-def _check(name: str, layers: dict[str, nn.Module], uncalled: Sequence[str], excluded: Sequence[str]) -> None:
+def _check(name: str, layers: dict[str, nn.Module], passed_by: Sequence[str], excluded: Sequence[str]) -> None:
     meant = {full: module for full, module in layers.items() if full == name or full.endswith(f".{name}")}
     if not meant:
         last = {full.rsplit(".", 1)[-1] for full, module in layers.items() if isinstance(module, LAYERS)}
@@ -85,7 +87,7 @@ def _check(name: str, layers: dict[str, nn.Module], uncalled: Sequence[str], exc
         if not isinstance(module, LAYERS):
             kinds = ", ".join(layer.__name__ for layer in LAYERS)
             raise HeadstockError(f"adapter.target_modules: '{full}' is a {type(module).__name__}; LoRA fits {kinds}")
-    if set(meant) <= set(uncalled):
+    if set(meant) <= set(passed_by):
         raise HeadstockError(
             f"adapter.target_modules: LoRA on '{name}' would have no effect, because its attention layer reads the "
             "weights without calling it"

@@ -7,12 +7,13 @@ from headstock import API_VERSION, Entry, hookimpl
 
 @hookimpl
 def headstock_entries() -> list[Entry]:
-    """Return the adapters: full, linear-probe, bitfit and lora."""
+    """Return the adapters."""
     adapters = (
         ("full", "full:Full", "trains every parameter of the backbone"),
         ("linear-probe", "linear_probe:LinearProbe", "leaves the backbone as it is; only the task's head is trained"),
         ("bitfit", "bitfit:BitFit", "trains the bias terms of the backbone only (Ben Zaken et al. 2022)"),
         ("lora", "lora:Lora", "adds trained low-rank matrices to frozen layers (Hu et al. 2022), through peft"),
+        ("peft", "peft.adapter:Peft", "tunes by a method of the peft library that adapter.method names"),
     )
     return [
         Entry(

@@ -48,11 +48,15 @@ SUITED = {
     "transformers-detection": "object-detection",
 }
 """Tasks under which a backbone uses all that it has."""
+OF_ADAPTERS = {"peft": ("adapter.method=lokr",)}
+"""Options of adapters that have no default."""
 NOT_TOGETHER = {
     ("lora", "bilstm"),  # an LSTM has no linear layer for LoRA to wrap
     ("linear-probe", "seq2seq"),  # the task generates with the backbone's decoder, and has nothing of its own to train
     ("linear-probe", "speech-seq2seq"),  # so it is here
 }
+ON_SOME = {"peft": ("textcnn", "transformers-text")}
+"""Adapters that are tried on some backbones here, because tests of their own try them on bodies of each kind."""
 LARGE = ("torchvision-detection", "efficientnet-lite0", "minilm")
 """Backbones that come in no small size: adapters are tried on others that are built alike."""
 SHORTER = {
@@ -115,14 +119,18 @@ def backbones() -> Iterator[tuple[Case, Check]]:
 
 def adapters() -> Iterator[tuple[Case, Check]]:
     for entry in CATALOGUE.entries("adapter"):
+        some = ON_SOME.get(entry.name)
         for backbone in CATALOGUE.entries("backbone"):
             if (entry.name, backbone.name) in NOT_TOGETHER or backbone.name in LARGE:
+                continue
+            if some is not None and backbone.name not in some:
                 continue
             task = fitting(backbone)[0]
             for check in checks_for("adapter"):
                 general = check.name.startswith(("entry-", "options-", "state-resume", "state-nothing"))
                 if not general or backbone.name == "textcnn":
-                    beside = (f"task={task}", f"backbone={backbone.name}", *LIGHTER.get(task, ()))
+                    own = (*LIGHTER.get(task, ()), *OF_ADAPTERS.get(entry.name, ()))
+                    beside = (f"task={task}", f"backbone={backbone.name}", *own)
                     yield Case("adapter", entry.name, beside), check
 
 

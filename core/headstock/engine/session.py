@@ -57,7 +57,10 @@ def prepare_run(context: RunContext) -> PreparedRun:
         remarks = list(dict.fromkeys([*remarks, *resolved.remarks]))
         context = replace(context, resolved=resolved)
         base = directory.base if ranks.first else None
+        known = len(data.remarks)
         module = build_module(resolved, data, base, torch.device("cpu") if context.sharded else context.device)
+        for line in data.remarks[known:]:
+            console.line(line)
         digests = ranks.gather(data.digests())
         ranks.from_first(lambda: _claim(context, digests or []))
     if context.sharded:

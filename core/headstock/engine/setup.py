@@ -162,6 +162,8 @@ def build_module(
 ) -> TuningModule:
     """Attach the adapter, make the head, and move the untuned model to its device.
 
+    What the adapter notes is added to the remarks on the data.
+
     Args:
         resolved: The recipe.
         data: What :func:`prepare_data` returned.
@@ -175,7 +177,9 @@ def build_module(
         save_base(backbone, base)
     with model_that_fits(resolved):
         torch.manual_seed(resolved.seed)
-        adapter.attach(backbone)
+        with noting() as attaching:
+            adapter.attach(backbone)
+        data.remarks.extend(f"{what}: {times:,}" for what, times in attaching.items())
         for part in backbone.fixed_parts():
             part.requires_grad_(False)
         torch.manual_seed(resolved.seed)

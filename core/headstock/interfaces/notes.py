@@ -15,8 +15,9 @@ def note(what: str, count: int = 1, *, example: int | None = None) -> None:
     """Count something that the data loses or that is guessed of it, for the console, ``results.json`` and model card.
 
     Call it where that happens: in :meth:`headstock.Task.read`, ``inputs``, ``reference`` or ``encode``, in
-    :meth:`headstock.Backbone.preprocess`, or in anything that these call in the same thread. What is said of an example
-    is kept with it in the example cache, and forgotten if the example turns out to be unusable.
+    :meth:`headstock.Backbone.preprocess`, in :meth:`headstock.Adapter.attach`, or in anything that these call in the
+    same thread. What is said of an example is kept with it in the example cache, and forgotten if the example turns
+    out to be unusable.
 
     Args:
         what: What happened to which things, in the plural: ``texts cut to 256 tokens (backbone.max_length)``. One kind

@@ -92,16 +92,27 @@ class Recurrent(nn.Module):
 class ModuleBackbone(_Fixed):
     """Any module as a body."""
 
-    def __init__(self, body: nn.Module) -> None:
+    def __init__(self, body: nn.Module, feature_dim: int = 8) -> None:
         super().__init__(Config())
         self.body = body
-        self.feature_dim = 8
+        self.feature_dim = feature_dim
 
     def embed(self, inputs: dict[str, Tensor]) -> Tensor:
         return inputs["pixels"]
 
     def encode(self, embedded: Tensor, inputs: dict[str, Tensor]) -> Features:
         states = self.body(embedded)
+        return Features(states, torch.ones(states.shape[:2], dtype=torch.bool), states.mean(1))
+
+
+class ModelBackbone(ModuleBackbone):
+    """Any model of transformers as a body."""
+
+    def __init__(self, body: Any) -> None:
+        super().__init__(body, body.config.hidden_size)
+
+    def encode(self, embedded: Tensor, inputs: dict[str, Tensor]) -> Features:
+        states = self.body(embedded).last_hidden_state
         return Features(states, torch.ones(states.shape[:2], dtype=torch.bool), states.mean(1))
 
 
@@ -132,5 +143,6 @@ def backbones() -> SimpleNamespace:
         conv=conv_backbone,
         torch_transformer=torch_transformer_backbone,
         module=ModuleBackbone,
+        model=ModelBackbone,
         recurrent=lambda: ModuleBackbone(Recurrent()),
     )

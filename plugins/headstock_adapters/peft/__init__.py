@@ -1,0 +1,1 @@
+"""The adapter ``peft``: every method of the peft library that can tune an encoder."""
