@@ -33,8 +33,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def checks() -> Iterator[str]:
     """Yield the page on the contract kit."""
     yield "# The contract kit\n"
-    yield "What every task, backbone and adapter must do. `headstock check NAME` runs the checks of an installed"
-    yield "component, `headstock.testing.parametrize_with_checks` makes a test of each, which is what"
+    yield "What every task, backbone, adapter and method must do. `headstock check NAME` runs the checks of an"
+    yield "installed component, `headstock.testing.parametrize_with_checks` makes a test of each, which is what"
     yield "`tests/test_contract.py` of a plugin holds.\n"
     yield "```python"
     yield "from headstock.testing import CheckCall, parametrize_with_checks\n\n"
@@ -75,7 +75,8 @@ def recipes() -> Iterator[str]:
     yield "trainer: {epochs: 3, learning_rate: 2.0e-4}"
     yield "seed: 1"
     yield "```\n"
-    yield "The sections `task`, `backbone` and `adapter` hold the name and options of a [component](components.md).\n"
+    yield "The sections `task`, `backbone` and `adapter` hold the name and options of a [component](components.md),"
+    yield "`methods` a list of such [training methods](method.md).\n"
     for section, model in (("data", DataConfig), ("trainer", TrainerConfig)):
         yield f"## {section}\n"
         yield from _options(model)
@@ -84,9 +85,9 @@ def recipes() -> Iterator[str]:
 def components() -> Iterator[str]:
     """Yield the page on all that comes with Headstock."""
     catalogue = load_catalogue()
-    yield "# Tasks, backbones, adapters\n"
+    yield "# Tasks, backbones, adapters, methods\n"
     yield "What comes with Headstock. `headstock show NAME` prints the same for everything that is installed.\n"
-    for kind in ("task", "backbone", "adapter"):
+    for kind in ("task", "backbone", "adapter", "method"):
         yield f"## {kind.capitalize()}{'es' if kind.endswith('s') else 's'}\n"
         for entry in catalogue.entries(kind):
             yield from _component(entry, component_class(catalogue, entry))

@@ -13,7 +13,7 @@ API_VERSION: Final = 1
 SUPPORTED_API_VERSIONS: Final = range(1, 2)
 """Plugin API versions that this Headstock still accepts."""
 
-KINDS: Final = ("task", "backbone", "adapter", "command")
+KINDS: Final = ("task", "backbone", "adapter", "method", "command")
 """Kinds of entry that this Headstock knows how to use."""
 
 NAME_PATTERN: Final = r"[a-z0-9]+(-[a-z0-9]+)*"

@@ -12,7 +12,7 @@ import pytest
 from headstock.testing import Check, checks_for
 from headstock.testing.runner import run_check
 from headstock.testing.subject import Subject
-from headstock_registry import Entry, load_catalogue
+from headstock_registry import Entry, HeadstockError, load_catalogue
 
 CATALOGUE = load_catalogue()
 OPTIONS = {
@@ -78,6 +78,19 @@ LEFT_OUT = {
     ("speech-seq2seq", "automatic-speech-recognition", "backbone-compile"),  # as long; only the encoder would be
 }
 """What takes long and is checked on backbones that are built alike."""
+METHODS_ON = {
+    "text-classification": "textcnn",
+    "token-classification": "bilstm",
+    "image-classification": "smallcnn",
+    "automatic-speech-recognition": "crnn",
+}
+"""What every method is checked on: texts, tokens, images and speech."""
+NO_METHOD = {
+    ("mixup", "token-classification"),  # words of two sentences are no pairs
+    ("mixup", "automatic-speech-recognition"),  # nor are frames
+    ("layer-decay", "token-classification"),  # one layer
+}
+"""What a method refuses with one line."""
 QUICK_FOR_PAIRS = ("numbers-neighbours", "backbone-bf16", "state-saved-model")
 """What may differ from task to task on one backbone; all else is checked under one task."""
 
@@ -134,6 +147,17 @@ def adapters() -> Iterator[tuple[Case, Check]]:
                     yield Case("adapter", entry.name, beside), check
 
 
+def methods() -> Iterator[tuple[Case, Check]]:
+    for entry in CATALOGUE.entries("method"):
+        for task, backbone in METHODS_ON.items():
+            if (entry.name, task) in NO_METHOD:
+                continue
+            for check in checks_for("method"):
+                if check.name.startswith("method-") or task == "text-classification":
+                    beside = (f"task={task}", f"backbone={backbone}", *LIGHTER.get(task, ()))
+                    yield Case("method", entry.name, beside), check
+
+
 @pytest.fixture(scope="module")
 def subject(tiny_models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[[Case], Subject]:
     made: dict[Case, Subject] = {}
@@ -165,7 +189,14 @@ def test_all_plugins_load() -> None:
     assert CATALOGUE.conflicts == ()
 
 
-@pytest.mark.parametrize(("case", "check"), [*tasks(), *backbones(), *adapters()], ids=_identity)
+@pytest.mark.parametrize(("case", "check"), [*tasks(), *backbones(), *adapters(), *methods()], ids=_identity)
 def test_contract(subject: Callable[[Case], Subject], case: Case, check: Check) -> None:
     result = run_check(check, subject(case))
     assert result.status != "failed", str(result)
+
+
+@pytest.mark.parametrize(("name", "task"), sorted(NO_METHOD))
+def test_a_method_that_does_not_go_is_refused(subject: Callable[[Case], Subject], name: str, task: str) -> None:
+    made = subject(Case("method", name, (f"task={task}", f"backbone={METHODS_ON[task]}", *LIGHTER.get(task, ()))))
+    with pytest.raises(HeadstockError, match=rf"^method {name} .*; leave it out$"):
+        made.run(made.new_folder() / "run")

@@ -26,8 +26,13 @@ sys.path.insert(0, str(PLUGINS))
 import kit_faults  # noqa: E402
 import kit_sound  # noqa: E402
 
-KINDS = {kit_sound.Vowels: "task", kit_sound.Letters: "backbone", kit_sound.Scale: "adapter"}
-NAMES = {"task": "vowels", "backbone": "letters", "adapter": "scale"}
+KINDS = {
+    kit_sound.Vowels: "task",
+    kit_sound.Letters: "backbone",
+    kit_sound.Scale: "adapter",
+    kit_sound.Nudge: "method",
+}
+NAMES = {"task": "vowels", "backbone": "letters", "adapter": "scale", "method": "nudge"}
 SOURCE = Source(plugin="kit", distribution="kit", version="unknown")
 
 
@@ -37,7 +42,7 @@ def entry(cls: type, kind: str) -> Entry:
         name=NAMES[kind],
         target=f"{cls.__module__}:{cls.__name__}",
         summary="made up to be checked",
-        modality=None if kind == "adapter" else "letters",
+        modality=None if kind in ("adapter", "method") else "letters",
         api_version=API_VERSION,
         source=SOURCE,
     )

@@ -24,6 +24,7 @@ BLOCK = re.compile(r'```(\w+)(?: title="([^"]+)")?\n(.*?)```', re.DOTALL)
 MOST_LINES = 80
 QUICK_CHECKS = {
     "backbone.md": ("options-are-read", "backbone-features", "backbone-loads-what-it-saved", "numbers-neighbours"),
+    "method.md": ("options-are-read", "method-takes-gradients-apart", "method-holds-in-pieces"),
     "adapter.md": ("options-are-read", "adapter-trains-what-it-says", "adapter-saves-all-it-added"),
 }
 """Checks of the contract kit that take little time, for the components that the guides build."""
@@ -104,7 +105,8 @@ def test_the_guide_to_another_component(
         (fake_site.folder / title).parent.mkdir(exist_ok=True)
         (fake_site.folder / title).write_text(content)
     monkeypatch.chdir(tmp_path)
-    commands = [line for language, title, content in blocks(DOCS / page) if not title for line in content.splitlines()]
+    shell = [content for language, title, content in blocks(DOCS / page) if language == "sh" and not title]
+    commands = [line for content in shell for line in content.splitlines()]
     assert [command.split()[1] for command in commands] == ["show", "run", "check"]
     commands[-1] += "".join(f" --only {check}" for check in QUICK_CHECKS[page])
     for command in commands:

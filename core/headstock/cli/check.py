@@ -16,7 +16,7 @@ from headstock_registry import Catalogue, Entry, HeadstockError, normalized
 if TYPE_CHECKING:
     from headstock.testing import CheckResult
 
-CHECKED = ("task", "backbone", "adapter")
+CHECKED = ("task", "backbone", "adapter", "method")
 
 
 @click.command()
@@ -38,7 +38,7 @@ def check(
     trust_remote_code: bool,
     as_json: bool,
 ) -> None:
-    """Check the task, backbone or adapter called NAME, or all of the distribution NAME, against what it must do.
+    """Check the task, backbone, adapter or method called NAME, or all of a distribution, against what it must do.
 
     KEY=VALUE are options as for `headstock run`, for components that need some (backbone.model=…) or that are to be
     checked beside others (task=…, backbone=…). The exit code is 1 when a check fails.
@@ -83,7 +83,9 @@ def _entries(catalogue: Catalogue, name: str, kind: str | None) -> list[Entry]:
         found = catalogue.find(name) if kind is None else (catalogue.get(kind, name),)
     checked = [entry for entry in found if entry.kind in CHECKED]
     if not checked:
-        raise HeadstockError(f"'{name}' brings only commands; tasks, backbones and adapters are what is checked")
+        raise HeadstockError(
+            f"'{name}' brings only commands; tasks, backbones, adapters and methods are what is checked"
+        )
     return checked
 
 

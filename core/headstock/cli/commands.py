@@ -32,6 +32,7 @@ CORE: Final[Mapping[str, CoreCommand]] = MappingProxyType(
         "tasks": CoreCommand("headstock.cli.listing:tasks", "list the installed tasks"),
         "backbones": CoreCommand("headstock.cli.listing:backbones", "list the installed backbones"),
         "adapters": CoreCommand("headstock.cli.listing:adapters", "list the installed adapters"),
+        "methods": CoreCommand("headstock.cli.listing:methods", "list the installed training methods"),
         "plugins": CoreCommand(
             "headstock.cli.listing:plugins", "list the installed plugins and what is wrong with them"
         ),

@@ -1,4 +1,4 @@
-"""``headstock tasks``, ``backbones``, ``adapters`` and ``plugins``: what is installed, and who brought it."""
+"""``headstock tasks``, ``backbones``, ``adapters``, ``methods``, ``plugins``: what is installed, and who brought it."""
 
 from __future__ import annotations
 
@@ -39,6 +39,14 @@ def backbones(shell: Shell, as_json: bool) -> None:
 def adapters(shell: Shell, as_json: bool) -> None:
     """List the installed adapters."""
     _print_entries(shell, "adapter", as_json)
+
+
+@click.command()
+@as_json_option
+@pass_shell
+def methods(shell: Shell, as_json: bool) -> None:
+    """List the installed training methods."""
+    _print_entries(shell, "method", as_json)
 
 
 @click.command()

@@ -105,7 +105,7 @@ def _describe(shell: Shell, entry: Entry) -> dict[str, Any]:
     elif entry.kind == "backbone":
         record["cost_unit"] = target.cost_unit
         record["tasks"] = _fitting(catalogue, "task", target.modality)
-    else:
+    elif entry.kind == "adapter":
         record["keeps_base"] = target.keeps_base
     return record
 

@@ -62,6 +62,7 @@ def make_result(
         task=resolved.task.entry.name,
         backbone=resolved.backbone.entry.name,
         adapter=resolved.adapter.entry.name,
+        methods=[part.entry.name for part in resolved.methods],
         seed=resolved.seed,
         parameters=count(module.parameters()),
         trainable_parameters=count(parameter for parameter in module.parameters() if parameter.requires_grad),

@@ -68,7 +68,11 @@ def prepare_run(context: RunContext) -> PreparedRun:
     elif resolved.trainer.fsdp:
         console.line("trainer.fsdp: there is one process, so nothing is sharded")
     precision = ranks.from_first(lambda: settle_precision(resolved.trainer, module, context.device).precision)
-    trainer = resolved.trainer.model_copy(update={"precision": precision})
+    update: dict[str, Any] = {"precision": precision}
+    if resolved.methods:
+        module.begin_methods()
+        update["cuda_graphs"] = False  # what a method does in a step may differ from step to step
+    trainer = resolved.trainer.model_copy(update=update)
     resolved = replace(resolved, trainer=trainer, remarks=tuple(remarks))
     rounds = ranks.from_first(lambda: uses_round_costs(directory, resolved, context.device, context.resume))
     if ranks.first:

@@ -78,6 +78,9 @@ def check_options(resolved: ResolvedRecipe) -> None:
     choose_device(resolved.trainer.device)
     if resolved.trainer.fsdp and resolved.trainer.compile:
         raise HeadstockError("trainer.fsdp does not go together with trainer.compile; leave one of them out")
+    apart = [part.name for part in resolved.methods if part.cls.runs_encoder or part.cls.whole_weights]
+    if resolved.trainer.fsdp and apart:
+        raise HeadstockError(f"method {apart[0]} does not go together with trainer.fsdp; leave one of them out")
     if resolved.trainer.time is not None and launched():
         raise HeadstockError("trainer.time is for one process; under torchrun set trainer.max_steps")
     if resolved.trainer.tensorboard and importlib.util.find_spec("tensorboard") is None:
@@ -185,7 +188,9 @@ def build_module(
         torch.manual_seed(resolved.seed)
         head = task.build_head(backbone)
         _apply_options(resolved, backbone)
-        return TuningModule(backbone, adapter, task, head).to(device or choose_device(resolved.trainer.device))
+        methods = [part.cls(part.config) for part in resolved.methods]
+        module = TuningModule(backbone, adapter, task, head, methods)
+        return module.to(device or choose_device(resolved.trainer.device))
 
 
 def count(parameters: Iterable[nn.Parameter]) -> int:

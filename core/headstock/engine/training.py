@@ -8,11 +8,13 @@ from torch import nn
 
 from headstock.distributed import Ranks
 from headstock.engine.context import PreparedRun
+from headstock.engine.models.module import TuningModule
 from headstock.engine.passes.loop import split_cost_limit
 from headstock.engine.passes.predictions import evaluate_split
 from headstock.interfaces import Batch
 from headstock.interfaces.padding import round_lengths, rounded
 from headstock.trainer.assembly import build_trainer
+from headstock.trainer.config import TrainerConfig
 from headstock.trainer.plan.batches import BatchPlan, Indices
 from headstock.trainer.progress.training_log import NoLog, TrainingLog
 from headstock.trainer.replay.replayed_steps import can_replay
@@ -40,14 +42,14 @@ def train(run: PreparedRun) -> TrainResult:
     limit = split_cost_limit(validation, relief)
 
     def validate() -> dict[str, float]:
-        return evaluate_split(module, validation, config, console, "validate", ranks, limit).metrics
+        module.exchange_weights()
+        metrics = evaluate_split(module, validation, config, console, "validate", ranks, limit).metrics
+        module.exchange_weights()
+        return metrics
 
     trainer = build_trainer(
         module,
-        [
-            ParameterGroup(_trainable(module.backbone), config.learning_rate),
-            ParameterGroup(_trainable(module.head), config.head_learning_rate or config.learning_rate),
-        ],
+        _groups(module, config),
         BatchPlan(costs, config.batch_size, config.batch_cost, context.resolved.seed),
         collate,
         config,
@@ -62,13 +64,16 @@ def train(run: PreparedRun) -> TrainResult:
             name_example=training.where,
             ranks=ranks,
             relief=relief,
+            after_step=module.after_step,
             # Where the head has no weights of its own, the pretrained model may be good already.
             validates_first=module.backbone.pretrained and not any(True for _ in module.head.parameters()),
         ),
     )
     if context.resume:
         trainer.resume()
-    return trainer.fit()
+    result = trainer.fit()
+    module.exchange_weights()
+    return result
 
 
 def _selection_metric(run: PreparedRun) -> tuple[str, str]:
@@ -82,5 +87,16 @@ def _on_any_number(ranks: Ranks) -> str:
     return " (with torchrun as before, on any number of devices)" if ranks.size > 1 else ""
 
 
-def _trainable(module: nn.Module) -> list[nn.Parameter]:
-    return [parameter for parameter in module.parameters() if parameter.requires_grad]
+def _groups(module: TuningModule, config: TrainerConfig) -> list[ParameterGroup]:
+    """Return what is trained by its learning rate: that of the backbone or of the head, times what methods say."""
+    factors = module.rate_factors()
+    head = {id(parameter) for parameter in module.head.parameters()} - {
+        id(parameter) for parameter in module.backbone.parameters()
+    }
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            own = config.head_learning_rate if id(parameter) in head else None
+            rate = (own or config.learning_rate) * factors.get(name, 1.0)
+            groups.setdefault(rate, []).append(parameter)
+    return [ParameterGroup(parameters, rate) for rate, parameters in groups.items()]

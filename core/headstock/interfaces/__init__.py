@@ -7,6 +7,7 @@ from headstock.interfaces.component import Component, Config, TrainingFacts
 from headstock.interfaces.details import ConfusionMatrix, Details
 from headstock.interfaces.errors import BadExampleError, BadPartsError, DataError, NoTargetError, UntrainableError
 from headstock.interfaces.files import FileValue, is_file_value, open_file, read_bytes
+from headstock.interfaces.method import Method, TrainingModel
 from headstock.interfaces.notes import note, noting
 from headstock.interfaces.padding import pad_stack
 from headstock.interfaces.provenance import Provenance
@@ -31,6 +32,7 @@ __all__ = [
     "Features",
     "FileValue",
     "Loss",
+    "Method",
     "Metric",
     "NoTargetError",
     "Provenance",
@@ -40,6 +42,7 @@ __all__ = [
     "StepOutput",
     "Task",
     "TrainingFacts",
+    "TrainingModel",
     "UntrainableError",
     "is_file_value",
     "note",

@@ -92,7 +92,8 @@ class Component(ABC):  # noqa: B024 - the kinds of component have the abstract m
         """Return values for the recipe's ``trainer`` section that suit this component with these options.
 
         They stand above the trainer's own defaults and below what the user wrote. Where several components answer
-        for one key, adapter beats backbone beats task. It is asked once the data is read and the backbone is made.
+        for one key, method beats adapter beats backbone beats task. It is asked once the data is read and the
+        backbone is made.
 
         Args:
             config: The component's options.

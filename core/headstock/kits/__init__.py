@@ -11,6 +11,7 @@ from headstock.data.tables.cached_rows import cached_rows
 from headstock.data.tables.placed_rows import PlacedRows
 from headstock.files import user_path
 from headstock.kits.classification import Classification, ClassificationConfig
+from headstock.kits.divergence import categorical_divergence, independent_divergence
 from headstock.kits.labelled import Labelled, LabelledConfig
 from headstock.kits.labels import LabelSet, class_weights
 from headstock.kits.lists import read_list
@@ -26,7 +27,9 @@ __all__ = [
     "LabelledConfig",
     "PlacedRows",
     "cached_rows",
+    "categorical_divergence",
     "class_weights",
+    "independent_divergence",
     "is_system_file",
     "open_text",
     "parts_words",

@@ -28,6 +28,7 @@ from headstock.interfaces import (
 )
 from headstock.interfaces.task import Row
 from headstock.kits.curve_areas import curve_areas
+from headstock.kits.divergence import categorical_divergence, independent_divergence
 from headstock.kits.labelled import Labelled, LabelledConfig
 from headstock.kits.labels import LabelSet, class_weights
 from headstock.kits.lists import read_list
@@ -177,6 +178,12 @@ class Classification(Labelled):
         if weights is None:
             return Loss(total, logits.new_full((), float(len(target))))
         return Loss(total, weights[target].sum())
+
+    def divergence(self, outputs: dict[str, Tensor], reference: dict[str, Tensor], batch: Batch) -> Loss:
+        """Return the Kullback-Leibler divergence of the labels' probabilities, summed over examples."""
+        del batch
+        apart = independent_divergence if self.multi_label else categorical_divergence
+        return apart(outputs["logits"], reference["logits"])
 
     # Predictions
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from headstock.interfaces import Adapter, Backbone, Task
+from headstock.interfaces import Adapter, Backbone, Method, Task
 from headstock_registry import Catalogue, Entry, PluginError
 
-BASES = {"task": Task, "backbone": Backbone, "adapter": Adapter}
-DECLARED = {"task": ("modality", "columns", "metrics", "default_backbone"), "backbone": ("modality",), "adapter": ()}
+BASES = {"task": Task, "backbone": Backbone, "adapter": Adapter, "method": Method}
+DECLARED = {
+    "task": ("modality", "columns", "metrics", "default_backbone"),
+    "backbone": ("modality",),
+    "adapter": (),
+    "method": (),
+}
 """What a class of each kind must say of itself."""
 
 

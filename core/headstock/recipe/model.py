@@ -35,6 +35,9 @@ class Recipe(Config):
     task: Section = Field(description="what is learned")
     backbone: Section | None = Field(None, description="the encoder; default: the one that the task names")
     adapter: Section = Field(Section(name=DEFAULT_ADAPTER), description="how the backbone is tuned")
+    methods: tuple[Section, ...] = Field(
+        (), description="how a training batch becomes a loss: names, or mappings with options; the first is outermost"
+    )
     data: dict[str, Any] = Field({}, description="where the data is; default: the task's own sample")
     trainer: dict[str, Any] = Field({}, description="optimisation, validation, precision, device")
     seed: int = Field(0, ge=0, lt=2**31, description="seed of weights, order, dropout and augmentation")
@@ -44,7 +47,13 @@ class Recipe(Config):
     def _names_to_sections(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        return {
+        content = {
             key: {"name": part} if key in ("task", "backbone", "adapter") and isinstance(part, str) else part
             for key, part in value.items()
         }
+        methods = content.get("methods")
+        if isinstance(methods, str | dict):
+            methods = [methods]
+        if isinstance(methods, list | tuple):
+            content["methods"] = [{"name": part} if isinstance(part, str) else part for part in methods]
+        return content

@@ -10,13 +10,13 @@ from typing import Any, Generic, TypeVar
 import yaml
 
 from headstock.data import DataConfig
-from headstock.interfaces import Adapter, Backbone, Task
+from headstock.interfaces import Adapter, Backbone, Method, Task
 from headstock.interfaces.remote_code import without_consent
 from headstock.recipe.backbones import Defaults, default_backbones, fitting_backbone
 from headstock.recipe.choices import choices, required_options
 from headstock.recipe.components import component_class
 from headstock.recipe.errors import RecipeError, validated
-from headstock.recipe.model import DEFAULT_ADAPTER, Recipe
+from headstock.recipe.model import DEFAULT_ADAPTER, Recipe, Section
 from headstock.recipe.source import COMPONENTS, Assignment, assign, component_of, parse_recipe
 from headstock.trainer.config import TrainerConfig
 from headstock_registry import Catalogue, Entry, PluginError, nearest
@@ -48,6 +48,7 @@ class ResolvedRecipe:
         trainer: With the trainer's own defaults for what is open.
         chosen: A line for each component that chose settings of the trainer, once they are settled.
         remarks: A line for each default that could not be taken.
+        methods: The outermost first.
         alternatives: Backbones to try in turn where the recipe names none and the default does not suit the data.
     """
 
@@ -60,6 +61,7 @@ class ResolvedRecipe:
     seed: int
     chosen: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    methods: tuple[Part[Method], ...] = ()
     alternatives: tuple[Part[Backbone], ...] = ()
 
     @property
@@ -106,7 +108,10 @@ def resolve(
         raise RecipeError(
             f"'trainer.metric': no metric '{trainer.metric}'{nearest(str(trainer.metric), [*names, 'loss'])}"
         )
-    spelled_out = {key: part.spelled_out for key, part in parts.items()}
+    methods = tuple(_method_part(catalogue, section) for section in recipe.methods)
+    spelled_out: dict[str, Any] = {key: part.spelled_out for key, part in parts.items()}
+    if methods:
+        spelled_out["methods"] = [method.spelled_out for method in methods]
     given = trainer.model_dump(mode="json", exclude_unset=True)
     complete = Recipe.model_validate(
         spelled_out | {"data": data.model_dump(mode="json"), "trainer": given, "seed": recipe.seed}
@@ -121,6 +126,7 @@ def resolve(
         trainer,
         recipe.seed,
         remarks=tuple(remarks),
+        methods=methods,
         alternatives=tuple(alternatives),
     )
 
@@ -209,6 +215,13 @@ def _backbone_part(
             raise
         advice = choices(catalogue, (task.entry, task.cls), cls, missing)
         raise RecipeError("; ".join([str(error), *advice])) from error
+
+
+def _method_part(catalogue: Catalogue, section: Section) -> Part[Method]:
+    entry = catalogue.get("method", section.name)
+    cls = component_class(catalogue, entry)
+    config = validated(cls.Config, without_consent(section.options, "methods"), f"method {entry.name}")
+    return Part(catalogue.name(entry), entry, cls, config)
 
 
 def _alternatives(

@@ -24,26 +24,37 @@ def recipe_schema(catalogue: Catalogue) -> tuple[dict[str, Any], list[str]]:
     left_out: list[str] = []
     properties = schema["properties"]
     for kind in ("task", "backbone", "adapter"):
-        choices: list[dict[str, Any]] = [{"enum": list(catalogue.names(kind)), "type": "string"}]
-        for entry in catalogue.entries(kind):
-            try:
-                config = component_class(catalogue, entry).Config
-            except PluginError as error:
-                left_out.append(str(error))
-                continue
-            name = catalogue.name(entry)
-            options = _inlined(config, definitions, f"{kind}.{name}")
-            options["properties"] = {"name": {"const": name}, **options.get("properties", {})}
-            options["required"] = ["name", *options.get("required", [])]
-            options["title"], options["description"] = name, entry.summary
-            choices.append(options)
+        choices = _choices(kind, catalogue, definitions, left_out)
         properties[kind] = {"description": Recipe.model_fields[kind].description, "anyOf": choices}
+    method = {"anyOf": _choices("method", catalogue, definitions, left_out)}
+    properties["methods"] = {
+        "description": Recipe.model_fields["methods"].description,
+        "anyOf": [{"type": "array", "items": method}, method],
+    }
     for section, model in (("data", DataConfig), ("trainer", TrainerConfig)):
         options = _inlined(model, definitions, section)
         options["description"] = Recipe.model_fields[section].description
         properties[section] = options
     complete = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "$defs": definitions}
     return complete, left_out
+
+
+def _choices(kind: str, catalogue: Catalogue, definitions: dict[str, Any], left_out: list[str]) -> list[dict[str, Any]]:
+    """Return what a component of a kind may be: a name, or a name with its options."""
+    choices: list[dict[str, Any]] = [{"enum": list(catalogue.names(kind)), "type": "string"}]
+    for entry in catalogue.entries(kind):
+        try:
+            config = component_class(catalogue, entry).Config
+        except PluginError as error:
+            left_out.append(str(error))
+            continue
+        name = catalogue.name(entry)
+        options = _inlined(config, definitions, f"{kind}.{name}")
+        options["properties"] = {"name": {"const": name}, **options.get("properties", {})}
+        options["required"] = ["name", *options.get("required", [])]
+        options["title"], options["description"] = name, entry.summary
+        choices.append(options)
+    return choices
 
 
 def _inlined(model: type[BaseModel], definitions: dict[str, Any], prefix: str) -> dict[str, Any]:

@@ -64,11 +64,12 @@ def settle(resolved: ResolvedRecipe, examples: int, pretrained: bool, parameters
     """
     parts: dict[str, Part[Any]] = {"task": resolved.task, "backbone": resolved.backbone, "adapter": resolved.adapter}
     names = {kind: part.entry.name for kind, part in parts.items()}
+    parts |= {f"method {part.entry.name}": part for part in reversed(resolved.methods)}
     facts = TrainingFacts(
         **names, examples=examples, pretrained=pretrained, parameters=parameters, given=dict(resolved.given)
     )
     by_part = {
-        kind: validated(TrainerConfig, dict(part.cls.trainer_defaults(part.config, facts)), f"{kind} {names[kind]}")
+        kind: validated(TrainerConfig, dict(part.cls.trainer_defaults(part.config, facts)), _called(kind, facts))
         for kind, part in parts.items()
     }
     brought = {kind: config.model_dump(mode="json", exclude_unset=True) for kind, config in by_part.items()}
@@ -83,15 +84,22 @@ def settle(resolved: ResolvedRecipe, examples: int, pretrained: bool, parameters
     return replace(resolved, recipe=recipe, trainer=trainer, chosen=_lines(resolved, facts, defaults, origin))
 
 
+def _called(kind: str, facts: TrainingFacts) -> str:
+    """Return what a component is called; methods are by their names already."""
+    names = {"task": facts.task, "backbone": facts.backbone, "adapter": facts.adapter}
+    return f"{kind} {names[kind]}" if kind in names else kind
+
+
 def _lines(
     resolved: ResolvedRecipe, facts: TrainingFacts, defaults: dict[str, Any], origin: dict[str, str]
 ) -> tuple[str, ...]:
     """Return what was chosen, by whom and for what, for the console and the recipe's file."""
     lines = []
     kind_of = "pretrained" if facts.pretrained else "from scratch"
-    backbone = f"backbone {facts.backbone} ({kind_of}, {facts.parameters:,} parameters)"
-    by = {"task": f"task {facts.task}", "backbone": backbone, "adapter": f"adapter {facts.adapter}"}
-    for kind, who in by.items():
+    for kind in dict.fromkeys(origin.values()):
+        who = _called(kind, facts)
+        if kind == "backbone":
+            who += f" ({kind_of}, {facts.parameters:,} parameters)"
         settings = {
             name: value for name, value in defaults.items() if origin[name] == kind and name not in resolved.given
         }

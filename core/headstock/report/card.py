@@ -18,7 +18,7 @@ TEMPLATE = """---
 # {title}
 
 Tuned with [Headstock](https://pypi.org/project/headstock/) {version}: task {task}, backbone {backbone},
-adapter {adapter}, {trainable} of {parameters} parameters trained, seed {seed}.
+adapter {adapter}{methods}, {trainable} of {parameters} parameters trained, seed {seed}.
 
 ## Test metrics, before and after tuning
 
@@ -107,6 +107,7 @@ def model_card(
         task=code(result.task),
         backbone=code(source if isinstance(source, str) else result.backbone),
         adapter=code(result.adapter),
+        methods="".join(f", method {code(name)}" for name in result.methods),
         trainable=f"{result.trainable_parameters:,}",
         parameters=f"{result.parameters:,}",
         seed=result.seed,

@@ -111,6 +111,7 @@ class RunResult(BaseModel):
     task: str
     backbone: str
     adapter: str
+    methods: list[str] = []
     seed: int
     parameters: int
     trainable_parameters: int

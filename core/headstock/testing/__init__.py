@@ -14,7 +14,14 @@ Put into one test file::
 """
 
 from headstock.testing.check import Check, CheckResult
-from headstock.testing.parametrize import CheckCall, check_adapter, check_backbone, check_task, parametrize_with_checks
+from headstock.testing.parametrize import (
+    CheckCall,
+    check_adapter,
+    check_backbone,
+    check_method,
+    check_task,
+    parametrize_with_checks,
+)
 from headstock.testing.runner import checks_for, run_checks
 
 __all__ = [
@@ -23,6 +30,7 @@ __all__ = [
     "CheckResult",
     "check_adapter",
     "check_backbone",
+    "check_method",
     "check_task",
     "checks_for",
     "parametrize_with_checks",

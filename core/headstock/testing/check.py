@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:
     from headstock.testing.subject import Subject
 
-KINDS = ("task", "backbone", "adapter")
+KINDS = ("task", "backbone", "adapter", "method")
 """Kinds of component that are checked."""
 
 

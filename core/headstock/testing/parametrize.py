@@ -60,7 +60,7 @@ def parametrize_with_checks(kind: str, name: str, assignments: Sequence[str] = (
             check()
 
     Args:
-        kind: ``task``, ``backbone`` or ``adapter``.
+        kind: ``task``, ``backbone``, ``adapter`` or ``method``.
         name: The component's name.
         assignments: ``section.key=value`` texts, as in :func:`headstock.testing.run_checks`.
     """
@@ -87,6 +87,11 @@ def check_backbone(name: str, assignments: Sequence[str] = ()) -> None:
 def check_adapter(name: str, assignments: Sequence[str] = ()) -> None:
     """Run all checks on an installed adapter. See :func:`check_task`."""
     _check_all("adapter", name, assignments)
+
+
+def check_method(name: str, assignments: Sequence[str] = ()) -> None:
+    """Run all checks on an installed training method. See :func:`check_task`."""
+    _check_all("method", name, assignments)
 
 
 def _check_all(kind: str, name: str, assignments: Sequence[str]) -> None:

@@ -16,14 +16,14 @@ from headstock_registry import Catalogue, Entry, HeadstockError, UnknownNameErro
 
 
 def checks_for(kind: str, only: Iterable[str] | None = None) -> tuple[Check, ...]:
-    """Return the checks of one kind of component (``task``, ``backbone`` or ``adapter``), or those named.
+    """Return the checks of one kind of component (``task``, ``backbone``, ``adapter`` or ``method``), or those named.
 
     Raises:
         UnknownNameError: there is no such kind, or the kind has no such check.
     """
     found = {check.name: check for check in CHECKS if kind in check.kinds}
     if not found:
-        raise UnknownNameError(f"nothing of kind '{kind}' is checked; task, backbone and adapter are")
+        raise UnknownNameError(f"nothing of kind '{kind}' is checked; task, backbone, adapter and method are")
     if only is None:
         return tuple(found.values())
     names = list(only)
@@ -47,7 +47,7 @@ def run_checks(
         name: The component's name.
         assignments: ``section.key=value`` texts for the recipe on which it is checked: options without a default,
             or another task, backbone or adapter beside it.
-        kind: ``task``, ``backbone`` or ``adapter``, where several have the name.
+        kind: ``task``, ``backbone``, ``adapter`` or ``method``, where several have the name.
         only: Names of the checks to run; default all that the kind has.
         catalogue: The installed plugins, if they are loaded already.
 

@@ -56,8 +56,8 @@ class Built(NamedTuple):
 class Subject:
     """A component under check.
 
-    A task is checked on its default backbone, a backbone under the first task of its modality, an adapter on the first
-    task that runs; ``assignments`` say otherwise, and give the options that have no default.
+    A task is checked on its default backbone, a backbone under the first task of its modality, an adapter or a method
+    on the first task that runs; ``assignments`` say otherwise, and give the options that have no default.
 
     Attributes:
         entry: The component.
@@ -81,7 +81,15 @@ class Subject:
             return {"task": self.catalogue.name(self.entry)}
         own = self.catalogue.name(self.entry)
         named = [text.removeprefix("task=") for text in self.assignments if text.startswith("task=")]
-        return {"task": named[0] if named else self._some_task(), self.entry.kind: own}
+        section = {"methods": [own]} if self.entry.kind == "method" else {self.entry.kind: own}
+        return {"task": named[0] if named else self._some_task(), **section}
+
+    @property
+    def options(self) -> Any:
+        """The component's options, as the recipe has them."""
+        resolved = self.resolved()
+        parts: dict[str, Any] = {"task": resolved.task, "backbone": resolved.backbone, "adapter": resolved.adapter}
+        return (resolved.methods[0] if self.entry.kind == "method" else parts[self.entry.kind]).config
 
     def _some_task(self) -> str:
         modality = self.entry.modality

@@ -81,6 +81,7 @@ class Surroundings:
         name_example: Names a training example by its index, for an error.
         ranks: The processes of the run. Of ``checkpoints``, only the first one's are used.
         relief: What can be freed when memory runs out, in training and in validation.
+        after_step: Told each optimizer step that was taken (from 1), and how many there will be.
         validates_first: Whether the weights that training starts from are validated too, and kept if none are better.
     """
 
@@ -92,6 +93,7 @@ class Surroundings:
     name_example: Callable[[int], str]
     ranks: Ranks = ALONE
     relief: MemoryRelief = field(default_factory=MemoryRelief)
+    after_step: Callable[[int, int], None] = lambda step, steps: None
     validates_first: bool = False
 
 
@@ -251,6 +253,7 @@ class Trainer:
                 "done in pieces from now on, with the same gradient"
             )
         meter.add(*outcome, state.step + 1)
+        self._around.after_step(state.step + 1, self._total_steps)
         epoch, batch = (window.epoch + 1, 0) if window.ends_epoch else (window.epoch, window.end)
         moved = {"step": state.step + 1, "epoch": epoch, "batch": batch, "cost_limit": parts.limit.value}
         self._state = state.model_copy(update=moved)

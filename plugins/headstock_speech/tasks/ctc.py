@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from headstock import Backbone, Batch, DataError, Example, Features, Loss, NoTargetError
+from headstock.kits import categorical_divergence
 from headstock_speech.tasks.transcripts import BLANK, Alphabet, shortened
 
 IGNORED = -100
@@ -76,6 +77,14 @@ class Ctc:
             reduction="none",
         )
         return Loss((each / sizes).sum(), each.new_full((), float(len(targets))))
+
+    def divergence(self, outputs: dict[str, Tensor], reference: dict[str, Tensor]) -> Loss:
+        """Return the mean over frames of the Kullback-Leibler divergence of the characters, summed over recordings."""
+        logits, lengths = outputs["logits"], outputs["lengths"].clamp(min=1)
+        real = torch.arange(logits.shape[1], device=logits.device) < lengths.unsqueeze(1)
+        # Weighted by its length, a frame of any recording counts as the recording's own mean has it.
+        found = categorical_divergence(logits, reference["logits"], real / lengths.unsqueeze(1))
+        return Loss(found.total, found.total.new_full((), float(len(logits))))
 
     def decode(self, outputs: dict[str, Tensor]) -> list[str]:
         """Return each example's transcript."""

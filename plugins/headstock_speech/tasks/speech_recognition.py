@@ -247,6 +247,17 @@ class SpeechRecognition(Task):
         """Return the loss, summed."""
         return self._way.loss(outputs, batch)
 
+    def divergence(self, outputs: dict[str, Tensor], reference: dict[str, Tensor], batch: Batch) -> Loss:
+        """Return the divergence of the characters' probabilities.
+
+        Raises:
+            NotImplementedError: the transcripts are written by the backbone's decoder.
+        """
+        del batch
+        if isinstance(self._way, Ctc):
+            return self._way.divergence(outputs, reference)
+        raise NotImplementedError
+
     # Predictions
 
     def decode(self, outputs: dict[str, Tensor], batch: Batch) -> list[str]:

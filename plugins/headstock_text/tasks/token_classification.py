@@ -31,7 +31,7 @@ from headstock import (
     Splits,
     note,
 )
-from headstock.kits import Labelled, LabelledConfig, LabelSet, class_weights, read_list
+from headstock.kits import Labelled, LabelledConfig, LabelSet, categorical_divergence, class_weights, read_list
 from headstock_text.formats.conll import read_conll
 from headstock_text.iob2 import entities, entity_types, is_tag, to_iob2
 from headstock_text.samples import chinese_names, towns_and_people
@@ -206,6 +206,11 @@ class TokenClassification(Labelled):
         if weights is None:
             return Loss(total, real.sum().float())
         return Loss(total, (weights[target.clamp(min=0)] * real).sum())
+
+    def divergence(self, outputs: dict[str, Tensor], reference: dict[str, Tensor], batch: Batch) -> Loss:
+        """Return the Kullback-Leibler divergence of the tags' probabilities, summed over words."""
+        real = batch.targets["tags"] != IGNORED
+        return categorical_divergence(outputs["logits"], reference["logits"], real)
 
     # Predictions
 

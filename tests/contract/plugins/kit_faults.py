@@ -36,6 +36,16 @@ from kit_faulty_backbones import (
     StaleFingerprint,
     WrongWidth,
 )
+from kit_faulty_methods import (
+    AddsToGrad,
+    CutsTheGraph,
+    ExchangesOneWay,
+    ForgetsWhatItWasTold,
+    MeansOverTheBatch,
+    MovesWeightsInPlace,
+    NormalisesOverTheBatch,
+    RemembersOutsideOfMemory,
+)
 from kit_faulty_tasks import (
     BadDefault,
     BatchNormInHead,
@@ -155,6 +165,14 @@ FAULTS = (
     Fault("other numbers when compiled", CannotBeCompiled, "backbone-compile"),
     Fault("weights that load does not read", LoadsNothing, "backbone-loads-what-it-saved"),
     Fault("a counter that checkpoints do not hold", ForgetsWhereItWas, "state-resume"),
+    Fault("a backward pass inside of the loss", AddsToGrad, "method-takes-gradients-apart"),
+    Fault("weights moved in place", MovesWeightsInPlace, "method-takes-gradients-apart"),
+    Fault("a loss without a gradient", CutsTheGraph, "method-takes-gradients-apart"),
+    Fault("a direction that is normalised over the batch", NormalisesOverTheBatch, "method-holds-in-pieces"),
+    Fault("a mean in place of a sum", MeansOverTheBatch, "method-holds-in-pieces"),
+    Fault("weights that do not come back", ExchangesOneWay, "method-exchanges-weights"),
+    Fault("an exchange that forgets", ForgetsWhatItWasTold, "method-exchanges-weights"),
+    Fault("a count that checkpoints do not hold", RemembersOutsideOfMemory, "state-resume"),
     Fault("a change of frozen weights", TrainsFrozen, "adapter-trains-what-it-says"),
     Fault("a trainable parameter that nothing uses", MarksWhatIsUnused, "adapter-trains-what-it-says"),
     Fault("base weights that are trained and not kept", SaysItKeepsTheBase, "adapter-keeps-base"),

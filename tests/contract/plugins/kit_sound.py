@@ -1,4 +1,4 @@
-"""A backbone, a task and an adapter that keep all promises, as small as can be; the faults derive from them."""
+"""A backbone, a task, an adapter and a method that keep all promises; the faults derive from them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from headstock import (
     Column,
     Config,
     Features,
+    Loss,
+    Method,
     pad_stack,
 )
 
@@ -230,3 +232,45 @@ class Factor(nn.Module):
 
     def forward(self, inputs):
         return inputs * self.factor
+
+
+class NudgeConfig(Config):
+    """Options of :class:`Nudge`."""
+
+    radius: float = Field(0.1, gt=0, description="length of the move")
+
+
+class Nudge(Method):
+    """Adds the loss where each example has moved up its gradient, and validates the mean of old and new weights."""
+
+    Config = NudgeConfig
+    runs_encoder = True
+
+    def begin(self, model):
+        for index, weights in enumerate(model.parameters().values()):
+            self.memory.register_buffer(f"mean_{index}", weights.detach().clone())
+        self.memory.register_buffer("steps", torch.zeros(()))
+
+    def loss(self, model, batch):
+        embedded = model.embed(batch)
+        clean = model.loss(batch, embedded)
+        (gradient,) = torch.autograd.grad(clean.total, embedded, retain_graph=True)
+        moved = model.loss(batch, embedded + self.config.radius * self.direction(gradient))
+        return Loss((clean.total + moved.total) / 2, clean.count)
+
+    def direction(self, gradient):
+        return torch.nn.functional.normalize(gradient.flatten(1)).view_as(gradient)
+
+    def after_step(self, model, step, steps):
+        self.memory.steps += 1
+        for mean, weights in self.pairs(model):
+            mean.lerp_(weights, 0.5)
+
+    def exchange(self, model):
+        for mean, weights in self.pairs(model):
+            kept = mean.clone()
+            mean.copy_(weights)
+            weights.copy_(kept)
+
+    def pairs(self, model):
+        return [(getattr(self.memory, f"mean_{n}"), each) for n, each in enumerate(model.parameters().values())]

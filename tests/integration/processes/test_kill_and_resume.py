@@ -46,6 +46,8 @@ def chain(command_env: Any) -> Iterator[Chain]:
             assert process.stdin is not None
             assert process.stdout is not None
             options = OPTIONS | ({"backbone": SMALL[task]} if task in SMALL else {})
+            if task == "text-classification":
+                options |= {"methods": ["ema", "freelb", "r-drop"]}
             request = {"task": task, "options": options, "folder": str(folder), "kills": KILLS}
             process.stdin.write(json.dumps(request) + "\n")
             process.stdin.flush()

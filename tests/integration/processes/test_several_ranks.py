@@ -24,6 +24,13 @@ COMMON = {"data.limit": 61, "trainer.epochs": 2, "trainer.batch_size": 10, "trai
 EXACT = {"task.dropout": 0.0, "backbone.dropout": 0.0}
 RECIPES: dict[str, dict[str, Any]] = {
     "full": {**EXACT, "backbone.name": "textcnn", "backbone.word_dropout": 0.0},
+    "methods": {
+        **EXACT,
+        "backbone.name": "textcnn",
+        "backbone.word_dropout": 0.0,
+        "trainer.gradient_accumulation_steps": 2,
+        "methods": ["ema", {"name": "pgd", "steps": 2}, "layer-decay"],
+    },
     "sharded": {**EXACT, "backbone.name": "textcnn", "backbone.word_dropout": 0.0, "trainer.fsdp": True},
     "sharded-lora": {
         **EXACT,

@@ -62,6 +62,9 @@ def with_fixed_features(
     found = dict(splits)
     weights = _weights_digest(module)
     for name, split in splits.items():
+        if name == "train" and any(method.runs_encoder for method in module.methods):
+            console.line("a method needs the frozen backbone in each step, so it runs anew on training examples")
+            continue
         if name == "train" and module.task.augments:
             console.line("training examples are augmented, so the frozen backbone runs anew on them in every epoch")
             continue

@@ -81,7 +81,7 @@ def entry_tells_the_truth(subject: Subject) -> None:
     expect(not entry.summary.endswith("."), "a summary without a full stop, as in a table", f"'{entry.summary}'")
     expect(entry.summary.strip() != entry.name, "a summary that says more than the name", f"'{entry.summary}'")
     own = getattr(subject.cls, "modality", None)
-    if entry.kind != "adapter":
+    if entry.kind not in ("adapter", "method"):
         expect(entry.modality == own, f"the entry's modality '{entry.modality}' on the class", f"'{own}'")
 
 
@@ -114,8 +114,7 @@ def options_have_valid_defaults(subject: Subject) -> None:
     pydantic does not validate defaults. A run writes all options as YAML and reads them again when it is resumed or
     loaded, so that ``Config.model_validate(config.model_dump(mode="json"))`` must give the same options.
     """
-    recipe = subject.resolved()
-    config = getattr(recipe, subject.entry.kind).config
+    config = subject.options
     written = json.loads(json.dumps(config.model_dump(mode="json")))
     try:
         again = type(config).model_validate(written)

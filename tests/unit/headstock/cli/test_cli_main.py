@@ -158,7 +158,7 @@ def test_what_click_raises(commands, invoke, how, code, message):
     [
         (["tasks", "--jsn"], "--jsn"),
         (["show"], "Missing argument 'NAME'"),
-        (["show", "x", "--kind", "tsak"], "'tsak' is not one of 'task', 'backbone', 'adapter', 'command'"),
+        (["show", "x", "--kind", "tsak"], "'tsak' is not one of 'task', 'backbone', 'adapter', 'method', 'command'"),
         (["--verbos"], "--verbos"),
         (["taks"], "there is no command 'taks'; did you mean tasks?"),
     ],

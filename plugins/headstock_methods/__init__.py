@@ -1,0 +1,1 @@
+"""Training methods for any task and backbone: adversarial training, consistency, mixing, averages of weights."""

@@ -1,0 +1,1 @@
+"""Averages of the weights, which are validated and kept in place of the last ones."""

@@ -1,0 +1,18 @@
+"""Losses put together so that what is counted stays as it is."""
+
+from __future__ import annotations
+
+from headstock import Loss
+
+
+def mean_of(*losses: Loss) -> Loss:
+    """Return the mean of losses of one batch, which all count the same."""
+    total = losses[0].total
+    for loss in losses[1:]:
+        total = total + loss.total
+    return Loss(total / len(losses), losses[0].count)
+
+
+def added(loss: Loss, other: Loss, weight: float) -> Loss:
+    """Return a loss with another one added that may count other things; each is meant by its mean."""
+    return Loss(loss.total + weight * other.total * (loss.count / other.count.clamp(min=1e-12)), loss.count)

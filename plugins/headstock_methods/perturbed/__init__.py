@@ -1,0 +1,1 @@
+"""Methods that move the input or the weights before the loss is taken."""
