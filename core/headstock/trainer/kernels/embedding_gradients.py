@@ -73,6 +73,8 @@ class _GradientBuffer:
 
     def __init__(self, table: nn.Embedding) -> None:
         self._table = table
+        # A method may put other weights in their place for a pass, made from these.
+        self._weight = table.weight
         self._gradient = torch.zeros_like(table.weight)
         self._rows: list[Tensor] = []
         self._unique = False  # whether the rows are one tensor, with each once
@@ -91,7 +93,7 @@ class _GradientBuffer:
 
     def rows(self) -> Tensor | None:
         """Return the rows where the gradient may differ from zero, each once, or ``None`` where that is not known."""
-        if self._dense or self._table.weight.grad is not self._gradient:
+        if self._dense or self._weight.grad is not self._gradient:
             return None
         if len(self._rows) != 1 or not self._unique:
             joined = torch.cat(self._rows) if self._rows else torch.empty(0, dtype=torch.int64)
@@ -106,10 +108,9 @@ class _GradientBuffer:
 
     def _prepare(self, module: nn.Module, inputs: Any) -> None:
         del module, inputs
-        weight = self._table.weight
-        if torch.is_grad_enabled() and weight.grad is None:
+        if torch.is_grad_enabled() and self._weight.grad is None:
             self._zero()
-            weight.grad = self._gradient
+            self._weight.grad = self._gradient
 
     def _add_rows(self, gradient: Tensor) -> None:
         if gradient.is_sparse:
