@@ -55,7 +55,10 @@ NOT_TOGETHER = {
     ("linear-probe", "seq2seq"),  # the task generates with the backbone's decoder, and has nothing of its own to train
     ("linear-probe", "speech-seq2seq"),  # so it is here
 }
-ON_SOME = {"peft": ("textcnn", "transformers-text")}
+ON_SOME = {
+    "bottleneck": ("transformers-text", "transformers-speech"),
+    "peft": ("textcnn", "transformers-text"),
+}
 """Adapters that are tried on some backbones here, because tests of their own try them on bodies of each kind."""
 LARGE = ("torchvision-detection", "efficientnet-lite0", "minilm")
 """Backbones that come in no small size: adapters are tried on others that are built alike."""
@@ -141,7 +144,7 @@ def adapters() -> Iterator[tuple[Case, Check]]:
             task = fitting(backbone)[0]
             for check in checks_for("adapter"):
                 general = check.name.startswith(("entry-", "options-", "state-resume", "state-nothing"))
-                if not general or backbone.name == "textcnn":
+                if not general or backbone.name == ("textcnn" if some is None else some[0]):
                     own = (*LIGHTER.get(task, ()), *OF_ADAPTERS.get(entry.name, ()))
                     beside = (f"task={task}", f"backbone={backbone.name}", *own)
                     yield Case("adapter", entry.name, beside), check

@@ -99,7 +99,7 @@ def test_loading_damaged_files(backbones: SimpleNamespace, tmp_path: Path) -> No
 
 def test_entries_resolve_to_adapters() -> None:
     entries: list[Entry] = headstock_entries()
-    assert [entry.name for entry in entries] == ["full", "linear-probe", "bitfit", "lora", "peft"]
+    assert [entry.name for entry in entries] == ["full", "linear-probe", "bitfit", "lora", "bottleneck", "peft"]
     for entry in entries:
         module, attribute = entry.target.split(":")
         assert issubclass(getattr(importlib.import_module(module), attribute), Adapter)
