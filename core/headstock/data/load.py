@@ -18,6 +18,7 @@ from headstock.data.formats.class_folders import read_class_folders, reads_class
 from headstock.data.formats.csv_file import read_csv
 from headstock.data.formats.json_file import read_json
 from headstock.data.formats.parquet_file import read_parquet
+from headstock.data.open_columns import OpenColumns
 from headstock.data.tables.table import MemoryRows, Rows, Table
 from headstock.files import require_regular, user_path
 from headstock.interfaces import Column, DataError, Request
@@ -126,12 +127,16 @@ def load_own(
 
 
 def in_memory(name: str, splits: Splits, wanted: Wanted) -> dict[SplitName, Table]:
-    """Return tables of the splits that a task returned, without those that have no rows. Rows keep wanted columns."""
+    """Return tables of the splits that a task returned, without those that have no rows.
+
+    Where the data decides the columns, rows keep these alone.
+    """
     tables: dict[SplitName, Table] = {}
     for split in SPLITS:
         rows: Sequence[Mapping[str, Any]] = splits.get(split, ())
         if not len(rows):
             continue
+        decided = isinstance(wanted.columns, OpenColumns)
         if wanted.open:
             wanted.settle(rows.columns if isinstance(rows, Table) else _keys(rows))
         if isinstance(rows, Table):
@@ -139,7 +144,8 @@ def in_memory(name: str, splits: Splits, wanted: Wanted) -> dict[SplitName, Tabl
             continue
         present = tuple(column.name for column in wanted.columns if column.name in rows[0])
         notes: tuple[str, ...] = getattr(rows, "notes", ())
-        known = frozenset(column.name for column in wanted.columns)
+        # A task that declares its columns may leave itself word in others.
+        known = frozenset(column.name for column in wanted.columns) if decided else None
         tables[split] = Table(MemoryRows(f"{name} {split}", rows, present, notes, known))
     return tables
 

@@ -28,6 +28,7 @@ from headstock import (
     Splits,
     Task,
     TrainingFacts,
+    note,
     pad_stack,
 )
 from headstock.kits import LabelSet
@@ -126,6 +127,8 @@ class ObjectDetection(Task):
         found = read_voc(request.path) or read_coco(request.path)
         if found is None and request.with_targets:
             refuse_yolo(request.path)
+        for column in request.columns if found is not None else ():
+            note(f"data.columns.{column} left out, for Pascal VOC and COCO name what they hold themselves")
         return found
 
     def inputs(self, row: Row) -> Mapping[str, Any]:

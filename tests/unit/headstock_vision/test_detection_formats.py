@@ -9,6 +9,7 @@ from PIL import Image
 
 from headstock.data import DataConfig, load_evaluation, load_splits
 from headstock.interfaces import BadExampleError, DataError, Request
+from headstock.interfaces.notes import noting
 from headstock.preprocessing.reading import read_split
 from headstock_vision.detection.objects import read_objects
 from headstock_vision.detection.references import LEFT_OUT
@@ -148,6 +149,22 @@ def test_with_skip_bad_boxes_are_left_out_and_counted(tmp_path: Path) -> None:
     assert {what: noted.count for what, noted in split.notes.summary().items()} == {LEFT_OUT: 1}
     with pytest.raises(BadExampleError, match=r"1\.xml: object 1 \('cat'\) has an empty box: .* leaves such parts out"):
         read_split("test", table, TASK, "error")
+
+
+def test_an_image_that_is_missing_is_named_in_a_table_too(tmp_path: Path) -> None:
+    picture(tmp_path / "a.jpg")
+    coco(tmp_path / "cats.json", "a.jpg", "gone.jpg")
+    table = load_evaluation(DataConfig(path=str(tmp_path / "cats.json")), TASK.columns, reader=TASK)
+    split = read_split("test", table, TASK, "skip")
+    assert [line.partition("there is no ")[2].partition(" in ")[0] for line in split.skipped] == ["'gone.jpg'"]
+
+
+def test_a_mapping_of_columns_has_no_say_in_them(tmp_path: Path) -> None:
+    picture(tmp_path / "a.jpg")
+    coco(tmp_path / "cats.json", "a.jpg")
+    with noting() as found:
+        TASK.read(Request(tmp_path / "cats.json", columns={"image": "file"}))
+    assert found == {"data.columns.image left out, for Pascal VOC and COCO name what they hold themselves": 1}
 
 
 def test_other_data_is_left_to_the_common_formats(tmp_path: Path) -> None:

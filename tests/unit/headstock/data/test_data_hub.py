@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import datasets
 import pytest
 
 from headstock.data import DataConfig, load_evaluation, load_splits
+from headstock.data.open_columns import OpenColumns
 from headstock.interfaces import Column, DataError
+from headstock.interfaces.notes import noting
 
 Columns = tuple[Column, ...]
 
@@ -68,6 +71,40 @@ def test_slices_and_other_names_can_be_taken(texts: Columns) -> None:
     assert {split: len(table) for split, table in tables.items()} == {"train": 10, "validation": 10, "test": 5}
     assert tables["validation"][0]["text"] == "train 10"
     assert tables["validation"].where(0) == "owner/set train[50%:] row 1"
+
+
+def hub(monkeypatch: pytest.MonkeyPatch, **splits: list[dict[str, Any]]) -> None:
+    made = {split: datasets.Dataset.from_list(content) for split, content in splits.items()}
+    monkeypatch.setattr(datasets, "load_dataset", Hub(**made))
+
+
+def test_groups_and_orders_are_known_there_too(texts: Columns, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = [{**row, "speaker": n % 10, "date": f"20{60 - n}-01-01"} for n, row in enumerate(rows("train", 50))]
+    hub(monkeypatch, train=content)
+    tables = load_splits(DataConfig(hub="set", group="speaker"), texts, dict)
+    speakers = [{int(text.split()[1]) % 10 for text in table.values("text")} for table in tables.values()]
+    assert sum(map(len, speakers)) == 10
+    tables = load_splits(DataConfig(hub="set", cut="ordered", order="date"), texts, dict)
+    assert list(tables["test"].values("text")) == [f"train {n}" for n in (4, 3, 2, 1, 0)]
+    with noting() as found:
+        load_splits(DataConfig(hub="set"), texts, dict)
+    assert [what.partition(";")[0] for what in found] == [
+        "warning: rows of one 'speaker' are in several splits",
+        "warning: the data is in order of 'date', and splits are cut at random",
+    ]
+
+
+def test_the_training_split_decides_open_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub(monkeypatch, train=rows("train", 20), test=[{**row, "more": 1} for row in rows("test", 5)])
+
+    def decide(names: Sequence[str]) -> list[Column]:
+        return [Column(name=name, role="target" if name == "label" else "input", summary="x") for name in names]
+
+    columns = OpenColumns((Column(name="label", role="target", summary="x"),), decide)
+    tables = load_splits(DataConfig(hub="set", splits={"test": "test", "train": "train"}), columns, dict)
+    assert [column.name for column in columns] == ["text", "label"]
+    assert list(tables["test"][0]) == ["text", "label"]
+    assert tables["test"].notes == ("set test: columns that training data had not are not read: more",)
 
 
 def test_a_split_taken_for_one_purpose_serves_no_other(texts: Columns) -> None:
