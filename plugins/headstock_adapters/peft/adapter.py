@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import peft
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils import ModulesToSaveWrapper
 from pydantic import Field, field_validator, model_validator
 from torch import nn
 from transformers.pytorch_utils import Conv1D
@@ -16,10 +17,10 @@ from transformers.pytorch_utils import Conv1D
 from headstock import Adapter, Backbone, Config, HeadstockError, TrainingFacts, note
 from headstock_adapters.peft.files import read_settings, write_adapter
 from headstock_adapters.peft.methods import CONFIGS, HEAD_RATE, PROMPTS, RATE, RATES, REFUSED, REMARKS, method_name
-from headstock_adapters.peft.options import checked_options, config_for
+from headstock_adapters.peft.options import checked_options, config_for, takes_copies
 from headstock_adapters.peft.prompts import check_body, put_hooks
 from headstock_adapters.peft.sizes import fitted
-from headstock_adapters.peft.targets import choose_layers
+from headstock_adapters.peft.targets import choose_layers, norms_of
 from headstock_adapters.statistics import train_with_fixed_statistics
 from headstock_adapters.wrapping import first_line, leave_fast_path, quiet
 
@@ -43,6 +44,10 @@ class PeftOptions(Config):
         description="layers that the method acts on, by name or last part of the name; auto: all that it can act on",
     )
 
+    also_train: list[Literal["norms"]] = Field(
+        [], max_length=1, description="what else is trained, as copies: norms, the normalisation layers"
+    )
+
     @field_validator("method")
     @classmethod
     def _method_of_peft(cls, method: str) -> str:
@@ -59,6 +64,8 @@ class PeftOptions(Config):
             raise ValueError(str(error)) from error
         if self.method in PROMPTS and self.target_modules != "auto":
             raise ValueError(f"adapter.target_modules: method '{self.method}' acts on no layers; leave it out")
+        if self.also_train and not takes_copies(self.method):
+            raise ValueError(f"adapter.also_train: nothing can be trained beside method '{self.method}'; leave it out")
         return self
 
 
@@ -100,7 +107,8 @@ class Peft(Adapter):
         else:
             layers = choose_layers(method, backbone.body, self.config.target_modules, backbone.fixed_parts())
             options = {**fitted(method, [backbone.body.get_submodule(name) for name in layers]), **options}
-        config = config_for(method, options, layers)
+        copies = self._copies(backbone)
+        config = config_for(method, options, layers, copies)
         with quiet():
             try:
                 backbone.body = peft.get_peft_model(backbone.body, config)
@@ -110,6 +118,10 @@ class Peft(Adapter):
                 raise HeadstockError(
                     f"method '{method}' of adapter 'peft' does not fit this backbone: {first_line(error)}"
                 ) from error
+        if sum(isinstance(module, ModulesToSaveWrapper) for module in backbone.body.modules()) != len(copies):
+            raise HeadstockError(
+                "adapter.also_train: names of layers of this backbone end in names of others; leave it out"
+            )
         self._settle(backbone)
         if not any(parameter.requires_grad for parameter in backbone.body.parameters()):
             raise HeadstockError(f"method '{method}' of adapter 'peft' has nothing to train in this backbone")
@@ -148,7 +160,9 @@ class Peft(Adapter):
         Raises:
             HeadstockError: the files are missing, damaged, of another method or of another network.
         """
-        config = read_settings(directory, self.config.method, self.config.options, backbone.body)
+        config = read_settings(
+            directory, self.config.method, self.config.options, backbone.body, self._copies(backbone)
+        )
         backbone.requires_grad_(False)
         with quiet():
             try:
@@ -161,6 +175,9 @@ class Peft(Adapter):
                 raise HeadstockError(f"cannot load the adapter in {directory}: {first_line(error)}") from error
         backbone.requires_grad_(False)
         self._settle(backbone)
+
+    def _copies(self, backbone: Backbone) -> list[str]:
+        return norms_of(backbone.body, backbone.fixed_parts()) if self.config.also_train else []
 
     def _settle(self, backbone: Backbone) -> None:
         """Make the wrapped body take and give what the plain one does."""

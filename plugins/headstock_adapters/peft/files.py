@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,9 @@ def write_adapter(body: Any, directory: Path) -> None:
     (directory / "README.md").unlink(missing_ok=True)
 
 
-def read_settings(directory: Path, method: str, options: Mapping[str, Any], body: nn.Module) -> peft.PeftConfig:
+def read_settings(
+    directory: Path, method: str, options: Mapping[str, Any], body: nn.Module, copies: Sequence[str] = ()
+) -> peft.PeftConfig:
     """Return the settings of a saved adapter.
 
     Args:
@@ -39,6 +41,7 @@ def read_settings(directory: Path, method: str, options: Mapping[str, Any], body
         method: The run's method.
         options: The options that the run was given.
         body: The network without the adapter.
+        copies: Full names of the layers of which the run trained copies.
 
     Raises:
         HeadstockError: a file is missing or damaged, is not of this method and these options, or has settings that
@@ -53,12 +56,14 @@ def read_settings(directory: Path, method: str, options: Mapping[str, Any], body
     except ValidationError as error:
         raise HeadstockError(f"cannot load the adapter: {path}: {error.errors()[0]['msg']}") from error
     try:
-        return _settings(saved, method, options, body)
+        return _settings(saved, method, options, body, copies)
     except HeadstockError as error:
         raise HeadstockError(f"cannot load the adapter: {path}: {error}") from error
 
 
-def _settings(saved: Mapping[str, Any], method: str, options: Mapping[str, Any], body: nn.Module) -> peft.PeftConfig:
+def _settings(
+    saved: Mapping[str, Any], method: str, options: Mapping[str, Any], body: nn.Module, copies: Sequence[str]
+) -> peft.PeftConfig:
     if str(saved.get("peft_type")).lower() != method:
         raise HeadstockError(f"peft_type is {shown(saved.get('peft_type'), 42)}, but the run's method is '{method}'")
     known = settings_of(method)
@@ -71,7 +76,11 @@ def _settings(saved: Mapping[str, Any], method: str, options: Mapping[str, Any],
             raise HeadstockError(f"{name} is {shown(value, 42)}, but the run's is {shown(options[name], 42)}")
     # What peft writes as null is its own default.
     found = checked_options(method, {name: value for name, value in given.items() if value is not None})
-    config = config_for(method, found, _layers(saved, method, body))
+    config = config_for(method, found, _layers(saved, method, body), copies)
+    if copies and sorted(saved.get("modules_to_save") or []) != sorted(copies):
+        raise HeadstockError(
+            "modules_to_save are not the normalisation layers of the backbone, as adapter.also_train says"
+        )
     _check_rest(saved, known, config)
     config.inference_mode = True
     return config

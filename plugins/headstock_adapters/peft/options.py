@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -142,8 +142,22 @@ def checked_options(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def config_for(method: str, options: Mapping[str, Any], targets: list[str]) -> peft.PeftConfig:
+def takes_copies(method: str) -> bool:
+    """Return whether beside a method copies of other layers can be trained."""
+    fields = {field.name for field in dataclasses.fields(CONFIGS[method])}
+    return "modules_to_save" in fields and method not in (*PROMPTS, "ln_tuning")
+
+
+def config_for(
+    method: str, options: Mapping[str, Any], targets: list[str], copies: Sequence[str] = ()
+) -> peft.PeftConfig:
     """Return peft's settings.
+
+    Args:
+        method: The method.
+        options: Its checked options.
+        targets: Full names of the layers that it acts on.
+        copies: Full names of layers of which copies are trained beside.
 
     Raises:
         HeadstockError: peft does not take these options together.
@@ -153,6 +167,8 @@ def config_for(method: str, options: Mapping[str, Any], targets: list[str]) -> p
         values["task_type"] = "FEATURE_EXTRACTION"
     else:
         values["target_modules"] = targets
+    if copies:
+        values["modules_to_save"] = list(copies)
     try:
         with quiet():
             return CONFIGS[method](**values)

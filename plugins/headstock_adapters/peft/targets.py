@@ -55,9 +55,33 @@ def choose_layers(
     return usable
 
 
+def norms_of(body: nn.Module, fixed: Sequence[nn.Module] = ()) -> list[str]:
+    """Return the full names of the normalisation layers that have weights.
+
+    Raises:
+        HeadstockError: there are none.
+    """
+    kept = {id(module) for part in fixed for module in part.modules()}
+    found = [
+        name
+        for name, layer in body.named_modules()
+        if acts_on("ln_tuning", layer) and id(layer) not in kept and getattr(layer, "weight", None) is not None
+    ]
+    if not found:
+        raise HeadstockError(
+            f"adapter.also_train: the backbone's {type(body).__name__} has no normalisation layer with weights; "
+            "leave it out"
+        )
+    return found
+
+
 def _instead(body: nn.Module) -> str:
     """Return what does go."""
-    found = [method for method in ("lora", "ln_tuning") if any(acts_on(method, layer) for layer in body.modules())]
+    found = [
+        method
+        for method in ("lora", "ln_tuning")
+        if any(acts_on(method, layer) for name, layer in body.named_modules() if name)
+    ]
     if found:
         return f"take method {' or '.join(found)}"
     if any(isinstance(layer, Conv1D) for layer in body.modules()):

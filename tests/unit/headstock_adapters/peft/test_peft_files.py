@@ -20,6 +20,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "ia3": {},
     "vera": {"r": 4},
     "ln_tuning": {},
+    "lora+norms": {},
     "trainable_tokens": {"token_indices": [1, 2]},
     "prefix_tuning": {"num_virtual_tokens": 3, "prefix_projection": True, "encoder_hidden_size": 8},
     "prompt_tuning": {"num_virtual_tokens": 3},
@@ -27,7 +28,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def make(method: str) -> Peft:
-    return Peft(PeftOptions(method=method, options=OPTIONS[method]))
+    name, _, beside = method.partition("+")
+    return Peft(PeftOptions(method=name, options=OPTIONS[method], also_train=[beside] if beside else []))
 
 
 def bert(backbones: SimpleNamespace) -> Backbone:
@@ -83,7 +85,7 @@ def test_weights_that_could_be_pickled_are_not_read(backbones: SimpleNamespace, 
         make("ia3").load(bert(backbones), tmp_path)
 
 
-@pytest.mark.parametrize("method", ["ia3", "vera", "ln_tuning"])
+@pytest.mark.parametrize("method", ["ia3", "vera", "ln_tuning", "lora+norms"])
 def test_files_that_lack_weights(backbones: SimpleNamespace, method: str, tmp_path: Path) -> None:
     backbone = bert(backbones)
     tuned(backbone, method, tmp_path)
@@ -150,3 +152,27 @@ def test_a_size_that_no_memory_holds(backbones: SimpleNamespace, tmp_path: Path)
     path.write_text(json.dumps({**json.loads(path.read_text()), "r": 10**9}))
     with pytest.raises(HeadstockError, match="r: 1000000000 is too large"):
         adapter.load(bert(backbones), tmp_path)
+
+
+def test_norms_are_trained_as_copies(backbones: SimpleNamespace, tmp_path: Path) -> None:
+    backbone = bert(backbones)
+    before = {name: value.clone() for name, value in backbone.body.state_dict().items() if "LayerNorm" in name}
+    tuned(backbone, "lora+norms", tmp_path)
+    after = [value for name, value in backbone.body.state_dict().items() if "original_module" in name]
+    assert len(before) == len(after) == 10
+    assert all(value.equal(kept) for value, kept in zip(before.values(), after, strict=True))
+    with torch.no_grad():
+        apart = backbone(IDS).sequence
+        make("lora+norms").merge(backbone)
+        torch.testing.assert_close(backbone.eval()(IDS).sequence, apart)
+    assert {name for name, _ in backbone.body.named_parameters()} == {
+        name for name, _ in bert(backbones).body.named_parameters()
+    }
+
+
+def test_copies_of_other_layers_are_not_read(backbones: SimpleNamespace, tmp_path: Path) -> None:
+    tuned(bert(backbones), "lora+norms", tmp_path)
+    path = tmp_path / "adapter_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "modules_to_save": ["(a+)+"]}))
+    with pytest.raises(HeadstockError, match="modules_to_save are not the normalisation layers"):
+        make("lora+norms").load(bert(backbones), tmp_path)

@@ -47,6 +47,8 @@ def refused(**options: Any) -> str:
         ({"method": "adalora", "options": {"r": 4}}, "AdaLoRA's rank is called init_r"),
         ({"method": "lora", "options": {"modules_to_save": ["a"]}}, "modules_to_save means nothing here"),
         ({"method": "prompt_tuning", "options": {"prompt_tuning_init": "TEXT"}}, "method 'prompt_tuning': "),
+        ({"method": "ln_tuning", "also_train": ["norms"]}, "nothing can be trained beside method 'ln_tuning'"),
+        ({"method": "lora", "also_train": ["bias"]}, "'adapter.also_train.0': input should be 'norms'"),
         ({"method": "prefix-tuning", "target_modules": ["key"]}, "method 'prefix_tuning' acts on no layers"),
     ],
 )
@@ -154,6 +156,11 @@ def test_prefixes_do_not_go_with_gradient_checkpointing(backbones: SimpleNamespa
     adapter.set_mode(backbone, True)
     with pytest.raises(HeadstockError, match=r"do not go together with trainer\.gradient_checkpointing"):
         backbone({"ids": torch.arange(12).reshape(2, 6)})
+
+
+def test_norms_that_are_not_there(backbones: SimpleNamespace) -> None:
+    with pytest.raises(HeadstockError, match=r"adapter\.also_train: .* has no normalisation layer"):
+        attach(backbones.module(nn.Sequential(nn.Linear(3, 3))), method="lora", also_train=["norms"])
 
 
 def test_a_network_without_layers(backbones: SimpleNamespace) -> None:
