@@ -135,14 +135,20 @@ class Inputs:
         return [Source(Table(rows), [each.from_file for each in given])]
 
     def _one(self, value: str, place: str) -> Given:
-        main = self._columns[0].name
         if self._takes_files:
-            return Given(value, {main: value}, from_file=True)
+            return self._row(value, value, from_file=True)
         if os.path.isfile(value):
             return self._content(Path(value))
         if self._looks_like_a_file(value):
             raise self._no_file(value)
-        return Given(place, {main: value})
+        return self._row(place, value)
+
+    def _row(self, place: str, value: Any, from_file: bool = False) -> Given:
+        """Return the row that a value of the main column or a mapping of several is, or why it is none."""
+        try:
+            return Given(place, given_row(value, self._columns, self._mapping), from_file)
+        except BadExampleError as error:
+            return Given(place, {}, from_file, str(error))
 
     def _content(self, path: Path) -> Given:
         try:
@@ -153,7 +159,7 @@ class Inputs:
         if lines > 1:
             command = f"headstock predict {shlex.quote(str(self._run_dir))} < {shlex.quote(str(path))}"
             note(f"{path} is read as one text of {lines} lines; if each is a text: {command}")
-        return Given(str(path), {self._columns[0].name: text}, from_file=True)
+        return self._row(str(path), text, from_file=True)
 
     def _standard_input(self) -> list[Given]:
         if sys.stdin.isatty():
@@ -164,7 +170,6 @@ class Inputs:
 
     def _line(self, line: bytes, place: str) -> Given:
         """Read a line: a JSON object is a row of several columns, anything else is the main input."""
-        main = self._columns[0].name
         try:
             text = line.decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError:
@@ -172,15 +177,12 @@ class Inputs:
         if self._takes_files and not text.strip():
             return Given(place, {}, problem="the line is empty")
         if not text.startswith("{"):
-            return Given(place, {main: text})
+            return self._row(place, text)
         try:
             value = parse_json(text, place, line=0)
         except ReadError as error:
             return Given(place, {}, problem=str(error))
-        try:
-            return Given(place, given_row(value, self._columns, self._mapping))
-        except BadExampleError as error:
-            return Given(place, {}, problem=str(error))
+        return self._row(place, value)
 
     def _looks_like_a_file(self, value: str) -> bool:
         """Tell a mistyped file name from a text: it has folders, or an ending that files have, or nearly have."""

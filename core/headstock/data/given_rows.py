@@ -51,10 +51,14 @@ def given_row(value: Any, columns: Sequence[Column], mapping: Mapping[str, str])
         mapping: The data's column for a column of the task, where names differ.
 
     Raises:
-        BadExampleError: a mapping has none of the columns, lacks a required input, or misspells an optional one.
+        BadExampleError: there is one value where several inputs are required, or a mapping has none of the columns,
+            lacks a required input or misspells an optional one.
     """
     main = columns[0]
+    needed = [column.name for column in columns if column.role == "input" and column.required]
     if not isinstance(value, Mapping):
+        if len(needed) > 1:
+            raise BadExampleError(f"it is one value, and the task reads the columns {listed(needed)}; give all of them")
         return {main.name: value}
     row: dict[str, Any] = {}
     taken: set[str] = set()

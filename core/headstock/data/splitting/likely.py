@@ -49,11 +49,7 @@ def warn_of_likely_order(train: Table, but: Iterable[str]) -> None:
     for column in _candidates(train, but):
         if not says_when(column):
             continue
-        places = places_of(train.values_of(column))
-        if places is None or len(places) < FEWEST_ROWS or len(set(places)) < FEWEST_TIMES:
-            continue
-        steps = [after - before for before, after in pairwise(places)]
-        if min(steps) >= 0 or max(steps) <= 0:
+        if len(train) >= FEWEST_ROWS and _goes_one_way(places_of(train.values_of(column))):
             option = shlex.join(["data.cut=ordered", f"data.order={column}"])
             what = f"warning: the data is in order of '{column}', and splits are cut at random"
             note(f"{what}; {option} tests on the latest; rows", len(train))
@@ -68,6 +64,19 @@ def _candidates(train: Table, but: Iterable[str]) -> list[str]:
         if (says_whose(column) or says_when(column))
         and all(len(str(value)) <= LONGEST for value in islice(train.values_of(column), FEWEST_ROWS))
     ]
+
+
+def _goes_one_way(places: Iterable[float | int | None]) -> bool:
+    """Tell whether all values have a place, which goes up from each to the next or down, and several differ."""
+    up = down = 0
+    for before, after in pairwise(places):
+        if before is None or after is None:
+            return False
+        up += after > before
+        down += after < before
+        if up and down:
+            return False
+    return up + down >= FEWEST_TIMES - 1
 
 
 def _recur(counts: Counter[Hashable | None], surely: bool) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -63,17 +63,15 @@ def in_order(table: Table, column: str, skip: bool) -> tuple[Table, Indices]:
     return table.select(np.asarray(rows, dtype=np.int64)[order]), runs
 
 
-def places_of(values: Iterable[Any]) -> list[Place] | None:
-    """Return the place of each value in their order; ``None`` where one of them has none."""
+def places_of(values: Iterable[Any]) -> Iterator[Place | None]:
+    """Yield the place of each value in their order; ``None`` for one that has none."""
     place_of: Callable[[Any], Place] | None = None
-    places: list[Place] = []
     for value in values:
         try:
             place_of = place_of or _kind(value)
-            places.append(place_of(value))
+            yield place_of(value)
         except ValueError:
-            return None
-    return places
+            yield None
 
 
 def _kind(value: Any) -> Callable[[Any], Place]:

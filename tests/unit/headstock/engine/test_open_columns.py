@@ -167,6 +167,16 @@ def test_a_mapping_that_is_no_row_is_named(row: dict[str, Any], message: str, mo
     assert model.predict([row, {"animal": "hen"}], on_bad_example="skip")[0] is None
 
 
+def test_the_command_line_takes_rows_as_objects(finished: Path, site: Path, forked: Any, tmp_path: Path) -> None:
+    lines = ['{"name": "hen1", "Legs": 2}', '{"Legs": 2}', "hen"]
+    result = forked(
+        tmp_path, "predict", str(finished), "--on-bad-example", "skip", pythonpath=[site], input="\n".join(lines)
+    )
+    predictions = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [prediction is None for prediction in predictions] == [False, True, False]
+    assert "null: standard input, line 2: it has no column 'animal'; it has: Legs" in result.stderr
+
+
 def task_of(site: Path) -> Task:
     del site
     from headstock.recipe.components import component_class
