@@ -157,3 +157,24 @@ def test_every_row_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TextClassification, "reference", counting)
     prepared({"train": texts(30)})
     assert len(seen) == 30
+
+
+def test_labels_that_an_ordered_cut_leaves_out_of_a_split_are_named() -> None:
+    sample: Splits = {"train": rows(*["old"] * 20, *["both", "old"] * 10, *["new", "both"] * 5)}
+    lines = [line for line in prepared(sample, "text-classification", "data.cut=ordered").lines() if "ordered" in line]
+    assert lines == [
+        "warning: in an ordered cut, train has no rows of these labels: new",
+        "warning: in an ordered cut, validation has no rows of these labels: old",
+        "warning: in an ordered cut, test has no rows of these labels: old",
+    ]
+    even: Splits = {"train": rows(*["old", "new"] * 25)}
+    assert not [line for line in prepared(even, "text-classification", "data.cut=ordered").lines() if "warning" in line]
+
+
+def test_groups_hold_in_a_run_and_are_said() -> None:
+    speakers = [{**row, "speaker": f"s{n % 8}"} for n, row in enumerate(rows(*"ab" * 40))]
+    data = prepared({"train": speakers}, "text-classification", "data.group=speaker", "data.limit=40")
+    assert "splits cut by whole groups of 'speaker'; groups: 8" in data.lines()
+    texts = [{row["text"] for row in split.split.table.select(split.split.rows)} for split in data.splits.values()]
+    of = {row["text"]: row["speaker"] for row in speakers}
+    assert sum(len({of[text] for text in inside}) for inside in texts) == 8
