@@ -117,7 +117,7 @@ class TransformerEncoder(Backbone):
         if facts.task == "token-classification":
             settings = passes(facts, steps=600, least=3, most=20)
         else:
-            settings = passes(facts, steps=300 if few else 130, least=3, most=15)
+            settings = passes(facts, steps=300 if few else 100, least=3, most=15)
         return {"learning_rate": _rate(facts.parameters, few), "warmup_ratio": 0.1, **settings}
 
     # Inputs
