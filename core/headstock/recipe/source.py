@@ -124,6 +124,8 @@ def assign(content: dict[str, Any], assignments: Sequence[Assignment]) -> dict[s
         if len(path) == 1:
             result[section] = value
             continue
+        if section == "methods":
+            raise RecipeError("'methods' takes names or a list: write methods=NAME or methods=[{name: NAME, …}]")
         if section not in (*COMPONENTS, *MAPPINGS):
             raise RecipeError(f"'{section}' takes a value, not keys: write {section}=…")
         inner = component_of(result, section) if section in COMPONENTS else _mapping(result.get(section), section)
