@@ -84,7 +84,7 @@ def test_values_stay_text_where_text_is_meant(catalogue: Catalogue) -> None:
         (["epochs"], r"'epochs' is not an override; write section.key=value"),
         (["zzzz=3"], r"unknown option 'zzzz'; known: (\w+, ){7}\w+ and \d+ more$"),
         (["model=some/model"], r"option 'model' belongs to backbone .*transformers-text.*; choose with backbone=NAME$"),
-        (["target_modules=[q]"], r"^option 'target_modules' belongs to adapter lora; choose with adapter=lora$"),
+        (["alpha=3"], r"^option 'alpha' belongs to adapter lora; choose with adapter=lora$"),
         (["adapter=lora", "target_modules=[q"], r"^the value of 'target_modules=\[q' is not YAML: expected"),
         (["backbone=textcn"], r"no backbone named 'textcn' is installed for text; did you mean textcnn"),
         (["backbone=smallcnn"], r"backbone 'smallcnn' is for image, the task needs text: .*textcnn"),
