@@ -56,6 +56,8 @@ def headstock_entries():
                   api_version=API_VERSION)]
 '''
 HEADER = "name,Legs,weight,class"
+CAT = {"animal": "cat", "legs": 4}
+NUMBERED = {"header": False, "columns": {"animal": "column_1", "legs": "column_2", "label": "column_3"}}
 
 
 def rows(count: int = 60) -> list[str]:
@@ -175,6 +177,8 @@ def test_the_command_line_takes_rows_as_objects(finished: Path, site: Path, fork
     predictions = [json.loads(line) for line in result.stdout.splitlines()]
     assert [prediction is None for prediction in predictions] == [False, True, False]
     assert "null: standard input, line 2: it has no column 'animal'; it has: Legs" in result.stderr
+    shown = forked(tmp_path, "show", "cells", pythonpath=[site]).stdout
+    assert "the training data decides which there are" in shown
 
 
 def task_of(site: Path) -> Task:
@@ -200,6 +204,34 @@ def test_training_data_decides_whatever_comes_first(site: Path, tmp_path: Path) 
     assert list(tables["validation"][0]) == ["animal", "label"]
     assert tables["test"].notes == (f"{tmp_path / 'test.csv'}: columns that training data had not are not read: extra",)
     assert not found
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options"),
+    [
+        ("a.csv", "animal;legs;label\n" + "cat;4;x\n" * 9, {}),
+        (
+            "a.csv",
+            "cat,4,x\n" * 9,
+            NUMBERED,
+        ),
+        ("a.tsv", "animal\tlegs\tLabel\n" + "cat\t4\tx\n" * 9, {}),
+        ("a.json", json.dumps([{"animal": "cat", "legs": 4, "label": "x"}] * 9), {}),
+        ("a.json", json.dumps({"animal": ["cat"] * 9, "legs": [4] * 9, "label": ["x"] * 9}), {}),
+        (
+            "a.json",
+            json.dumps({"rows": [{**CAT, "kind": "x"}] * 9}),
+            {"columns": {"label": "kind"}},
+        ),
+    ],
+    ids=["semicolons", "no header", "tabs", "list", "columns", "wrapper"],
+)
+def test_any_form_of_table_decides(name: str, content: str, options: Any, site: Path, tmp_path: Path) -> None:
+    task = task_of(site)
+    (tmp_path / name).write_text(content)
+    tables = load_splits(DataConfig(path=str(tmp_path / name), **options), columns_of(task), dict, task)
+    assert names(task) == ["animal", "legs", "label"]
+    assert {str(value) for value in tables["train"].values("legs")} == {"4"}
 
 
 def test_rows_in_memory_are_cut_too(site: Path) -> None:
