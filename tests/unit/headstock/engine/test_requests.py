@@ -146,7 +146,7 @@ def test_the_command_line_asks_too(
     finished: tuple[Path, list[Request]], site: Path, data: Path, forked: Any, tmp_path: Path
 ) -> None:
     run, path = str(finished[0]), str(data / "test.lines")
-    for arguments in ([path], ["--data", path], [path, "columns.label=kind"]):
+    for arguments in (["--data", path], [path, "columns.label=kind"]):
         result = forked(tmp_path, "predict", run, *arguments, pythonpath=[site])
         assert result.returncode == 0, result.stderr
         assert len([json.loads(line) for line in result.stdout.splitlines()]) == 5
