@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -36,12 +36,13 @@ class Mixup(Method):
     runs_encoder: ClassVar[bool] = True
     across_batch: ClassVar[bool] = True
 
-    def begin(self, model: TrainingModel) -> None:
+    def begin(self, model: TrainingModel, inputs: Iterable[Mapping[str, Any]]) -> None:
         """Look whether examples can be mixed.
 
         Raises:
             HeadstockError: the task reads features of parts of an example (words, places), which are no pairs.
         """
+        del inputs
         if self.config.where == "features" and tuple(model.reads) != ("pooled",):
             raise HeadstockError("method mixup mixes whole examples, and this task reads parts of them; leave it out")
 

@@ -22,6 +22,7 @@ def headstock_entries() -> list[Entry]:
         ),
         ("r-drop", "r_drop:RDrop", "outputs that agree under two dropout masks (Wu et al. 2021)"),
         ("mixup", "mixup:Mixup", "pairs of examples mixed, their losses too (Zhang et al. 2018)"),
+        ("distillation", "distillation:Distillation", "outputs like those of a finished run (Hinton et al. 2015)"),
         ("ema", "averaged.ema:Ema", "an exponential average of the weights is validated and kept"),
         ("swa", "averaged.swa:Swa", "the mean of the last weights is validated and kept (Izmailov et al. 2018)"),
         ("layer-decay", "layer_decay:LayerDecay", "smaller learning rates for lower layers (Howard & Ruder 2018)"),

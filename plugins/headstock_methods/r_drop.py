@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from pydantic import Field
 
 from headstock import Batch, Config, HeadstockError, Loss, Method, TrainingModel
@@ -24,12 +27,13 @@ class RDrop(Method):
     Config = RDropConfig
     config: RDropConfig
 
-    def begin(self, model: TrainingModel) -> None:
+    def begin(self, model: TrainingModel, inputs: Iterable[Mapping[str, Any]]) -> None:
         """Look whether outputs can be compared.
 
         Raises:
             HeadstockError: the task has no divergence of its outputs, or another method inside changes the loss.
         """
+        del inputs
         require_outputs(model, "r-drop")
 
     def loss(self, model: TrainingModel, batch: Batch) -> Loss:

@@ -153,7 +153,7 @@ def adapters() -> Iterator[tuple[Case, Check]]:
 def methods() -> Iterator[tuple[Case, Check]]:
     for entry in CATALOGUE.entries("method"):
         for task, backbone in METHODS_ON.items():
-            if (entry.name, task) in NO_METHOD:
+            if (entry.name, task) in NO_METHOD or entry.name == "distillation":  # needs a finished run; it has tests
                 continue
             for check in checks_for("method"):
                 if check.name.startswith("method-") or task == "text-classification":

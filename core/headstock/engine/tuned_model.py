@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
 
 from headstock.attribution import noting_plugin
 from headstock.console import Console
@@ -16,15 +20,18 @@ from headstock.engine.models.module import TuningModule
 from headstock.engine.passes.predictions import Evaluation, evaluate_split, predict_split
 from headstock.engine.run_directory import RunDirectory
 from headstock.engine.setup import choose_device
-from headstock.interfaces import BadExampleError, Task
+from headstock.interfaces import BadExampleError, Batch, Task
 from headstock.interfaces.remote_code import trusting_remote_code
 from headstock.preprocessing.prepare import PreparedSplit, prepare_split
 from headstock.preprocessing.reading import Policy, read_split
 from headstock.recipe.errors import validated
 from headstock.recipe.source import parse_recipe, read_yaml
 from headstock.trainer.config import TrainerConfig
-from headstock.trainer.step.precision import settle_precision
+from headstock.trainer.step.precision import autocast, settle_precision
 from headstock_registry import Catalogue, HeadstockError, load_catalogue
+
+AT_ONCE = 32
+"""Inputs whose outputs are made together."""
 
 
 class Predictions(NamedTuple):
@@ -129,6 +136,25 @@ class TunedModel:
             for row, prediction in zip(split.split.rows, predictions, strict=True):
                 values[row] = self.task.to_pipeline(prediction, table[row])
         return Predictions(values, split.split.skipped)
+
+    def outputs(self, inputs: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Tensor]]:
+        """Yield the task's outputs for raw inputs, a few at a time and in order, on the CPU and without gradients.
+
+        Args:
+            inputs: What ``Task.inputs`` returns for rows.
+
+        Raises:
+            BadExampleError: an input cannot be used.
+        """
+        backbone = self._module.backbone
+        device = next(self._module.parameters()).device
+        waiting = iter(inputs)
+        while chosen := list(islice(waiting, AT_ONCE)):
+            examples = backbone.preprocess_many(chosen)
+            batch = Batch(backbone.collate(examples), {}, len(examples)).to(device)
+            with torch.no_grad(), autocast(self._config, device):
+                outputs = self._module(batch).outputs
+            yield {name: value.float().cpu() for name, value in outputs.items()}
 
     @noting_plugin()
     def evaluate(self, data: str | Path | Mapping[str, Any], *, quiet: bool = True) -> Evaluation:

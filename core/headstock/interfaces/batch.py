@@ -70,20 +70,23 @@ class Batch:
         targets: What the task collated; empty when there is nothing to compare with (prediction).
         size: Number of examples.
         features: What the backbone makes of ``inputs``, where that was computed before; else ``None``.
+        indices: Which examples of their split these are, int64 (B,); for methods that keep something by example.
     """
 
     inputs: dict[str, Tensor]
     targets: dict[str, Tensor]
     size: int
     features: Features | None = None
+    indices: Tensor | None = None
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
-        """Return the batch with ``function`` applied to every tensor."""
+        """Return the batch with ``function`` applied to every tensor but the indices, which stay on the CPU."""
         return Batch(
             {name: function(value) for name, value in self.inputs.items()},
             {name: function(value) for name, value in self.targets.items()},
             self.size,
             None if self.features is None else self.features.map(function),
+            self.indices,
         )
 
     def tensors(self) -> list[Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -62,6 +62,11 @@ class TrainingModel(ABC):
 
     @property
     @abstractmethod
+    def task_state(self) -> Mapping[str, Any]:
+        """What the task has learnt (:meth:`headstock.Task.state`): labels, an alphabet."""
+
+    @property
+    @abstractmethod
     def reads(self) -> tuple[str, ...]:
         """Which features the task reads (:attr:`headstock.Task.reads`)."""
 
@@ -94,13 +99,17 @@ class Method(Component):
         self.config = config
         self.memory = nn.Module()
 
-    def begin(self, model: TrainingModel) -> None:
-        """Look at the model before the first step, and fill :attr:`memory`. The default does nothing.
+    def begin(self, model: TrainingModel, inputs: Iterable[Mapping[str, Any]]) -> None:
+        """Look at model and data before the first step, and fill :attr:`memory`. The default does nothing.
+
+        Args:
+            model: The model.
+            inputs: What the task made of the training rows, one by one; ``batch.indices`` count them.
 
         Raises:
             HeadstockError: the method does not go with this model.
         """
-        del model
+        del model, inputs
 
     def loss(self, model: TrainingModel, batch: Batch) -> Loss:
         """Return the loss of a training batch; it is asked for gradients once.

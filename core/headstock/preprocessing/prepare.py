@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from headstock.attribution import note_rows
@@ -80,7 +81,8 @@ class PreparedSplit:
                 [target for index in indices if (target := self.targets[index]) is not None] if self.targets else []
             )
             targets = task.collate(chosen) if len(chosen) == len(examples) > 0 else {}
-            return Batch(backbone.collate(examples), targets, len(examples), features)
+            places = torch.as_tensor(np.asarray(indices, dtype=np.int64))
+            return Batch(backbone.collate(examples), targets, len(examples), features, places)
         except Exception as error:
             note_rows(error, map(self.where, indices))
             raise

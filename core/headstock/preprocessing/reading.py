@@ -148,3 +148,15 @@ def require_rows(split: ReadSplit) -> None:
     if not split.rows and not split.predicting:
         why = f": all {len(split.skipped)} were skipped, the first because {split.skipped[0]}" if split.skipped else ""
         raise DataError(f"the {split.name} data has no usable row{why}")
+
+
+@dataclass(frozen=True)
+class SplitInputs:
+    """The backbone inputs of a split's usable rows, which can be gone through more than once."""
+
+    split: ReadSplit
+    task: Task
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        """Yield them."""
+        return self.split.inputs(self.task)

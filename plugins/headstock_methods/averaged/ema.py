@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -26,8 +27,9 @@ class Ema(Method):
     config: EmaConfig
     whole_weights: ClassVar[bool] = True
 
-    def begin(self, model: TrainingModel) -> None:
+    def begin(self, model: TrainingModel, inputs: Iterable[Mapping[str, Any]]) -> None:
         """Start from the weights as they are."""
+        del inputs
         begin_shadow(self.memory, model)
 
     def after_step(self, model: TrainingModel, step: int, steps: int) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -29,8 +30,9 @@ class Swa(Method):
     config: SwaConfig
     whole_weights: ClassVar[bool] = True
 
-    def begin(self, model: TrainingModel) -> None:
+    def begin(self, model: TrainingModel, inputs: Iterable[Mapping[str, Any]]) -> None:
         """Begin with nothing averaged."""
+        del inputs
         begin_shadow(self.memory, model)
         self.memory.register_buffer("averaged", torch.zeros((), dtype=torch.int64))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -36,12 +37,13 @@ class Vat(Method):
     config: VatConfig
     runs_encoder: ClassVar[bool] = True
 
-    def begin(self, model: TrainingModel) -> None:
+    def begin(self, model: TrainingModel, inputs: Iterable[Mapping[str, Any]]) -> None:
         """Look whether outputs can be compared.
 
         Raises:
             HeadstockError: the task has no divergence of its outputs, or another method inside changes the loss.
         """
+        del inputs
         require_outputs(model, "vat")
 
     def loss(self, model: TrainingModel, batch: Batch) -> Loss:

@@ -46,8 +46,8 @@ class ExchangesOneWay(Nudge):
 
 
 class RemembersOutsideOfMemory(Nudge):
-    def begin(self, model):
-        super().begin(model)
+    def begin(self, model, inputs):
+        super().begin(model, inputs)
         self.taken = 0
 
     def after_step(self, model, step, steps):

@@ -246,7 +246,7 @@ class Nudge(Method):
     Config = NudgeConfig
     runs_encoder = True
 
-    def begin(self, model):
+    def begin(self, model, inputs):
         for index, weights in enumerate(model.parameters().values()):
             self.memory.register_buffer(f"mean_{index}", weights.detach().clone())
         self.memory.register_buffer("steps", torch.zeros(()))

@@ -71,6 +71,10 @@ class Toy(TrainingModel):
         return self.inside
 
     @property
+    def task_state(self) -> Mapping[str, Any]:
+        return {"labels": ["a", "b", "c"]}
+
+    @property
     def reads(self) -> tuple[str, ...]:
         return self.read
 
@@ -180,9 +184,9 @@ def test_r_drop_and_vat_compare_outputs() -> None:
 
 @pytest.mark.parametrize("method", [RDrop(RDropConfig()), Vat(VatConfig())], ids=["r-drop", "vat"])
 def test_outputs_that_a_method_inside_changes_are_refused(method: RDrop | Vat) -> None:
-    method.begin(Toy())
+    method.begin(Toy(), [])
     with pytest.raises(HeadstockError, match="name it after the others in 'methods'"):
-        method.begin(Toy(inside=True))
+        method.begin(Toy(inside=True), [])
 
 
 def test_mixup_mixes_features_and_losses() -> None:
@@ -200,7 +204,7 @@ def test_mixup_mixes_features_and_losses() -> None:
     assert value(found) == pytest.approx(float((share * one + (1 - share) * two).detach()))
     assert float(found.count) == pytest.approx(2.0)
     with pytest.raises(HeadstockError, match="mixes whole examples"):
-        Mixup(MixupConfig()).begin(Toy(reads=("sequence", "pooled")))
+        Mixup(MixupConfig()).begin(Toy(reads=("sequence", "pooled")), [])
     with pytest.raises(HeadstockError, match=r"needs images \(B, C, H, W\), not \(2, 3, 2\)"):
         Mixup(MixupConfig(where="input", cut=True)).loss(model, BATCH)
 
@@ -219,8 +223,8 @@ def test_averages_of_weights() -> None:
     model = Toy()
     ema, swa = Ema(EmaConfig(decay=0.5)), Swa(SwaConfig(start=0.5))
     start = model.weight.clone()
-    ema.begin(model)
-    swa.begin(model)
+    ema.begin(model, [])
+    swa.begin(model, [])
     seen, average = [], start
     for step in range(1, 5):
         model.weight += 1.0
@@ -239,7 +243,7 @@ def test_averages_of_weights() -> None:
 def test_without_a_mean_the_weights_stay() -> None:
     model = Toy()
     swa = Swa(SwaConfig(start=0.5))
-    swa.begin(model)
+    swa.begin(model, [])
     before = model.weight.clone()
     swa.exchange(model)
     torch.testing.assert_close(model.weight, before)

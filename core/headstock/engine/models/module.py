@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -78,14 +78,14 @@ class TuningModule(nn.Module):
         """Return the model as the method of that index sees it."""
         return ModelInside(self, self.methods[index + 1 :])
 
-    def begin_methods(self) -> None:
-        """Let each method look at the model before the first step.
+    def begin_methods(self, inputs: Iterable[Mapping[str, Any]]) -> None:
+        """Let each method look at the model and at the training inputs before the first step.
 
         Raises:
             HeadstockError: one does not go with this model.
         """
         for index, method in enumerate(self.methods):
-            method.begin(self.inside(index))
+            method.begin(self.inside(index), inputs)
 
     def rate_factors(self) -> dict[str, float]:
         """Return what the methods multiply learning rates with, by the parameter's name."""

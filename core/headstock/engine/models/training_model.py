@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -80,6 +80,11 @@ class ModelInside(TrainingModel):
     def changed_inside(self) -> bool:
         """Whether a method inside changes the loss."""
         return any(type(method).loss is not Method.loss for method in self._inside)
+
+    @property
+    def task_state(self) -> Mapping[str, Any]:
+        """What the task has learnt."""
+        return self._module.task.state()
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -80,7 +80,7 @@ def method_exchanges_weights(subject: Subject) -> None:
 def _built(subject: Subject) -> Built:
     """Return a model in training mode whose backbone is trained and whose methods have begun."""
     built = subject.build(jitter=JITTER)
-    built.module.begin_methods()
+    built.module.begin_methods(built.splits["train"].split.inputs(built.module.task))
     built.module.train()
     return built
 
