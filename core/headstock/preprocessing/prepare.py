@@ -81,7 +81,7 @@ class PreparedSplit:
                 [target for index in indices if (target := self.targets[index]) is not None] if self.targets else []
             )
             targets = task.collate(chosen) if len(chosen) == len(examples) > 0 else {}
-            places = torch.as_tensor(np.asarray(indices, dtype=np.int64))
+            places = torch.from_numpy(np.array(indices, dtype=np.int64))
             return Batch(backbone.collate(examples), targets, len(examples), features, places)
         except Exception as error:
             note_rows(error, map(self.where, indices))
