@@ -87,17 +87,26 @@ def _settings(
 
 
 def _layers(saved: Mapping[str, Any], method: str, body: nn.Module) -> list[str]:
-    """Return the layers that the file names; as text, peft would take them for a regular expression."""
+    """Return the layers that the file names; as text, peft would take them for a regular expression.
+
+    Where they are many, peft shortens names to the last parts that tell them from all other layers.
+    """
     if method in PROMPTS:
         return []
     layers = saved.get("target_modules")
     if not isinstance(layers, list) or not layers:
         raise HeadstockError(f"target_modules should be a list of names, got {shown(layers, 42)}")
-    there = {name for name, _ in body.named_modules()}
+    ends = {end for name, _ in body.named_modules() for end in _ends(name)}
     for name in layers:
-        if name not in there:
+        if not isinstance(name, str) or name not in ends:
             raise HeadstockError(f"target_modules: the backbone has no layer {shown(name, 42)}")
     return layers
+
+
+def _ends(name: str) -> list[str]:
+    """Return a full name and all that is left of it when first parts are taken away."""
+    parts = name.split(".")
+    return [".".join(parts[index:]) for index in range(len(parts))]
 
 
 def _check_rest(saved: Mapping[str, Any], known: Mapping[str, Any], config: peft.PeftConfig) -> None:

@@ -74,8 +74,26 @@ HEAD_RATE = 1e-3
 """Learning rate of the head beside any method."""
 RATE = 1e-3
 """Learning rate of a method that was not measured."""
-RATES: Mapping[str, float] = {}
-"""Learning rates of the others."""
+RATES: Mapping[str, float] = {
+    "adalora": 1e-2,
+    "adamss": 1e-2,
+    "beft": 3e-3,
+    "c3a": 0.3,
+    "fourierft": 0.1,
+    "ia3": 3e-2,
+    "ln_tuning": 3e-3,
+    "lora": 1e-3,
+    "pvera": 1e-2,
+    "road": 1e-2,
+    "unilora": 3e-2,
+    "vblora": 3e-3,
+    "vera": 3e-2,
+}
+"""Learning rates of the others: a third of what was best in 60 steps, for a run is longer, see ``benchmarks/adapters``.
+
+The one of C3A is also that of peft's own comparison (``method_comparison``), which has 5e-3 for IA3 with a model a
+hundred times as large.
+"""
 
 
 def method_name(text: str) -> str:

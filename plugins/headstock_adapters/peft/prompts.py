@@ -123,7 +123,11 @@ def _take_prefix(module: nn.Module, given: tuple[Any, ...], named: Mapping[str, 
         HeadstockError: gradient checkpointing is on, with which transformers drops keys and values.
     """
     body: Any = module
-    if body.training and body.is_gradient_checkpointing:
+    # transformers renamed it within version 5, and warns of the old name.
+    known = (
+        "is_activation_checkpointing" if hasattr(body, "is_activation_checkpointing") else "is_gradient_checkpointing"
+    )
+    if body.training and getattr(body, known):
         raise HeadstockError("prefixes do not go together with trainer.gradient_checkpointing; leave one of them out")
     if "cache" in inspect.signature(body.forward).parameters:
         named = {"cache" if name == "past_key_values" else name: value for name, value in named.items()}

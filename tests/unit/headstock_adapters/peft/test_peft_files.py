@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
+from torch import nn
 from transformers import AutoModel
 
 from headstock import HeadstockError
@@ -176,3 +178,24 @@ def test_copies_of_other_layers_are_not_read(backbones: SimpleNamespace, tmp_pat
     path.write_text(json.dumps({**json.loads(path.read_text()), "modules_to_save": ["(a+)+"]}))
     with pytest.raises(HeadstockError, match="modules_to_save are not the normalisation layers"):
         make("lora+norms").load(bert(backbones), tmp_path)
+
+
+@pytest.mark.parametrize("method", ["ln_tuning", "vera", "lora+norms"])
+def test_many_layers_whose_names_peft_shortens(backbones: SimpleNamespace, method: str, tmp_path: Path) -> None:
+    def deep() -> Backbone:
+        torch.manual_seed(0)
+        network = nn.Sequential()
+        for index in range(24):
+            network.add_module(
+                f"block{index}", nn.Sequential(OrderedDict(linear=nn.Linear(8, 8), norm=nn.LayerNorm(8)))
+            )
+        backbone: Backbone = backbones.module(network)
+        return backbone
+
+    backbone, fresh, states = deep(), deep(), {"pixels": torch.linspace(0, 1, 80).reshape(2, 5, 8)}
+    tuned(backbone, method, tmp_path)
+    make(method).load(fresh, tmp_path)
+    with torch.no_grad():
+        assert torch.equal(fresh.eval()(states).sequence, backbone(states).sequence)
+    written = json.loads((tmp_path / "adapter_config.json").read_text())["target_modules"]
+    assert len(written) < 24
