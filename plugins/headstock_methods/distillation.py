@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ class Distillation(Method):
     def __init__(self, config: DistillationConfig) -> None:
         super().__init__(config)
         self._taught: dict[str, Tensor] = {}
+        self._digest: Tensor | None = None
 
     def begin(self, model: TrainingModel, inputs: Iterable[Mapping[str, Any]]) -> None:
         """Ask the teacher about all training examples.
@@ -62,12 +64,15 @@ class Distillation(Method):
                     f"method distillation compares a row of numbers for each example; '{name}' of {place} is none"
                 )
             self._taught[name] = torch.cat(values)
+        self._digest = _digest(self._taught)
+        self.memory.register_buffer("teacher", self._digest.clone())
 
     def loss(self, model: TrainingModel, batch: Batch) -> Loss:
         """Return the weighted sum of both; one pass."""
         output = model.forward(batch)
         if output.loss is None or batch.indices is None:
             raise HeadstockError("the task gave no loss for a training batch")
+        self._require_same_teacher()
         warm = 1 / self.config.temperature
         taught = {
             name: values[batch.indices].to(output.outputs[name].device) * warm for name, values in self._taught.items()
@@ -77,3 +82,23 @@ class Distillation(Method):
         share = self.config.weight
         labels = Loss(output.loss.total * (1 - share), output.loss.count)
         return added(labels, apart, share * self.config.temperature**2)
+
+    def _require_same_teacher(self) -> None:
+        """Compare what the teacher says with what it said when the run began, once in a session."""
+        if self._digest is None:
+            return
+        if not self.memory.get_buffer("teacher").cpu().equal(self._digest):
+            raise HeadstockError(
+                f"method distillation: the teacher {self.config.teacher} says other things than when the run began; "
+                "--force starts again"
+            )
+        self._digest = None
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> Tensor:
+    """Return 32 numbers of 8 bits that stand for tensors."""
+    hasher = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        hasher.update(name.encode())
+        hasher.update(value.contiguous().numpy().data)
+    return torch.tensor(list(hasher.digest()), dtype=torch.uint8)

@@ -9,7 +9,8 @@ from pydantic import Field
 
 from headstock import Config, HeadstockError, Method, TrainingModel
 
-_LAYER = re.compile(r"^(backbone\..*?)\.(\d+)\.")
+_LAYER = re.compile(r"^(backbone\.(?:.*\.)?(?:layers?|blocks?|h|stages))\.(\d+)\.")
+"""What layers that stand one on the other are called in transformers, torchvision and here; branches are no layers."""
 
 
 class LayerDecayConfig(Config):
@@ -22,7 +23,8 @@ class LayerDecay(Method):
     """The top layer of the backbone has the full rate, each one below ``decay`` times that of the one above.
 
     Source: J. Howard and S. Ruder, "Universal Language Model Fine-tuning for Text Classification", ACL 2018. Layers are
-    the numbered modules that hold the most weights; what comes before them (embeddings) is the lowest layer.
+    the numbered modules called layers, blocks or stages that hold the most weights; what comes before them (embeddings)
+    is the lowest layer.
     """
 
     Config = LayerDecayConfig

@@ -14,5 +14,5 @@ def mean_of(*losses: Loss) -> Loss:
 
 
 def added(loss: Loss, other: Loss, weight: float) -> Loss:
-    """Return a loss with another one added that may count other things; each is meant by its mean."""
-    return Loss(loss.total + weight * other.total * (loss.count / other.count.clamp(min=1e-12)), loss.count)
+    """Return a loss with another one added that counts the same, such as the divergence of its task's outputs."""
+    return Loss(loss.total + weight * other.total, loss.count)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from headstock import Batch, Config, HeadstockError, Loss, Method, TrainingModel
@@ -22,6 +22,12 @@ class MixupConfig(Config):
         description="what is mixed: the pooled features (any data), or the continuous input (images of one size)",
     )
     cut: bool = Field(False, description="with where=input on images: paste a rectangle in place of mixing (CutMix)")
+
+    @model_validator(mode="after")
+    def _cuts_inputs(self) -> Self:
+        if self.cut and self.where != "input":
+            raise ValueError("cut=true pastes images: it needs where=input")
+        return self
 
 
 class Mixup(Method):
@@ -43,7 +49,9 @@ class Mixup(Method):
             HeadstockError: the task reads features of parts of an example (words, places), which are no pairs.
         """
         del inputs
-        if self.config.where == "features" and tuple(model.reads) != ("pooled",):
+        if model.changed_inside:
+            raise HeadstockError("method mixup mixes what the task reads: name it after the others in 'methods'")
+        if tuple(model.reads) != ("pooled",):
             raise HeadstockError("method mixup mixes whole examples, and this task reads parts of them; leave it out")
 
     def loss(self, model: TrainingModel, batch: Batch) -> Loss:
@@ -59,15 +67,20 @@ class Mixup(Method):
 
             mixed = features._replace(pooled=mix(features.pooled))
             first = model.loss(replace(batch, features=mixed))
-            second = model.loss(replace(batch, targets=other.targets, features=mixed))
+            second = model.loss(replace(other, features=mixed))
         else:
             embedded = model.embed(batch)
+            if embedded.ndim != 4:
+                raise HeadstockError(
+                    f"method mixup with where=input needs images (B, C, H, W), not {tuple(embedded.shape)}; "
+                    "where=features mixes any examples"
+                )
             if self.config.cut:
                 embedded, share = _pasted(embedded, embedded[order], share)
             else:
                 embedded = share * embedded + (1 - share) * embedded[order]
             first = model.loss(batch, embedded)
-            second = model.loss(replace(batch, targets=other.targets), embedded)
+            second = model.loss(other, embedded)
         return Loss(share * first.total + (1 - share) * second.total, share * first.count + (1 - share) * second.count)
 
 
@@ -81,17 +94,12 @@ def _permuted(batch: Batch, order: Tensor) -> Batch:
     for name, value in batch.targets.items():
         if value.ndim == 0 or len(value) != batch.size:
             raise HeadstockError(f"method mixup needs one row of '{name}' an example, which this task has not")
-    return replace(batch, targets={name: take(value) for name, value in batch.targets.items()})
+    indices = None if batch.indices is None else batch.indices[order.cpu()]
+    return replace(batch, targets={name: take(value) for name, value in batch.targets.items()}, indices=indices)
 
 
 def _pasted(values: Tensor, others: Tensor, share: float) -> tuple[Tensor, float]:
-    """Return images with a rectangle from others, and the share of each image that is its own.
-
-    Raises:
-        HeadstockError: these are no images.
-    """
-    if values.ndim != 4:
-        raise HeadstockError(f"method mixup with cut=true needs images (B, C, H, W), not {tuple(values.shape)}")
+    """Return images with a rectangle from others, and the share of each image that is its own."""
     height, width = values.shape[2:]
     tall, wide = int(height * (1 - share) ** 0.5), int(width * (1 - share) ** 0.5)
     top = int(torch.randint(0, height - tall + 1, ()))

@@ -91,7 +91,9 @@ METHODS_ON = {
 NO_METHOD = {
     ("mixup", "token-classification"),  # words of two sentences are no pairs
     ("mixup", "automatic-speech-recognition"),  # nor are frames
+    ("layer-decay", "text-classification"),  # convolutions side by side
     ("layer-decay", "token-classification"),  # one layer
+    ("layer-decay", "automatic-speech-recognition"),  # two convolutions and one recurrent layer
 }
 """What a method refuses with one line."""
 QUICK_FOR_PAIRS = ("numbers-neighbours", "backbone-bf16", "state-saved-model")
@@ -156,7 +158,8 @@ def methods() -> Iterator[tuple[Case, Check]]:
             if (entry.name, task) in NO_METHOD or entry.name == "distillation":  # needs a finished run; it has tests
                 continue
             for check in checks_for("method"):
-                if check.name.startswith("method-") or task == "text-classification":
+                whole = "image-classification" if entry.name == "layer-decay" else "text-classification"
+                if check.name.startswith("method-") or task == whole:
                     beside = (f"task={task}", f"backbone={backbone}", *LIGHTER.get(task, ()))
                     yield Case("method", entry.name, beside), check
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from headstock.console import Console
 from headstock.engine.run_directory import RunDirectory, check_directory
-from headstock.engine.setup import build_module, check_options, count, prepare_data, settled
+from headstock.engine.setup import begin_methods, build_module, check_options, count, prepare_data, settled
 from headstock.recipe.resolve import ResolvedRecipe
 from headstock.trainer.plan.accumulation import total_steps
 from headstock.trainer.plan.batches import BatchPlan
@@ -26,6 +26,7 @@ def dry_run(resolved: ResolvedRecipe, out: Path | None, console: Console) -> str
         data = prepare_data(resolved, console, tell=False)
     resolved = settled(data)
     module = build_module(resolved, data)
+    begin_methods(module, data)
     device = next(module.parameters()).device
     train, config = data.splits["train"], settle_precision(resolved.trainer, module, device)
     plan = BatchPlan(train.costs, config.batch_size, config.batch_cost, resolved.seed)

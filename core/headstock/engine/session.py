@@ -21,9 +21,8 @@ from headstock.engine.passes.feature_cache import with_fixed_features
 from headstock.engine.passes.predictions import evaluate_split
 from headstock.engine.run_directory import RunDirectory, claim_directory
 from headstock.engine.run_report import make_result, write_predictions, write_report
-from headstock.engine.setup import PreparedData, build_module, count, prepare_data, settled
+from headstock.engine.setup import PreparedData, begin_methods, build_module, count, prepare_data, settled
 from headstock.engine.training import train
-from headstock.preprocessing.reading import SplitInputs
 from headstock.recipe.resolve import ResolvedRecipe
 from headstock.report.environment import describe_environment
 from headstock.report.result import RunResult, TestResult
@@ -62,6 +61,7 @@ def prepare_run(context: RunContext) -> PreparedRun:
         module = build_module(resolved, data, base, torch.device("cpu") if context.sharded else context.device)
         for line in data.remarks[known:]:
             console.line(line)
+        begin_methods(module, data)
         digests = ranks.gather(data.digests())
         ranks.from_first(lambda: _claim(context, digests or []))
     if context.sharded:
@@ -71,7 +71,6 @@ def prepare_run(context: RunContext) -> PreparedRun:
     precision = ranks.from_first(lambda: settle_precision(resolved.trainer, module, context.device).precision)
     update: dict[str, Any] = {"precision": precision}
     if resolved.methods:
-        module.begin_methods(SplitInputs(data.splits["train"].split, module.task))
         update["cuda_graphs"] = False  # what a method does in a step may differ from step to step
     trainer = resolved.trainer.model_copy(update=update)
     resolved = replace(resolved, trainer=trainer, remarks=tuple(remarks))

@@ -17,13 +17,14 @@ from headstock.digests import bytes_digest
 from headstock.distributed.processes import launched
 from headstock.engine.data_report import alone_in_train, lacking, split_lines
 from headstock.engine.duplicates import duplicate_lines
+from headstock.engine.methods import check_methods
 from headstock.engine.models.model_files import save_base
 from headstock.engine.models.model_size import model_that_fits
 from headstock.engine.models.module import TuningModule
 from headstock.interfaces import Backbone, Splits, Task
 from headstock.interfaces.notes import noting
 from headstock.preprocessing.prepare import PreparedSplit, prepare_split
-from headstock.preprocessing.reading import ReadSplit
+from headstock.preprocessing.reading import ReadSplit, SplitInputs
 from headstock.preprocessing.surveying import Surveyor
 from headstock.recipe.resolve import ResolvedRecipe
 from headstock.recipe.settle import settle, suit
@@ -78,9 +79,7 @@ def check_options(resolved: ResolvedRecipe) -> None:
     choose_device(resolved.trainer.device)
     if resolved.trainer.fsdp and resolved.trainer.compile:
         raise HeadstockError("trainer.fsdp does not go together with trainer.compile; leave one of them out")
-    apart = [part.name for part in resolved.methods if part.cls.runs_encoder or part.cls.whole_weights]
-    if resolved.trainer.fsdp and apart:
-        raise HeadstockError(f"method {apart[0]} does not go together with trainer.fsdp; leave one of them out")
+    check_methods(resolved)
     if resolved.trainer.time is not None and launched():
         raise HeadstockError("trainer.time is for one process; under torchrun set trainer.max_steps")
     if resolved.trainer.tensorboard and importlib.util.find_spec("tensorboard") is None:
@@ -125,9 +124,9 @@ def prepare_data(
         task.learn(read["train"].references)
         task.learn_inputs(read["train"].inputs(task))
         known = len(resolved.remarks)
-        resolved = suit(resolved, read["train"].inputs(task))
+    resolved, unsuited = suit(resolved, read["train"].inputs(task))
     say(resolved.remarks[known:])
-    learnt = [f"{what}: {count:,}" for what, count in learning.items()]
+    learnt = [*unsuited, *(f"{what}: {count:,}" for what, count in learning.items())]
     say(learnt)
     remarks += learnt
     torch.manual_seed(resolved.seed)
@@ -191,6 +190,16 @@ def build_module(
         methods = [part.cls(part.config) for part in resolved.methods]
         module = TuningModule(backbone, adapter, task, head, methods)
         return module.to(device or choose_device(resolved.trainer.device))
+
+
+def begin_methods(module: TuningModule, data: PreparedData) -> None:
+    """Let the training methods look at model and data.
+
+    Raises:
+        HeadstockError: one does not go with them.
+    """
+    if module.methods:
+        module.begin_methods(SplitInputs(data.splits["train"].split, module.task))
 
 
 def count(parameters: Iterable[nn.Parameter]) -> int:

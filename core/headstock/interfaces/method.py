@@ -86,6 +86,9 @@ class Method(Component):
         runs_encoder: Whether it needs the backbone in each step. Then features of a frozen one are not kept on disk.
         whole_weights: Whether it needs each parameter whole, so that it cannot be used where they are sharded
             (``trainer.fsdp``).
+        moves_weights: Whether it gives ``model.loss`` other parameters. Such a method does not go with another one that
+            does, with those that need the encoder, or with gradient checkpointing, whose second forward pass would see
+            the weights as they were.
         across_batch: Whether the loss of an example depends on the others of its batch, so that a batch that is cut in
             pieces (where memory runs out, over ranks) has another gradient.
         memory: Module whose buffers are the method's state; saved with each checkpoint.
@@ -93,6 +96,7 @@ class Method(Component):
 
     runs_encoder: ClassVar[bool] = False
     whole_weights: ClassVar[bool] = False
+    moves_weights: ClassVar[bool] = False
     across_batch: ClassVar[bool] = False
 
     def __init__(self, config: Any) -> None:
@@ -125,7 +129,13 @@ class Method(Component):
         return {}
 
     def after_step(self, model: TrainingModel, step: int, steps: int) -> None:
-        """Do something after optimizer step ``step`` (from 1) of ``steps``, without gradients; by default nothing."""
+        """Do something after an optimizer step, without gradients; by default nothing.
+
+        Args:
+            model: The model.
+            step: Which step it was, from 1. Where time ends a run, steps are passed over, as in the schedule of rates.
+            steps: How many there are.
+        """
         del model, step, steps
 
     def exchange(self, model: TrainingModel) -> None:

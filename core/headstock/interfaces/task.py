@@ -200,8 +200,9 @@ class Task(Component):
     def divergence(self, outputs: dict[str, Tensor], reference: dict[str, Tensor], batch: Batch) -> Loss:
         """Return how far the distributions in ``outputs`` lie from those in ``reference``, another output for a batch.
 
-        The Kullback-Leibler divergence of what is predicted, summed over what :meth:`loss` counts, differentiable in
-        both. Methods that compare outputs ask it (R-Drop, virtual adversarial training, distillation).
+        The Kullback-Leibler divergence of what is predicted, summed over what :meth:`loss` counts and weighted as it
+        does, so that both have one count; differentiable in both. Methods that compare outputs ask it (R-Drop, virtual
+        adversarial training, distillation).
 
         Raises:
             NotImplementedError: the task has none, which is the default; such methods then refuse it.

@@ -180,10 +180,12 @@ class Classification(Labelled):
         return Loss(total, weights[target].sum())
 
     def divergence(self, outputs: dict[str, Tensor], reference: dict[str, Tensor], batch: Batch) -> Loss:
-        """Return the Kullback-Leibler divergence of the labels' probabilities, summed over examples."""
-        del batch
-        apart = independent_divergence if self.multi_label else categorical_divergence
-        return apart(outputs["logits"], reference["logits"])
+        """Return the Kullback-Leibler divergence of the labels' probabilities, summed over examples by their weight."""
+        logits, others = outputs["logits"], reference["logits"]
+        if self.multi_label:
+            return independent_divergence(logits, others)
+        weights = self.weights_on(logits.device)
+        return categorical_divergence(logits, others, None if weights is None else weights[batch.targets["label"]])
 
     # Predictions
 

@@ -22,7 +22,7 @@ def categorical_divergence(logits: Tensor, reference: Tensor, real: Tensor | Non
     each = F.kl_div(predicted, wanted, reduction="none", log_target=True).sum(dim=-1)
     if real is None:
         return Loss(each.sum(), each.new_full((), float(each.numel())))
-    return Loss((each * real).sum(), real.sum().float())
+    return Loss((each * real).sum(), real.sum().to(each.dtype))
 
 
 def independent_divergence(logits: Tensor, reference: Tensor) -> Loss:

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from headstock.interfaces import TrainingFacts, note
+from headstock.interfaces import TrainingFacts
 from headstock.recipe.errors import validated
 from headstock.recipe.model import Recipe
 from headstock.recipe.resolve import Part, ResolvedRecipe
@@ -19,8 +19,8 @@ ROWS_SHOWN = 1000
 """Training rows by which a backbone says whether it suits the data."""
 
 
-def suit(resolved: ResolvedRecipe, inputs: Iterable[Mapping[str, Any]]) -> ResolvedRecipe:
-    """Return the recipe with the first of its default backbones that suits the data; one that is named is kept.
+def suit(resolved: ResolvedRecipe, inputs: Iterable[Mapping[str, Any]]) -> tuple[ResolvedRecipe, list[str]]:
+    """Return the recipe with the first of its default backbones that suits the data, and what to say of one kept.
 
     Args:
         resolved: The checked recipe.
@@ -35,19 +35,19 @@ def suit(resolved: ResolvedRecipe, inputs: Iterable[Mapping[str, Any]]) -> Resol
             break
         unsuited.append(f"{part.name}: {why}")
     else:
-        part = resolved.backbone
-        note(f"backbone {unsuited[0]}")
+        return replace(resolved, alternatives=()), [f"backbone {unsuited[0]}; see `headstock backbones` for others"]
     if part is resolved.backbone:
-        return replace(resolved, alternatives=())
+        return replace(resolved, alternatives=()), []
     remark = f"backbone {part.name} in place of the default {'; of '.join(unsuited)}"
     content = resolved.recipe.model_dump(mode="json") | {"backbone": part.spelled_out}
-    return replace(
+    found = replace(
         resolved,
         recipe=Recipe.model_validate(content),
         backbone=part,
         remarks=(*resolved.remarks, remark),
         alternatives=(),
     )
+    return found, []
 
 
 def settle(resolved: ResolvedRecipe, examples: int, pretrained: bool, parameters: int) -> ResolvedRecipe:

@@ -253,7 +253,7 @@ class Trainer:
                 "done in pieces from now on, with the same gradient"
             )
         meter.add(*outcome, state.step + 1)
-        self._around.after_step(state.step + 1, self._total_steps)
+        self._around.after_step(position + 1, self._total_steps)
         epoch, batch = (window.epoch + 1, 0) if window.ends_epoch else (window.epoch, window.end)
         moved = {"step": state.step + 1, "epoch": epoch, "batch": batch, "cost_limit": parts.limit.value}
         self._state = state.model_copy(update=moved)

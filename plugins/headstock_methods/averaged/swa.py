@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from pydantic import Field
 
-from headstock import Config, Method, TrainingModel
+from headstock import Config, Method, TrainingFacts, TrainingModel
 from headstock_methods.averaged.shadow import begin_shadow, exchange, lerp, shadow
 
 
@@ -23,12 +23,19 @@ class Swa(Method):
     """The mean of the weights after each step from ``start`` on; before that the weights as they are trained.
 
     Source: P. Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization", UAI 2018; the
-    schedule of rates is the trainer's (``trainer.schedule=constant`` comes nearest to the paper's).
+    schedule of rates is the trainer's (``trainer.schedule=constant`` comes nearest to the paper's). Training is not
+    ended early by itself, or nothing would be averaged.
     """
 
     Config = SwaConfig
     config: SwaConfig
     whole_weights: ClassVar[bool] = True
+
+    @classmethod
+    def trainer_defaults(cls, config: Any, facts: TrainingFacts) -> Mapping[str, Any]:
+        """Return that training goes on to its end."""
+        del config, facts
+        return {"patience": None}
 
     def begin(self, model: TrainingModel, inputs: Iterable[Mapping[str, Any]]) -> None:
         """Begin with nothing averaged."""

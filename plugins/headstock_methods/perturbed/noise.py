@@ -25,6 +25,7 @@ class Neftune(Method):
     Config = NeftuneConfig
     config: NeftuneConfig
     runs_encoder: ClassVar[bool] = True
+    across_batch: ClassVar[bool] = True  # the width depends on how far examples are padded
 
     def loss(self, model: TrainingModel, batch: Batch) -> Loss:
         """Return the loss under noise; one pass."""

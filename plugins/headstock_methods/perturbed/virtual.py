@@ -12,8 +12,8 @@ from headstock import Batch, Config, HeadstockError, Loss, Method, TrainingModel
 from headstock_methods.losses import added
 from headstock_methods.perturbed.directions import gradient_at, leaf, norms, scaled, sizes
 
-SMALL = 0.01
-"""Length of the move by which a direction is tried, as a share of the norm of the input."""
+SMALL = 0.1
+"""Length of the move by which a direction is tried, as a share of the input's norm; bfloat16 loses smaller ones."""
 
 
 class VatConfig(Config):

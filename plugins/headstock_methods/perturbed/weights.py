@@ -30,6 +30,7 @@ class Awp(Method):
     Config = AwpConfig
     config: AwpConfig
     whole_weights: ClassVar[bool] = True
+    moves_weights: ClassVar[bool] = True
     across_batch: ClassVar[bool] = True
 
     def loss(self, model: TrainingModel, batch: Batch) -> Loss:
@@ -59,6 +60,7 @@ class Sam(Method):
     Config = SamConfig
     config: SamConfig
     whole_weights: ClassVar[bool] = True
+    moves_weights: ClassVar[bool] = True
     across_batch: ClassVar[bool] = True
 
     def loss(self, model: TrainingModel, batch: Batch) -> Loss:

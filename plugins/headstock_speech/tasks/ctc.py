@@ -82,7 +82,6 @@ class Ctc:
         """Return the mean over frames of the Kullback-Leibler divergence of the characters, summed over recordings."""
         logits, lengths = outputs["logits"], outputs["lengths"].clamp(min=1)
         real = torch.arange(logits.shape[1], device=logits.device) < lengths.unsqueeze(1)
-        # Weighted by its length, a frame of any recording counts as the recording's own mean has it.
         found = categorical_divergence(logits, reference["logits"], real / lengths.unsqueeze(1))
         return Loss(found.total, found.total.new_full((), float(len(logits))))
 

@@ -208,9 +208,11 @@ class TokenClassification(Labelled):
         return Loss(total, (weights[target.clamp(min=0)] * real).sum())
 
     def divergence(self, outputs: dict[str, Tensor], reference: dict[str, Tensor], batch: Batch) -> Loss:
-        """Return the Kullback-Leibler divergence of the tags' probabilities, summed over words."""
-        real = batch.targets["tags"] != IGNORED
-        return categorical_divergence(outputs["logits"], reference["logits"], real)
+        """Return the Kullback-Leibler divergence of the tags' probabilities, summed over words by their weight."""
+        target = batch.targets["tags"]
+        real, weights = target != IGNORED, self.weights_on(target.device)
+        counted = real if weights is None else weights[target.clamp(min=0)] * real
+        return categorical_divergence(outputs["logits"], reference["logits"], counted)
 
     # Predictions
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+import headstock
 from headstock import Batch, Features, HeadstockError, Loss, StepOutput, TrainingModel
 from headstock.kits import categorical_divergence
 from headstock.trainer.kernels.embedding_gradients import LARGE, gradient_buffers
 from headstock_methods.averaged.ema import Ema, EmaConfig
 from headstock_methods.averaged.swa import Swa, SwaConfig
+from headstock_methods.distillation import Distillation, DistillationConfig
 from headstock_methods.layer_decay import LayerDecay, LayerDecayConfig
 from headstock_methods.mixup import Mixup, MixupConfig
 from headstock_methods.perturbed.inputs import Fgm, FgmConfig, FreeLb, FreeLbConfig, Pgd, PgdConfig
@@ -206,7 +210,11 @@ def test_mixup_mixes_features_and_losses() -> None:
     with pytest.raises(HeadstockError, match="mixes whole examples"):
         Mixup(MixupConfig()).begin(Toy(reads=("sequence", "pooled")), [])
     with pytest.raises(HeadstockError, match=r"needs images \(B, C, H, W\), not \(2, 3, 2\)"):
-        Mixup(MixupConfig(where="input", cut=True)).loss(model, BATCH)
+        Mixup(MixupConfig(where="input")).loss(model, BATCH)
+    with pytest.raises(HeadstockError, match="name it after the others"):
+        Mixup(MixupConfig()).begin(Toy(inside=True), [])
+    with pytest.raises(ValueError, match="needs where=input"):
+        MixupConfig(cut=True)
 
 
 def test_a_rectangle_is_pasted_by_its_share() -> None:
@@ -265,8 +273,12 @@ def test_lower_layers_have_smaller_rates() -> None:
     model = Layered([*(f"backbone.body.{name}" for name in names), "head.1.weight"])
     factors = LayerDecay(LayerDecayConfig(decay=0.5)).rate_factors(model)
     assert [factors.get(name, 1.0) for name in model.names] == [0.125, 0.25, 0.5, 1.0, 1.0, 1.0]
-    with pytest.raises(HeadstockError, match="finds no layers"):
-        LayerDecay(LayerDecayConfig()).rate_factors(Layered(["backbone.body.0.weight", "head.0.weight"]))
+    for others in (
+        ["backbone.body.layers.0.weight", "head.0.weight"],
+        [f"backbone.branches.{n}.weight" for n in (0, 1)],
+    ):
+        with pytest.raises(HeadstockError, match="finds no layers"):
+            LayerDecay(LayerDecayConfig()).rate_factors(Layered(others))
 
 
 def test_moved_weights_of_a_large_table_have_the_same_gradient_in_a_buffer() -> None:
@@ -291,3 +303,78 @@ def test_moved_weights_of_a_large_table_have_the_same_gradient_in_a_buffer() -> 
             rows = buffers.rows()[table.weight]
             assert rows is None or set(rows.tolist()) >= {1, 5, 9}
         table.weight.grad = None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["methods=[ema, swa]"], "method ema does not go together with method swa"),
+        (["methods=[awp, sam]"], "method awp does not go together with method sam"),
+        (["methods=[fgm, sam]"], "method sam does not go together with method fgm"),
+        (["methods=[sam, mixup]"], "method sam does not go together with method mixup"),
+        (["methods=awp", "gradient_checkpointing=true"], "method awp does not go together with trainer.gradient_check"),
+        (["methods=[r-drop, ema]", "trainer.fsdp=true"], "method ema does not go together with trainer.fsdp"),
+        (["methods=[mixup, fgm]"], "method mixup mixes what the task reads: name it after the others"),
+        (["methods=[r-drop, fgm]"], "method r-drop compares the task's own outputs: name it after the others"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_before_anything_is_written(
+    overrides: list[str], message: str, tmp_path: Path
+) -> None:
+    options = ["backbone=textcnn", "data.limit=20", "max_steps=1", "device=cpu", *overrides]
+    with pytest.raises(HeadstockError, match=message):
+        headstock.run("text-classification", options, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["r-drop", "vat"])
+def test_weighted_classes_hold_in_pieces(name: str, tmp_path: Path) -> None:
+    from headstock.testing import run_checks
+
+    options = ["task=text-classification", "backbone=textcnn", "task.class_weights=balanced"]
+    results = list(run_checks(name, options, kind="method", only=["method-holds-in-pieces"]))
+    assert [result.status for result in results] != ["failed"]
+
+
+def test_divergence_is_weighted_as_the_loss_is() -> None:
+    task = headstock.Classification
+    made = _weighted(task)
+    logits, others = torch.randn(3, 2), torch.randn(3, 2)
+    batch = Batch({}, {"label": torch.tensor([0, 1, 1])}, 3)
+    found = made.divergence({"logits": logits}, {"logits": others}, batch)
+    each = [categorical_divergence(logits[n : n + 1], others[n : n + 1]).total for n in range(3)]
+    torch.testing.assert_close(found.total, 3 * each[0] + each[1] + each[2])
+    torch.testing.assert_close(found.count, made.loss({"logits": logits}, batch).count)
+
+
+def _weighted(base: Any) -> Any:
+    from headstock_text.tasks.text_classification import TextClassification, TextClassificationConfig
+
+    assert issubclass(TextClassification, base)
+    task = TextClassification(TextClassificationConfig(class_weights={"a": 3.0, "b": 1.0}))
+    task.learn(["a", "b", "b"])
+    return task
+
+
+def test_distillation_adds_what_the_teacher_says_of_each_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = torch.randn(5, 3)
+    teacher = SimpleNamespace(
+        task=SimpleNamespace(state=lambda: {"labels": ["a", "b", "c"]}),
+        outputs=lambda inputs: iter([{"logits": said[:4]}, {"logits": said[4:]}]),
+    )
+    monkeypatch.setattr("headstock_methods.distillation.load", lambda place: teacher)
+    batch = Batch({}, BATCH.targets, 2, indices=torch.tensor([4, 1]))
+    method, model = Distillation(DistillationConfig(teacher=Path("run"), weight=0.25, temperature=3.0)), Toy()
+    method.begin(model, [])
+    found = method.loss(model, batch)
+    logits = model.forward(batch).outputs["logits"]
+    gap = categorical_divergence(logits / 3.0, said[[4, 1]] / 3.0)
+    assert value(found) == pytest.approx(0.75 * plain(model) + 0.25 * 9.0 * value(gap), rel=1e-5)
+
+    # Resumed, the checkpoint brings what the teacher said at first.
+    said += 1e-3
+    again = Distillation(method.config)
+    again.begin(model, [])
+    again.memory.load_state_dict(method.memory.state_dict())
+    with pytest.raises(HeadstockError, match="says other things than when the run began"):
+        again.loss(model, batch)

@@ -37,6 +37,8 @@ class ModelInside(TrainingModel):
 
     def embed(self, batch: Batch) -> Tensor:
         """Return the continuous input, as the methods outside have changed it."""
+        if batch.features is not None:
+            raise HeadstockError("a method puts features in place of the input that another one wants; name it last")
         if self._embedded is not None:
             return self._embedded
         with torch.set_grad_enabled(torch.is_grad_enabled() and self._module.tunes_encoder):

@@ -11,7 +11,6 @@ import yaml
 
 import headstock
 from headstock import HeadstockError
-from headstock.interfaces.notes import noting
 from headstock.recipe.read import resolve_recipe
 from headstock.recipe.settle import suit
 from headstock_registry import load_catalogue
@@ -22,9 +21,7 @@ from headstock_text.backbones.use.multilingual import UseMultilingual
 CATALOGUE = load_catalogue()
 GERMAN = [{"text": "Das Frühstück war kalt und die Zimmer waren klein."}]
 ENGLISH = [{"text": "Breakfast was cold and the rooms were small."}]
-REMARK = (
-    "backbone use-multilingual in place of the default minilm: it is for English, and of 9 words its vocabulary has "
-)
+REMARK = "backbone use-multilingual in place of the default minilm: it is for English, and its vocabulary has "
 
 
 @pytest.fixture(autouse=True)
@@ -35,12 +32,13 @@ def _weights_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_default_stays_where_it_suits() -> None:
     resolved = resolve_recipe(CATALOGUE, "text-classification")
-    found = suit(resolved, ENGLISH)
+    found, lines = suit(resolved, ENGLISH)
+    assert lines == []
     assert (found.backbone.entry.name, found.recipe, found.remarks) == ("minilm", resolved.recipe, ())
 
 
 def test_the_next_one_is_taken_with_the_options_that_were_given() -> None:
-    found = suit(resolve_recipe(CATALOGUE, "text-classification", ["max_length=99"]), GERMAN)
+    found, _ = suit(resolve_recipe(CATALOGUE, "text-classification", ["max_length=99"]), GERMAN)
     assert found.recipe.backbone is not None
     assert (found.recipe.backbone.name, found.backbone.cls) == ("use-multilingual", UseMultilingual)
     assert found.backbone.config.max_length == 99
@@ -51,22 +49,21 @@ def test_the_next_one_is_taken_with_the_options_that_were_given() -> None:
 
 def test_all_that_do_not_suit_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(UseMultilingual, "unsuitable", classmethod(lambda cls, inputs: "it is made up"))
-    found = suit(resolve_recipe(CATALOGUE, "text-classification"), GERMAN)
+    found, _ = suit(resolve_recipe(CATALOGUE, "text-classification"), GERMAN)
     assert found.backbone.entry.name == "textcnn"
     assert found.remarks[0].endswith("; of use-multilingual: it is made up")
 
     monkeypatch.setattr(TextCnn, "unsuitable", classmethod(lambda cls, inputs: "nor is it"))
-    with noting() as notes:
-        assert suit(resolve_recipe(CATALOGUE, "text-classification"), GERMAN).backbone.entry.name == "minilm"
-    assert [line.split(":")[0] for line in notes] == ["backbone minilm"]
+    found, lines = suit(resolve_recipe(CATALOGUE, "text-classification"), GERMAN)
+    assert found.backbone.entry.name == "minilm"
+    assert [line.split(":")[0] for line in lines] == ["backbone minilm"]
 
 
 @pytest.mark.parametrize("override", ["backbone=minilm", "pooling=cls"])  # no other default has that option
 def test_one_that_is_meant_is_kept_and_the_user_told(override: str) -> None:
-    with noting() as notes:
-        found = suit(resolve_recipe(CATALOGUE, "text-classification", [override]), GERMAN)
+    found, lines = suit(resolve_recipe(CATALOGUE, "text-classification", [override]), GERMAN)
     assert (found.backbone.entry.name, found.remarks) == ("minilm", ())
-    assert [line.split(",")[0] for line in notes] == ["backbone minilm: it is for English"]
+    assert [line.split(",")[0] for line in lines] == ["backbone minilm: it is for English"]
 
 
 def test_a_run_says_it_and_can_be_resumed_by_the_same_command(tmp_path: Path) -> None:

@@ -52,9 +52,11 @@ def test_other_languages_do_not(text: str) -> None:
     assert MiniLm.unsuitable([{"text": ENGLISH, "text_pair": text * 2}]) is not None
 
 
-def test_it_counts_words() -> None:
-    line = MiniLm.unsuitable([{"text": "the 猫 和 狗"}])
-    assert line == "it is for English, and of 4 words its vocabulary has 25%"
+def test_every_row_has_one_vote() -> None:
+    rows = [{"text": "the 猫 和 狗"}, {"text": "the"}, {"text": "1 2 3"}]
+    line = MiniLm.unsuitable(rows)
+    assert line == "it is for English, and its vocabulary has 62% of the words of a row (mean of 2 rows)"
+    assert MiniLm.unsuitable([{"text": ENGLISH}] * 20 + [{"text": "很好"}] * 20) is not None
 
 
 @torch.no_grad()
