@@ -29,7 +29,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "backbone.name": "textcnn",
         "backbone.word_dropout": 0.0,
         "trainer.gradient_accumulation_steps": 2,
-        "methods": ["ema", {"name": "pgd", "steps": 2}, "layer-decay"],
+        "methods": ["ema", {"name": "pgd", "steps": 2}, "r-drop"],
     },
     "sharded": {**EXACT, "backbone.name": "textcnn", "backbone.word_dropout": 0.0, "trainer.fsdp": True},
     "sharded-lora": {
