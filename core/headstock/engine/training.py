@@ -12,7 +12,7 @@ from headstock.engine.models.module import TuningModule
 from headstock.engine.passes.loop import split_cost_limit
 from headstock.engine.passes.predictions import evaluate_split
 from headstock.interfaces import Batch
-from headstock.interfaces.padding import round_lengths, rounded
+from headstock.interfaces.values.padding import round_lengths, rounded
 from headstock.trainer.assembly import build_trainer
 from headstock.trainer.config import TrainerConfig
 from headstock.trainer.plan.batches import BatchPlan, Indices

@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
-from headstock.interfaces.batch import Example, Features
 from headstock.interfaces.component import Component
 from headstock.interfaces.notes import note, noting
-from headstock.interfaces.provenance import Provenance
+from headstock.interfaces.values.batch import Example, Features
+from headstock.interfaces.values.provenance import Provenance
 
 
 class Backbone(nn.Module, Component):

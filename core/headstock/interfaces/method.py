@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from headstock.interfaces.batch import Batch, Features, Loss, StepOutput
 from headstock.interfaces.component import Component
+from headstock.interfaces.values.batch import Batch, Features, Loss, StepOutput
 
 
 class TrainingModel(ABC):

@@ -9,12 +9,12 @@ from typing import Any, ClassVar, Literal, final
 from torch import Tensor, nn
 
 from headstock.interfaces.backbone import Backbone
-from headstock.interfaces.batch import Batch, Example, Features, Loss
 from headstock.interfaces.component import Component
-from headstock.interfaces.details import Details
-from headstock.interfaces.padding import pad_stack
-from headstock.interfaces.request import Request
-from headstock.interfaces.schema import Column, Metric
+from headstock.interfaces.values.batch import Batch, Example, Features, Loss
+from headstock.interfaces.values.details import Details
+from headstock.interfaces.values.padding import pad_stack
+from headstock.interfaces.values.request import Request
+from headstock.interfaces.values.schema import Column, Metric
 
 Row = Mapping[str, Any]
 """One example as data holds it: values by column name."""

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from headstock.interfaces import Features, pad_stack
-from headstock.interfaces.batch import not_kept
+from headstock.interfaces.values.batch import not_kept
 from headstock.preprocessing.store import ExampleStore, StoreWriter
 
 

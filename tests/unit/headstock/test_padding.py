@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from headstock.interfaces.padding import pad_stack, round_lengths, rounded
+from headstock.interfaces.values.padding import pad_stack, round_lengths, rounded
 
 
 def test_round_lengths_recur_and_add_an_eighth_at_most() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from headstock.interfaces.batch import not_kept
+from headstock.interfaces.values.batch import not_kept
 from headstock.testing.check import CheckFailure, NotApplicable, check, expect
 from headstock.testing.checks.compare import difference
 from headstock.testing.subject import JITTER, Subject

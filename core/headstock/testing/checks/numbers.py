@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from headstock.interfaces import Features
-from headstock.interfaces.padding import round_lengths
+from headstock.interfaces.values.padding import round_lengths
 from headstock.testing.check import CheckFailure, NotApplicable, check, expect
 from headstock.testing.checks.compare import difference, gap, gradient_gap
 from headstock.testing.subject import JITTER, Built, Subject

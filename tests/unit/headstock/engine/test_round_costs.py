@@ -15,7 +15,7 @@ from headstock import HeadstockError
 from headstock.digests import seal
 from headstock.engine.run_directory import RunDirectory
 from headstock.engine.session import uses_round_costs
-from headstock.interfaces.padding import rounded
+from headstock.interfaces.values.padding import rounded
 from headstock.recipe.read import resolve_recipe
 from headstock.trainer.plan.batches import BatchPlan, Indices
 from headstock_registry import load_catalogue
