@@ -15,6 +15,7 @@ PLUGINS = {
     "vision": "headstock_vision",
     "speech": "headstock_speech",
     "adapters": "headstock_adapters",
+    "methods": "headstock_methods",
     "scaffold": "headstock_scaffold",
     "bench": "headstock_bench",
 }
@@ -47,7 +48,7 @@ def test_the_rest_works(plugin: str, our_wheel: Path, cli: Any, forked: Any, tmp
 
     listed = {record["plugin"] for record in json.loads(run("plugins", "--json"))}
     assert listed == set(PLUGINS) - {plugin}
-    for command in ("tasks", "backbones", "adapters", "--help"):
+    for command in ("tasks", "backbones", "adapters", "methods", "--help"):
         assert run(command)
     assert run("schema", needs_torch=True)
     recipe = next(recipe for home, recipe in QUICK.items() if home != plugin)

@@ -71,7 +71,7 @@ INCOMPATIBLE = {
         "needs plugin API 2, this headstock offers version 1; upgrade headstock",
     ),
     "older api": ({"api_version": 0}, "needs plugin API 0, this headstock offers version 1; upgrade odd"),
-    "unknown kind": ({"kind": "tsak"}, "is of unknown kind 'tsak'; known: task, backbone, adapter, command"),
+    "unknown kind": ({"kind": "tsak"}, "is of unknown kind 'tsak'; known: task, backbone, adapter, method, command"),
     "newer kind of a newer api": (
         {"kind": "scheduler", "api_version": API_VERSION + 1},
         "needs plugin API 2, this headstock offers version 1; upgrade headstock",
