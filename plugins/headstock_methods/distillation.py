@@ -70,8 +70,9 @@ class Distillation(Method):
     def loss(self, model: TrainingModel, batch: Batch) -> Loss:
         """Return the weighted sum of both; one pass."""
         output = model.forward(batch)
-        if output.loss is None or batch.indices is None:
-            raise HeadstockError("the task gave no loss for a training batch")
+        loss = output.require_loss()
+        if batch.indices is None:
+            raise HeadstockError("method distillation needs to know which examples a batch holds")
         self._require_same_teacher()
         warm = 1 / self.config.temperature
         taught = {
@@ -80,7 +81,7 @@ class Distillation(Method):
         ours = {name: output.outputs[name].float() * warm for name in taught}
         apart = model.divergence(ours, taught, batch)
         share = self.config.weight
-        labels = Loss(output.loss.total * (1 - share), output.loss.count)
+        labels = Loss(loss.total * (1 - share), loss.count)
         return added(labels, apart, share * self.config.temperature**2)
 
     def _require_same_teacher(self) -> None:

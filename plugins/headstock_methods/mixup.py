@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
@@ -61,11 +61,7 @@ class Mixup(Method):
         other = _permuted(batch, order)
         if self.config.where == "features":
             features = model.features(batch)
-
-            def mix(value: Tensor) -> Tensor:
-                return share * value + (1 - share) * value[order] if value.is_floating_point() else value
-
-            mixed = features._replace(pooled=mix(features.pooled))
+            mixed = features._replace(pooled=share * features.pooled + (1 - share) * features.pooled[order])
             first = model.loss(replace(batch, features=mixed))
             second = model.loss(replace(other, features=mixed))
         else:
@@ -90,12 +86,11 @@ def _permuted(batch: Batch, order: Tensor) -> Batch:
     Raises:
         HeadstockError: a target has not one row an example.
     """
-    take: Callable[[Tensor], Tensor] = lambda value: value[order]  # noqa: E731
     for name, value in batch.targets.items():
         if value.ndim == 0 or len(value) != batch.size:
             raise HeadstockError(f"method mixup needs one row of '{name}' an example, which this task has not")
     indices = None if batch.indices is None else batch.indices[order.cpu()]
-    return replace(batch, targets={name: take(value) for name, value in batch.targets.items()}, indices=indices)
+    return replace(batch, targets={name: value[order] for name, value in batch.targets.items()}, indices=indices)
 
 
 def _pasted(values: Tensor, others: Tensor, share: float) -> tuple[Tensor, float]:

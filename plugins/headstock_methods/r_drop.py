@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from headstock import Batch, Config, HeadstockError, Loss, Method, TrainingModel
+from headstock import Batch, Config, Loss, Method, TrainingModel
 from headstock_methods.losses import added, mean_of
 from headstock_methods.perturbed.virtual import require_outputs
 
@@ -39,9 +39,7 @@ class RDrop(Method):
     def loss(self, model: TrainingModel, batch: Batch) -> Loss:
         """Return mean loss and weighted divergence; two passes."""
         first, second = model.forward(batch), model.forward(batch)
-        if first.loss is None or second.loss is None:
-            raise HeadstockError("the task gave no loss for a training batch")
         apart = model.divergence(first.outputs, second.outputs, batch)
         back = model.divergence(second.outputs, first.outputs, batch)
         both = Loss((apart.total + back.total) / 2, apart.count)
-        return added(mean_of(first.loss, second.loss), both, self.config.weight)
+        return added(mean_of(first.require_loss(), second.require_loss()), both, self.config.weight)

@@ -33,7 +33,7 @@ def load_splits(
 
     A split that the data lacks is cut from train: ``validation_fraction`` or ``test_fraction`` of train's rows, one at
     least, at random by ``split_seed``, evenly over the values of the task's stratified column, or in order (``cut``).
-    ``limit`` then takes so many rows of each split.
+    ``limit`` then keeps at most that many rows of each split.
 
     Args:
         config: The ``data`` section.

@@ -63,9 +63,7 @@ class Vat(Method):
         if self.config.symmetric:
             back = model.divergence(output.outputs, {name: value.detach() for name, value in moved.items()}, batch)
             apart = Loss(apart.total + back.total, apart.count)
-        if output.loss is None:
-            raise HeadstockError("the task gave no loss for a training batch")
-        return added(output.loss, apart, self.config.weight)
+        return added(output.require_loss(), apart, self.config.weight)
 
 
 def require_outputs(model: TrainingModel, name: str) -> None:

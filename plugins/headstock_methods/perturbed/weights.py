@@ -10,8 +10,7 @@ from torch import Tensor
 
 from headstock import Batch, Config, Loss, Method, TrainingModel
 from headstock_methods.losses import mean_of
-
-TINY = 1e-12
+from headstock_methods.perturbed.directions import TINY
 
 
 class AwpConfig(Config):

@@ -53,7 +53,7 @@ class ModelInside(TrainingModel):
         if self._inside:
             first, *rest = self._inside
             return first.loss(ModelInside(self._module, rest, embedded, parameters), batch)
-        return loss_of(self._run(batch, embedded, parameters))
+        return self._run(batch, embedded, parameters).require_loss()
 
     def forward(
         self, batch: Batch, embedded: Tensor | None = None, parameters: Mapping[str, Tensor] | None = None
@@ -108,14 +108,3 @@ class ModelInside(TrainingModel):
         options = {"embedded": embedded, "through_methods": False}
         output: StepOutput = torch.func.functional_call(self._module, dict(parameters), (batch,), options)
         return output
-
-
-def loss_of(output: StepOutput) -> Loss:
-    """Return the loss of a training batch.
-
-    Raises:
-        HeadstockError: the task gave none.
-    """
-    if output.loss is None:
-        raise HeadstockError("the task gave no loss for a training batch")
-    return output.loss

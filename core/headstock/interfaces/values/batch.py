@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, NoReturn, cast
 import torch
 from torch import Tensor
 
+from headstock_registry import HeadstockError
+
 Example = dict[str, Tensor]
 """One preprocessed example: named tensors without a batch dimension."""
 
@@ -128,3 +130,13 @@ class StepOutput:
 
     outputs: dict[str, Tensor]
     loss: Loss | None = None
+
+    def require_loss(self) -> Loss:
+        """Return the loss of a training batch.
+
+        Raises:
+            HeadstockError: the task gave none.
+        """
+        if self.loss is None:
+            raise HeadstockError("the task gave no loss for a training batch")
+        return self.loss

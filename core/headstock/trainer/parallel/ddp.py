@@ -44,9 +44,8 @@ class SummedLoss(nn.Module):
             HeadstockError: the task gives no loss.
         """
         output: StepOutput = self.model(batch)
-        if output.loss is None:
-            raise HeadstockError("the task gave no loss for a training batch")
-        return output.loss.total, output.loss.count
+        loss = output.require_loss()
+        return loss.total, loss.count
 
 
 class DistributedGradient:

@@ -14,7 +14,6 @@ from headstock.trainer.plan.batches import Indices
 from headstock.trainer.step.buffer_snapshot import BufferSnapshot
 from headstock.trainer.step.out_of_memory import CostLimit, fits
 from headstock.trainer.step.precision import autocast
-from headstock_registry import HeadstockError
 
 
 class Gradient:
@@ -94,11 +93,10 @@ class Gradient:
         """
         with autocast(self._config, self._device):
             output: StepOutput = self._model(batch)
-        if output.loss is None:
-            raise HeadstockError("the task gave no loss for a training batch")
-        output.loss.total.backward()  # type: ignore[no-untyped-call]
-        total += output.loss.total.detach()
-        count += output.loss.count
+        loss = output.require_loss()
+        loss.total.backward()  # type: ignore[no-untyped-call]
+        total += loss.total.detach()
+        count += loss.count
 
     def forward(self, batch: Batch) -> None:
         """Run the model on a batch as in training, without a gradient."""
